@@ -1,0 +1,1 @@
+"""One thin library for one paper."""

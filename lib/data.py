@@ -1,0 +1,143 @@
+"""Training images by name, verified by the SHA-256 of their uncompressed content."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .store import Store, write_atomically
+
+__all__ = ["Images", "load", "DataError"]
+
+#: file → (SHA-256 of the uncompressed file, header bytes)
+MNIST_FILES = {
+    "train-images-idx3-ubyte": ("ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db", 16),
+    "train-labels-idx1-ubyte": ("65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5", 8),
+    "t10k-images-idx3-ubyte": ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 16),
+    "t10k-labels-idx1-ubyte": ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 8),
+}
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz"
+
+#: SHA-256 of scikit-learn's 1,797 digits as unsigned bytes, shape (1797, 8, 8)
+DIGITS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
+#: the first of these are trained on, the rest are held out
+DIGITS_TRAINED = 1_500
+
+
+class DataError(RuntimeError):
+    """Training data that is missing or is not what it should be; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Grey images in [0, 1] with their labels; the first `trained` ones are trained on.
+
+    Attributes
+    ----------
+    name : str
+    x : Tensor, shape (n, 784), float64
+    labels : Tensor, shape (n,), int64
+    trained : int
+        The training split; ``x[trained:]`` is held out. The paper's D_train is all of `x`.
+    sha256 : str
+        Identifies the content; part of the key of everything trained on it.
+    """
+
+    name: str
+    x: torch.Tensor
+    labels: torch.Tensor
+    trained: int
+    sha256: str
+
+    @property
+    def train(self) -> torch.Tensor:
+        return self.x[: self.trained]
+
+    @property
+    def test(self) -> torch.Tensor:
+        return self.x[self.trained :]
+
+
+@functools.lru_cache(maxsize=2)
+def load(name: str) -> Images:
+    """Load ``"digits"`` or ``"mnist"``.
+
+    MNIST is looked for in the folder ``MNIST_DIR`` (when that variable is set, only there),
+    then in the cache under ``results/mnist``, and is downloaded once if it is in neither.
+    """
+    if name == "digits":
+        return _digits()
+    if name == "mnist":
+        return _mnist()
+    raise DataError(f"training_set: expected 'mnist' or 'digits', got {name!r}; use training_set=digits")
+
+
+def _digits() -> Images:
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    small = raw.images.astype(np.uint8)  # (1797, 8, 8), values 0…16
+    sha = hashlib.sha256(small.tobytes()).hexdigest()
+    if sha != DIGITS_SHA256:
+        raise DataError(f"digits: expected SHA-256 {DIGITS_SHA256[:12]}…, got {sha[:12]}…; install the pinned scikit-learn")
+    x = torch.from_numpy(small).to(torch.float64)[:, None] / 16
+    x = torch.nn.functional.interpolate(x, size=(28, 28), mode="bilinear", align_corners=False)
+    return Images("digits", x.flatten(1), torch.from_numpy(raw.target).long(), DIGITS_TRAINED, sha)
+
+
+def _mnist() -> Images:
+    raw = {name: _mnist_file(name) for name in MNIST_FILES}
+    pixels = np.concatenate([raw["train-images-idx3-ubyte"], raw["t10k-images-idx3-ubyte"]])
+    labels = np.concatenate([raw["train-labels-idx1-ubyte"], raw["t10k-labels-idx1-ubyte"]])
+    x = torch.from_numpy(pixels).view(-1, 784).to(torch.float64) / 255
+    sha = hashlib.sha256("".join(sha for sha, _ in MNIST_FILES.values()).encode()).hexdigest()
+    return Images("mnist", x, torch.from_numpy(labels).long(), 60_000, sha)
+
+
+def _mnist_file(name: str) -> np.ndarray:
+    expected, header = MNIST_FILES[name]
+    folder = os.environ.get("MNIST_DIR")
+    cache = Store().root / "mnist"
+    if folder:
+        content = _read_idx(Path(folder), name)
+        if content is None:
+            raise DataError(f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download")
+    else:
+        folder, content = cache, _read_idx(cache, name)
+        if content is None:
+            content = _download(name)
+            write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
+    sha = hashlib.sha256(content).hexdigest()
+    if sha != expected:
+        raise DataError(f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there")
+    return np.frombuffer(content, np.uint8, offset=header)
+
+
+def _read_idx(folder: Path, name: str) -> bytes | None:
+    for path, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
+        if path.is_file():
+            try:
+                with opener(path, "rb") as file:
+                    return file.read()
+            except (OSError, EOFError) as error:
+                raise DataError(f"MNIST: expected a readable {path.name} in {folder}, got {error}; put the original file there") from None
+    return None
+
+
+def _download(name: str) -> bytes:
+    import pooch
+
+    try:
+        path = pooch.retrieve(MNIST_URL.format(name=name), known_hash=None, progressbar=True)
+        return gzip.decompress(Path(path).read_bytes())
+    except Exception as error:  # requests raises many kinds; each means the same to the user
+        raise DataError(
+            f"MNIST: expected to download {name}, got {type(error).__name__}; set MNIST_DIR to a folder with the four original files, or use training_set=digits"
+        ) from None

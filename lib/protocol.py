@@ -1,0 +1,165 @@
+"""The protocol: what one run of the paper is, as a frozen and validated description.
+
+Nothing here knows how anything is computed. Every other module takes a `Protocol`
+(or single fields of it) as an explicit argument; nothing in `lib` reads a global.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+__all__ = ["Protocol", "ProtocolError", "NOISE_SETS", "PROFILES", "MAX_DIM"]
+
+#: The ten pixel distributions of section II-A, from dark to bright.
+NOISE_SETS = (
+    "bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25",
+    "bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5",
+    "bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8",
+)  # fmt: skip
+
+#: The narrowest hidden layer has 32 units: a wider waist would not be one.
+MAX_DIM = 32
+
+PROFILES = Path(__file__).resolve().parent.parent / "book" / "profiles"
+
+
+class ProtocolError(ValueError):
+    """A value that the protocol cannot take; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One run: which networks are trained on what, and where their Jacobians are taken.
+
+    The defaults are the paper's where the paper speaks (section II-A of arXiv:2201.11902)
+    and ours where it is silent; the book's appendix on decisions lists which is which.
+
+    Parameters
+    ----------
+    training_set : ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
+    dims : latent dimensions d, each in 2…32, strictly increasing.
+    seeds : seeds of initialisation and batch order; one ensemble is trained for each.
+    epochs, batch_size, optimizer, learning_rate, loss : training.
+        ``loss="mse"`` is the mean squared pixel error, ``"distance"`` the mean Euclidean norm.
+    sets : noise data sets, names from `NOISE_SETS`.
+    points : points of each data set at which Jacobians are taken (the training data has no
+        more than it has; the noise sets have as many as asked).
+    dtype : ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
+    device : ``"auto"``, ``"cpu"`` or ``"cuda"``. No result is keyed by it.
+
+    Raises
+    ------
+    ProtocolError
+        With one line that names what was expected, what came and what to do.
+
+    Examples
+    --------
+    >>> Protocol(dims=(2, 8)).dims
+    (2, 8)
+    >>> Protocol(dims=(0,))
+    Traceback (most recent call last):
+    lib.protocol.ProtocolError: dims: expected integers in 2…32, strictly increasing, got (0,); for instance dims=2,8
+    """
+
+    training_set: str = "mnist"
+    dims: tuple[int, ...] = tuple(range(2, 21))
+    seeds: tuple[int, ...] = (0, 1)
+    epochs: int = 300
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    loss: str = "mse"
+    sets: tuple[str, ...] = NOISE_SETS
+    points: int = 70_000
+    dtype: str = "float64"
+    device: str = "auto"
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        self._choice("training_set", "mnist", "digits")
+        self._choice("optimizer", "adam", "sgd")
+        self._choice("loss", "mse", "distance")
+        self._choice("dtype", "float64", "float32")
+        self._choice("device", "auto", "cpu", "cuda")
+        self._integers("dims", 2, MAX_DIM, "dims=2,8")
+        self._integers("seeds", 0, 2**31 - 1, "seeds=0,1")
+        for name in ("epochs", "batch_size", "points"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                _fail(name, "a whole number of at least 1", value, f"{name}=300")
+        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
+            _fail("learning_rate", "a number between 0 and 1", self.learning_rate, "learning_rate=0.001")
+        unknown = [s for s in self.sets if s not in NOISE_SETS]
+        if unknown or not self.sets or len(set(self.sets)) < len(self.sets):
+            _fail("sets", "distinct names among " + " ".join(NOISE_SETS), unknown or self.sets, "sets=uniform,bernoulli_0.5")
+
+    def _choice(self, name: str, *allowed: str):
+        if getattr(self, name) not in allowed:
+            _fail(name, "one of " + ", ".join(allowed), getattr(self, name), f"{name}={allowed[0]}")
+
+    def _integers(self, name: str, low: int, high: int, example: str):
+        value = getattr(self, name)
+        ok = isinstance(value, tuple) and value and all(type(v) is int and low <= v <= high for v in value)
+        if not ok or any(a >= b for a, b in zip(value, value[1:])):
+            _fail(name, f"integers in {low}…{high}, strictly increasing", value, example)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Protocol:
+        """A protocol from field values; an unknown name is an error that lists the known ones."""
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ProtocolError(f"unknown field {name!r}: expected one of {', '.join(known)}; remove it or correct its name")
+        return cls(**values)
+
+    @classmethod
+    def from_profile(cls, profile: str, overrides: str = "") -> Protocol:
+        """The protocol of ``book/profiles/<profile>.yml`` with single fields replaced.
+
+        ``overrides`` is words of the form ``field=value``, lists with commas and ranges with
+        two dots: ``"dims=2..8 seeds=0 epochs=2"``.
+        """
+        path = PROFILES / f"{profile}.yml"
+        if not path.is_file():
+            names = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
+            raise ProtocolError(f"profile: expected one of {names}, got {profile!r}; use PROFILE=laptop")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        types = {f.name: f.type for f in fields(cls)}
+        for word in overrides.split():
+            name, equals, text = word.partition("=")
+            if not equals or name not in types:
+                raise ProtocolError(f"override {word!r}: expected field=value with a field among {', '.join(types)}; for instance epochs=2")
+            values[name] = _parse(name, types[name], text)
+        return cls.from_mapping(values)
+
+    def replace(self, **changes: Any) -> Protocol:
+        """A copy with some fields changed, validated again."""
+        return dataclasses.replace(self, **changes)
+
+
+def _fail(name: str, expected: str, got: Any, example: str):
+    raise ProtocolError(f"{name}: expected {expected}, got {got!r}; for instance {example}")
+
+
+def _parse(name: str, kind: str, text: str) -> Any:
+    """`text` as a value of the annotated type `kind`."""
+    try:
+        if kind.startswith("tuple[int"):
+            values: list[int] = []
+            for part in text.split(","):
+                low, dots, high = part.partition("..")
+                values += range(int(low), int(high) + 1) if dots else [int(low)]
+            return tuple(values)
+        if kind.startswith("tuple[str"):
+            return tuple(text.split(","))
+        return {"int": int, "float": float, "str": str}[kind](text)
+    except ValueError:
+        raise ProtocolError(f"{name}: expected a value of type {kind}, got {text!r}; for instance {name}={'2,8' if 'tuple' in kind else '2'}") from None

@@ -1,0 +1,230 @@
+"""Training: one ensemble a seed, resumable, bit for bit the same when interrupted.
+
+The step is written out by hand on preallocated buffers: forward, backward and optimiser
+for all networks of a seed at once. The tests hold it to autograd in float64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import data
+from .model import Ensemble
+from .protocol import Protocol
+from .store import Store
+
+__all__ = ["train", "untrained", "training_fields", "batch_order", "device_of", "Trainer"]
+
+#: Raise when the result of training changes; stored networks are then trained anew.
+VERSION = 1
+#: A longer run leaves these shorter ones behind as finished results of their own.
+SNAPSHOTS = (10, 30, 100)
+#: Seconds of training that a kill may cost.
+CHECKPOINT_SECONDS = 20.0
+
+
+def device_of(protocol: Protocol) -> torch.device:
+    """``auto`` is a CUDA GPU if there is one. Apple's MPS has no float64 and is not used."""
+    if protocol.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(protocol.device)
+
+
+def training_fields(protocol: Protocol, seed: int, epochs: int | None = None) -> dict[str, Any]:
+    """What determines the networks of one seed: the key of everything trained."""
+    names = ("dims", "batch_size", "optimizer", "learning_rate", "loss")
+    fields = {name: getattr(protocol, name) for name in names}
+    fields |= {"seed": seed, "epochs": protocol.epochs if epochs is None else epochs}
+    return fields | {"images": data.load(protocol.training_set).sha256, "version": VERSION}
+
+
+def batch_order(seed: int, epoch: int, n: int) -> Tensor:
+    """The order in which `n` images are visited: a function of (seed, epoch) and of nothing that runs.
+
+    >>> bool((batch_order(0, 3, 9) == batch_order(0, 3, 9)).all())
+    True
+    """
+    word = hashlib.sha256(f"batch order|{seed}|{epoch}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(word[:7], "big"))
+    return torch.randperm(n, generator=generator)
+
+
+def untrained(protocol: Protocol) -> list[Ensemble]:
+    """The networks before the first step: the null baseline of every claim."""
+    return [Ensemble.initial(protocol.dims, seed) for seed in protocol.seeds]
+
+
+def train(protocol: Protocol, store: Store | None = None, progress: bool = True) -> list[Ensemble]:
+    """The trained ensembles of a protocol, one a seed: loaded if stored, else trained.
+
+    Training is float32 on ``protocol.device``. After a kill it goes on from the last
+    checkpoint, and ends bit-identical to an uninterrupted run on the same device and with
+    the same number of threads.
+    """
+    store = store or Store()
+    return [_train_seed(protocol, seed, store, progress) for seed in protocol.seeds]
+
+
+def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
+    fields = training_fields(protocol, seed)
+    stored = store.load_tensors("networks", fields)
+    if stored is not None:
+        return Ensemble.from_tensors(stored, seed)
+
+    images = data.load(protocol.training_set)
+    device = device_of(protocol)
+    trainer = Trainer(Ensemble.initial(protocol.dims, seed), protocol, device)
+    place = training_fields(protocol, seed, epochs=0)  # a checkpoint serves every number of epochs
+    checkpoint = store.load_tensors("checkpoints", place)
+    if checkpoint is not None and len(checkpoint["curves.train"]) <= protocol.epochs:
+        trainer.load(checkpoint)
+
+    x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
+    saved = time.monotonic()
+    bar = tqdm(
+        total=protocol.epochs, initial=trainer.epoch, disable=not progress, unit="epoch", smoothing=0.05,
+        desc=f"training {len(protocol.dims)} networks, seed {seed}",
+    )  # fmt: skip
+    with bar:
+        while trainer.epoch < protocol.epochs:
+            trainer.run_epoch(x, held_out)
+            bar.update()
+            if trainer.epoch in SNAPSHOTS and trainer.epoch < protocol.epochs:
+                store.save_tensors("networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors())
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                store.save_tensors("checkpoints", place, trainer.tensors())
+                saved = time.monotonic()
+    store.save_tensors("networks", fields, trainer.ensemble.tensors())
+    # the optimiser's state stays: a later run with more epochs continues from it
+    store.save_tensors("checkpoints", place, trainer.tensors())
+    return trainer.ensemble
+
+
+class Trainer:
+    """The state of training: an ensemble, its optimiser, and the buffers of one step.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Trained in place, in its own dtype.
+    protocol : Protocol
+        ``batch_size``, ``optimizer``, ``learning_rate`` and ``loss`` are used.
+    device : torch.device
+    """
+
+    def __init__(self, ensemble: Ensemble, protocol: Protocol, device: torch.device | str = "cpu"):
+        self.ensemble, self.protocol = ensemble, protocol
+        ensemble.bind(ensemble.theta.to(device))
+        self.theta = ensemble.theta
+        self.theta.grad = torch.zeros_like(self.theta)
+        grads = ensemble.unflatten(self.theta.grad)
+        self.weight_grads, self.bias_grads = grads[0::2], grads[1::2]
+        self.optimizer = {
+            "adam": lambda: torch.optim.Adam([self.theta], lr=protocol.learning_rate, fused=True),
+            "sgd": lambda: torch.optim.SGD([self.theta], lr=protocol.learning_rate, momentum=0.9, fused=True),
+        }[protocol.optimizer]()
+        self.buffers: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
+        self.curves: dict[str, list[Tensor]] = {"train": [], "test": []}
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return len(self.curves["train"])
+
+    def run_epoch(self, x: Tensor, held_out: Tensor) -> None:
+        """Visit every row of `x` once, in the order of (seed, epoch); then measure on `held_out`."""
+        order = batch_order(self.ensemble.seed, self.epoch, len(x)).to(x.device)
+        error = torch.zeros(len(self.ensemble), dtype=torch.float64, device=x.device)
+        for rows in order.split(self.protocol.batch_size):
+            error += self.step(x[rows])
+        test = torch.zeros_like(error)
+        for block in held_out.split(1_000):
+            _, y = self.ensemble.forward(block)
+            test += (y - block).square().sum((1, 2), dtype=torch.float64)
+        self.curves["train"].append((error / x.numel()).cpu())
+        self.curves["test"].append((test / held_out.numel()).cpu())
+        self.ensemble.curves = {name: torch.stack(rows) for name, rows in self.curves.items()}
+
+    @torch.no_grad()
+    def step(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """One optimiser step of every network on one batch.
+
+        Parameters
+        ----------
+        x : Tensor, shape (b, 784)
+        target : Tensor, shape (b, 784), optional
+            What is to be reconstructed; default `x` itself.
+
+        Returns
+        -------
+        Tensor, shape (k,), float64: the squared error of each network, summed over the
+        batch and the pixels, before the step.
+        """
+        target = x if target is None else target
+        inputs, deltas = self._forward(x)
+        y, delta = inputs[-1], deltas[-1]
+        torch.sub(y, target, out=delta)  # (k, b, 784)
+        error = delta.square().sum((1, 2), dtype=torch.float64)
+        if self.protocol.loss == "mse":
+            delta.mul_(2 / target.numel())
+        else:  # mean over the batch of ‖y − x‖, whose gradient is the unit vector
+            norms = torch.linalg.vector_norm(delta, dim=2, keepdim=True)
+            delta.div_(norms.clamp_min_(torch.finfo(delta.dtype).tiny)).div_(len(x))
+        torch.ops.aten.tanh_backward.grad_input(delta, y, grad_input=delta)
+        self._backward(inputs, deltas)
+        self.optimizer.step()
+        return error
+
+    def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Inputs of every layer, the output last, and the buffers for their gradients."""
+        ensemble = self.ensemble
+        if len(x) not in self.buffers:  # two sizes at most: the full batch and the remainder
+            shapes = [(len(ensemble), len(x), w.shape[2]) for w in ensemble.weights]
+            self.buffers[len(x)] = tuple([x.new_empty(s) for s in shapes] for _ in range(2))
+        outputs, deltas = self.buffers[len(x)]
+        h = x.expand(len(ensemble), *x.shape)
+        inputs = [h]
+        for i, (w, b, out) in enumerate(zip(ensemble.weights, ensemble.biases, outputs)):
+            torch.baddbmm(b, h, w, out=out)
+            if i == len(outputs) - 1:
+                out.tanh_()
+            elif i != ensemble.waist:
+                out.relu_()
+            inputs.append(h := out)
+        return inputs, deltas
+
+    def _backward(self, inputs: list[Tensor], deltas: list[Tensor]) -> None:
+        """Gradients of all weights and biases from the gradient at the last pre-activation."""
+        weights = self.ensemble.weights
+        for i in reversed(range(len(weights))):
+            torch.bmm(inputs[i].transpose(1, 2), deltas[i], out=self.weight_grads[i])
+            torch.sum(deltas[i], 1, keepdim=True, out=self.bias_grads[i])
+            if i:
+                torch.bmm(deltas[i], weights[i].transpose(1, 2), out=deltas[i - 1])
+                if i - 1 != self.ensemble.waist:
+                    # a unit at exactly 0 passes no gradient, as in PyTorch
+                    torch.ops.aten.threshold_backward.grad_input(deltas[i - 1], inputs[i], 0, grad_input=deltas[i - 1])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The whole state, as named tensors."""
+        state = self.optimizer.state[self.theta]
+        named = {f"optimizer.{name}": t for name, t in state.items() if isinstance(t, Tensor)}
+        return named | {"theta": self.theta} | {f"curves.{n}": torch.stack(rows) for n, rows in self.curves.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from `tensors`."""
+        self.theta.copy_(tensors["theta"])
+        device = self.theta.device
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition(".")
+            if group == "optimizer":
+                self.optimizer.state[self.theta][rest] = tensor.to(device)
+            elif group == "curves":
+                self.curves[rest] = list(tensor)
+        self.ensemble.curves = {name: torch.stack(rows) for name, rows in self.curves.items()}
