@@ -146,7 +146,7 @@ class Trainer:
         test = torch.zeros_like(error)
         for block in held_out.split(1_000):
             _, y = self.ensemble.forward(block)
-            test += (y - block).square().sum((1, 2), dtype=torch.float64)
+            test += torch.linalg.vector_norm(y.sub_(block), dim=(1, 2)).double().square()
         self.curves["train"].append((error / x.numel()).cpu())
         self.curves["test"].append((test / held_out.numel()).cpu())
         self.ensemble.curves = {name: torch.stack(rows) for name, rows in self.curves.items()}
@@ -170,7 +170,7 @@ class Trainer:
         inputs, deltas = self._forward(x)
         y, delta = inputs[-1], deltas[-1]
         torch.sub(y, target, out=delta)  # (k, b, 784)
-        error = delta.square().sum((1, 2), dtype=torch.float64)
+        error = torch.linalg.vector_norm(delta, dim=(1, 2)).double().square()
         if self.protocol.loss == "mse":
             delta.mul_(2 / target.numel())
         else:  # mean over the batch of ‖y − x‖, whose gradient is the unit vector
