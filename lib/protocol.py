@@ -51,6 +51,7 @@ class Protocol:
         more than it has; the noise sets have as many as asked).
     dtype : ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
     device : ``"auto"``, ``"cpu"`` or ``"cuda"``. No result is keyed by it.
+    companions : ``"smoke"``, ``"default"`` or ``"full"``, the size of the companions' experiments.
 
     Raises
     ------
@@ -78,6 +79,7 @@ class Protocol:
     points: int = 70_000
     dtype: str = "float64"
     device: str = "auto"
+    companions: str = "full"
 
     def __post_init__(self):
         for field in fields(self):
@@ -89,6 +91,7 @@ class Protocol:
         self._choice("loss", "mse", "distance")
         self._choice("dtype", "float64", "float32")
         self._choice("device", "auto", "cpu", "cuda")
+        self._choice("companions", "smoke", "default", "full")
         self._integers("dims", 2, MAX_DIM, "dims=2,8")
         self._integers("seeds", 0, 2**31 - 1, "seeds=0,1")
         for name in ("epochs", "batch_size", "points"):
