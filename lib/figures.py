@@ -1,0 +1,233 @@
+"""The paper's figures, each drawn from the results table: `table -> Figure`.
+
+The same function draws this build's figure and the published one. Seeds are told apart by
+the line: the first is solid, the second dashed, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from .results import GROUPS, REPRESENTATIVES
+from .style import BLUE, COLORS, LABELS, RED, styled
+
+__all__ = [
+    "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
+    "both", "training_curves", "image_rows", "pixel_laws", "sweep",
+]  # fmt: skip
+
+#: The four panels of Figures 1, 3 and 6.
+PANELS = ("train", *REPRESENTATIVES.values())
+LINES = ("-", "--", ":", "-.")
+
+
+def both(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame, published: pd.DataFrame | None) -> dict[str, Figure | None]:
+    """The arguments ``fig`` and ``published`` of `lib.page.figure`: one function, two tables."""
+    return {"fig": draw(table), "published": None if published is None else draw(published)}
+
+
+@styled
+def figure1(table: pd.DataFrame) -> Figure:
+    """‖λ_I − λ_L‖²/d against d: median, quartiles and mean over points, one panel a data set."""
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharex=True, sharey=True)
+    for ax, name in zip(axes.flat, PANELS):
+        for line, (seed, part) in _by_seed(table, name):
+            ax.plot(part.d, part.distance_median, line, color=COLORS[name], marker="o")
+            ax.plot(part.d, part.distance_mean, line, color=COLORS[name], marker="x", lw=0.9, alpha=0.8)
+            ax.fill_between(part.d, part.distance_q1, part.distance_q3, color=COLORS[name], alpha=0.15, lw=0)
+        ax.set(title=LABELS[name], yscale="log")
+        _whole_dims(ax, table)
+    fig.supxlabel("latent dimension $d$", size=9, color="#808792")
+    fig.supylabel(r"$\|\lambda_I-\lambda_L\|^2/d$", size=9, color="#808792")
+    keys = [("median, quartiles", "o", 1.6), ("mean", "x", 0.9)]
+    handles = [Line2D([], [], color="#808792", marker=m, lw=w, label=label) for label, m, w in keys]
+    axes[0, 0].legend(handles=handles + _seed_handles(table))
+    return fig
+
+
+@styled
+def figure2(table: pd.DataFrame) -> Figure:
+    """Arithmetic and geometric means of |λ| against d for J_I and J_L, all data sets."""
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.6), sharex=True, sharey="row")
+    for (row, statistic, word), axs in zip(((0, "mean", "arithmetic"), (1, "geometric", "geometric")), axes):
+        for j, ax in zip("IL", axs):
+            _lines(ax, table, f"{j}_{statistic}")
+            ax.set(yscale="log", title=rf"{word} mean of $|\lambda|$, $J_{{\mathcal{{{'I' if j == 'I' else 'L'}}}}}$")
+    for ax in axes[1]:
+        ax.set_xlabel("latent dimension $d$")
+    _set_legend(fig, table)
+    return fig
+
+
+@styled
+def figure3(table: pd.DataFrame, seed: int | None = None) -> Figure:
+    """Box plots of log|λ| per d, J_I blue and J_L red, four data sets, one seed (default: the first)."""
+    return _boxes(table, seed, "log", r"$\log\,|\lambda|$")
+
+
+@styled
+def figure4(table: pd.DataFrame) -> Figure:
+    """Standard deviation of log|λ| against d for J_I and J_L, all data sets."""
+    return _pair(table, "sd_log", r"standard deviation of $\log|\lambda|$")
+
+
+@styled
+def figure5(table: pd.DataFrame) -> Figure:
+    """Share of points with a negative product of the nonzero eigenvalues against d, all data sets."""
+    fig = _pair(table, "reversed", "share of points with reversed orientation")
+    for ax in fig.axes[:2]:
+        ax.axhline(0.5, color="#808792", lw=0.8, ls=(0, (1, 2)))
+        ax.set_ylim(-0.02, 1.02)
+    return fig
+
+
+@styled
+def figure6(table: pd.DataFrame, seed: int | None = None) -> Figure:
+    """Box plots of |Arg λ| per d, J_I blue and J_L red, four data sets, one seed (default: the first)."""
+    fig = _boxes(table, seed, "arg", r"$|\mathrm{Arg}\,\lambda|$")
+    for ax in fig.axes:
+        ax.set_yticks([0, np.pi / 2, np.pi], ["0", r"$\pi/2$", r"$\pi$"])
+    return fig
+
+
+@styled
+def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[int]) -> Figure:
+    """Mean squared pixel error by epoch, while training (thin) and held out (thick), one line a network.
+
+    Parameters
+    ----------
+    curves : seed → ``{"train": (epochs, k), "test": (epochs, k)}``
+    """
+    fig, axes = plt.subplots(1, len(curves), figsize=(7.2, 3.0), sharey=True, squeeze=False)
+    shades = plt.get_cmap("viridis")(np.linspace(0.1, 0.9, len(dims)))
+    for ax, (seed, pair) in zip(axes.flat, curves.items()):
+        epochs = np.arange(1, len(pair["train"]) + 1)
+        for i, (d, shade) in enumerate(zip(dims, shades)):
+            ax.plot(epochs, pair["train"][:, i], color=shade, lw=0.7, alpha=0.7)
+            ax.plot(epochs, pair["test"][:, i], color=shade, label=f"$d={d}$")
+        ax.set(title=f"seed {seed}", xlabel="epoch", yscale="log", xscale="log")
+    axes[0, 0].set_ylabel("mean squared pixel error")
+    axes[0, -1].legend(ncols=1 + len(dims) // 10, fontsize=7)
+    return fig
+
+
+@styled
+def image_rows(rows: Mapping[str, Tensor], columns: int | None = None) -> Figure:
+    """One row of 28×28 pictures a label; the grey scale is [0, 1]."""
+    columns = columns or max(len(x) for x in rows.values())
+    fig, axes = plt.subplots(len(rows), columns, figsize=(0.62 * columns + 1.3, 0.66 * len(rows)), squeeze=False)
+    for axs, (label, images) in zip(axes, rows.items()):
+        for ax in axs:
+            ax.axis("off")
+        for ax, image in zip(axs, images):
+            ax.imshow(image.reshape(28, 28), vmin=0, vmax=1, interpolation="nearest")
+        axs[0].text(-0.25, 0.5, label, transform=axs[0].transAxes, ha="right", va="center")
+    return fig
+
+
+@styled
+def pixel_laws(histograms: Mapping[str, tuple[np.ndarray, float]], edges: np.ndarray) -> Figure:
+    """Histogram of one pixel's law for each noise set, with its mean as a dotted line.
+
+    Parameters
+    ----------
+    histograms : name → (share of drawn pixels in each bin, mean of the law)
+    """
+    fig, axes = plt.subplots(2, 5, figsize=(7.2, 2.9), sharex=True)
+    for ax, (name, (share, mean)) in zip(axes.flat, histograms.items()):
+        ax.stairs(share, edges, fill=True, color=COLORS[name], alpha=0.75)
+        ax.axvline(mean, color=COLORS[name], ls=":", lw=1.2)
+        ax.set(title=f"{LABELS[name]}, mean {mean:.2f}", yticks=[])
+        ax.spines.left.set_visible(False)
+        ax.grid(False)
+    fig.supxlabel("pixel value", size=9, color="#808792")
+    return fig
+
+
+@styled
+def sweep(table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[str, str]) -> Figure:
+    """Statistics of the round trip along a family of pixel laws, one panel a statistic, one line a network."""
+    fig, axes = plt.subplots(1, len(statistics), figsize=(7.2, 2.7), squeeze=False)
+    dims = sorted(table.d.unique())
+    shades = dict(zip(dims, plt.get_cmap("viridis")(np.linspace(0.1, 0.9, len(dims)))))
+    for ax, (column, title) in zip(axes.flat, statistics.items()):
+        for line, (seed, of_seed) in zip(LINES, table.groupby("seed")):
+            for d, part in of_seed.groupby("d"):
+                ax.plot(part[parameter], part[column], line, color=shades[d], label=f"$d={d}$" if line == "-" else None)
+        ax.set(xlabel=label, title=title)
+    axes[0, 0].legend(fontsize=7)
+    return fig
+
+
+def _by_seed(table: pd.DataFrame, name: str):
+    """(line style, (seed, rows sorted by d)) of one data set."""
+    part = table[table.set == name].sort_values("d")
+    return zip(LINES, part.groupby("seed"))
+
+
+def _sets(table: pd.DataFrame) -> list[str]:
+    return [name for name in ("train", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
+
+
+def _lines(ax: Axes, table: pd.DataFrame, column: str) -> None:
+    for name in _sets(table):
+        for line, (seed, part) in _by_seed(table, name):
+            strong = name == "train"
+            ax.plot(part.d, part[column], line, color=COLORS[name], lw=2.6 if strong else 1.2, marker="o" if strong else None, zorder=3 if strong else 2)
+    _whole_dims(ax, table)
+
+
+def _whole_dims(ax: Axes, table: pd.DataFrame) -> None:
+    dims = sorted(table.d.unique())
+    ax.set_xticks(dims if len(dims) < 10 else [d for d in dims if d % 2 == 0])
+
+
+def _pair(table: pd.DataFrame, statistic: str, label: str) -> Figure:
+    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.5), sharex=True, sharey=True)
+    for j, ax in zip("IL", axes):
+        _lines(ax, table, f"{j}_{statistic}")
+        ax.set(title=rf"$J_{{\mathcal{{{j}}}}}$", xlabel="latent dimension $d$")
+    axes[0].set_ylabel(label)
+    _set_legend(fig, table)
+    return fig
+
+
+def _set_legend(fig: Figure, table: pd.DataFrame) -> None:
+    handles = [Line2D([], [], color=COLORS[n], lw=2.6 if n == "train" else 1.4, label=LABELS[n]) for n in _sets(table)]
+    fig.legend(handles=handles + _seed_handles(table), loc="outside right center", handlelength=1.6)
+
+
+def _seed_handles(table: pd.DataFrame) -> list[Line2D]:
+    seeds = sorted(table.seed.unique())
+    return [Line2D([], [], color="#808792", ls=line, lw=1, label=f"seed {s}") for line, s in zip(LINES, seeds)] if len(seeds) > 1 else []
+
+
+def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Figure:
+    seed = min(table.seed) if seed is None else seed
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharex=True, sharey=True)
+    for ax, name in zip(axes.flat, PANELS):
+        part = table[(table.set == name) & (table.seed == seed)].sort_values("d")
+        for j, color, shift in (("I", BLUE, -0.19), ("L", RED, 0.19)):
+            keys = {"whislo": "low", "q1": "q1", "med": "median", "q3": "q3", "whishi": "high"}
+            stats = [{k: row[f"{j}_{prefix}_{v}"] for k, v in keys.items()} for _, row in part.iterrows()]
+            line = {"color": color, "lw": 0.9}
+            ax.bxp(
+                stats, positions=part.d + shift, widths=0.3, showfliers=False, patch_artist=True, manage_ticks=False,
+                boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9}, medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
+            )  # fmt: skip
+        ax.set_title(LABELS[name])
+        _whole_dims(ax, table)
+    fig.supxlabel("latent dimension $d$", size=9, color="#808792")
+    fig.supylabel(label, size=9, color="#808792")
+    handles = [Patch(facecolor=c + "40", edgecolor=c, label=rf"$J_{{\mathcal{{{j}}}}}$") for j, c in (("I", BLUE), ("L", RED))]
+    fig.legend(handles=handles, loc="outside upper right", ncols=2)
+    return fig
