@@ -22,7 +22,7 @@ from .style import BLUE, COLORS, LABELS, RED, styled
 
 __all__ = [
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "both", "training_curves", "image_rows", "pixel_laws", "sweep",
+    "both", "panels", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
 
 #: The four panels of Figures 1, 3 and 6.
@@ -96,6 +96,17 @@ def figure6(table: pd.DataFrame, seed: int | None = None) -> Figure:
     fig = _boxes(table, seed, "arg", r"$|\mathrm{Arg}\,\lambda|$")
     for ax in fig.axes:
         ax.set_yticks([0, np.pi / 2, np.pi], ["0", r"$\pi/2$", r"$\pi$"])
+    return fig
+
+
+@styled
+def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str] = ()) -> Figure:
+    """Any columns of the table against d, one panel a column, all data sets."""
+    fig, axes = plt.subplots(1, len(statistics), figsize=(7.2, 3.4), sharex=True, squeeze=False)
+    for ax, (column, title) in zip(axes.flat, statistics.items()):
+        _lines(ax, table, column)
+        ax.set(title=title, xlabel="latent dimension $d$", yscale="log" if column in log else "linear")
+    _set_legend(fig, table)
     return fig
 
 

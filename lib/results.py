@@ -44,7 +44,7 @@ from .spectrum import Cell
 from .store import Store, read_table
 from .training import device_of, train, training_fields, untrained
 
-__all__ = ["cells", "evaluate", "blocks", "published", "reconstructions", "GROUPS", "REPRESENTATIVES", "PUBLISHED"]
+__all__ = ["cells", "evaluate", "blocks", "published", "reconstructions", "spread", "GROUPS", "REPRESENTATIVES", "PUBLISHED"]
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "book" / "published"
 
@@ -105,11 +105,15 @@ def _codes(net, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     return z.mean(0), np.atleast_2d(np.cov(z.T))
 
 
-def cells(protocol: Protocol, store: Store | None = None, trained: bool = True, progress: bool = True) -> pd.DataFrame:
+def cells(
+    protocol: Protocol, store: Store | None = None, trained: bool = True, names: Sequence[str] | None = None, progress: bool = True
+) -> pd.DataFrame:
     """Every cell of a protocol, loaded where stored and computed where not.
 
     Parameters
     ----------
+    names : data sets, default ``train``, ``test`` and the protocol's noise sets. Any pixel law
+        that `lib.noise.distribution` knows may be asked for.
     trained : bool
         False: the same statistics for the untrained networks, the null baseline.
 
@@ -120,7 +124,7 @@ def cells(protocol: Protocol, store: Store | None = None, trained: bool = True, 
     store = store or Store()
     ensembles = train(protocol, store, progress) if trained else untrained(protocol)
     tables = []
-    for name in tqdm(("train", "test", *protocol.sets), disable=not progress, unit="set", desc="data sets", leave=False):
+    for name in tqdm(names or ("train", "test", *protocol.sets), disable=not progress, unit="set", desc="data sets", leave=False):
         keys = {e.seed: _fields(protocol, e.seed, name, trained) for e in ensembles}
         stored = {seed: store.load_table("cells", key) for seed, key in keys.items()}
         missing = [e for e in ensembles if stored[e.seed] is None]
@@ -156,6 +160,17 @@ def reconstructions(ensembles: Sequence[Ensemble], count: int = 6) -> dict[tuple
             x = noise.sample(name, 0, count).to(e.theta)
             out |= {(e.seed, d, name): y for d, y in zip(e.dims, e.forward(x)[1])}
     return out
+
+
+def spread(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Lowest, middle and highest value of some columns over the networks, one row a data set, dark sets first."""
+    order = [name for name in ("train", "test", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
+    groups = table.groupby("set")
+    out = {"data set": order}
+    for column in columns:
+        for word, q in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
+            out[f"{column}, {word}" if len(columns) > 1 else word] = [groups.get_group(name)[column].quantile(q) for name in order]
+    return pd.DataFrame(out)
 
 
 def published() -> pd.DataFrame | None:
