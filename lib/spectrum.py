@@ -18,7 +18,7 @@ from torch import Tensor
 from . import jacobian
 from .model import Autoencoder
 
-__all__ = ["eigenvalues", "orientation", "Cell", "LOG_BINS", "ARG_BINS", "VERSION"]
+__all__ = ["eigenvalues", "orientation", "matched_distance", "Cell", "LOG_BINS", "ARG_BINS", "VERSION"]
 
 #: Raise when a row changes; stored cells are then computed anew.
 VERSION = 1
@@ -115,7 +115,7 @@ class Cell:
             row |= _spectral(j, a[f"lam_{j}"], a[f"rank_{j}"], a[f"sign_{j}"], a[f"trace_{j}"])
         distance = (np.abs(a["lam_I"] - a["lam_L"]) ** 2).sum(1) / d
         row |= _quartiles("distance", distance)
-        matched = _matched(a["lam_I"][:MATCHED], a["lam_L"][:MATCHED])
+        matched = matched_distance(a["lam_I"][:MATCHED], a["lam_L"][:MATCHED])
         row |= {"matched_mean": matched.mean(), "matched_median": np.median(matched), "ordered_median": np.median(distance[:MATCHED])}
         row |= {"pattern_equal": (a["hamming"] == 0).mean(), "hamming": a["hamming"].mean(), "hamming_distance_rho": _rho(a["hamming"], distance)}
         mean = a["y_sum"].sum(0) / n
@@ -185,7 +185,7 @@ def _counts(values: np.ndarray, edges: np.ndarray) -> str:
     return " ".join(map(str, np.histogram(values, edges)[0]))
 
 
-def _matched(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def matched_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """min over permutations of ‖a − b∘π‖²/d, row by row."""
     cost = np.abs(a[:, :, None] - b[:, None, :]) ** 2
     return np.array([c[linear_sum_assignment(c)].sum() for c in cost]) / a.shape[1]
