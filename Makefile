@@ -1,0 +1,35 @@
+# Everything a reader needs: `make book`, `make test`. The commands live in lib/__main__.py.
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+PROFILE ?= laptop
+SET     ?=
+RESULTS := $(or $(BOOK_RESULTS),results)
+STAMP   := .venv/.installed
+RUN     := .venv/bin/python
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, SET="dims=2,8 epochs=2")
+	@$(RUN) -m lib book --profile '$(PROFILE)' --set '$(SET)'
+
+test: $(STAMP) ## run the tests
+	@$(RUN) -m pytest
+
+lab: $(STAMP) ## open the text notebooks in JupyterLab (right-click, Open With, Notebook)
+	@$(RUN) -m jupyter lab book
+
+clean: ## remove builds; trained networks and results stay
+	rm -rf _build
+
+clean-results: ## remove trained networks and results; a downloaded MNIST stays
+	[ ! -d '$(RESULTS)' ] || find '$(RESULTS)' -mindepth 1 -maxdepth 1 ! -name mnist -exec rm -rf {} +
+
+# the stamp is written last: an installation that was interrupted is taken up again
+$(STAMP): requirements.txt
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make: expected Python 3.11 or newer, got "$(PYTHON)"; for instance make $(MAKECMDGOALS) PYTHON=/path/to/python3.11' >&2; exit 2; }
+	'$(PYTHON)' -m venv .venv
+	$(RUN) -m pip install --requirement requirements.txt
+	@touch $@
+
+.PHONY: help book test lab clean clean-results

@@ -1,0 +1,43 @@
+"""Sphinx hooks for the book's pages: nothing from the network, and a line that says what each page shows."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+
+TRAINED_ON = {
+    "mnist": "MNIST (60,000 training images, 28×28)",
+    "digits": "the 1,797 handwritten digits inside scikit-learn (8×8, resampled to 28×28), not MNIST",
+}
+
+
+def setup(app):
+    # before the theme's FontAwesome script, which would otherwise turn the widgets' icons into empty pictures
+    app.add_js_file(None, body="window.FontAwesomeConfig = {autoReplaceSvg: false, observeMutations: false};", priority=1)
+    app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", with_provenance, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def without_thebe(app, pagename, templatename, context, doctree):
+    """The theme adds thebe's scripts to every page; they load from a CDN and raise an error without it."""
+    context["script_files"] = [s for s in context["script_files"] if "thebe" not in f"{getattr(s, 'filename', s)}{getattr(s, 'attributes', {})}".lower()]
+
+
+def with_provenance(app, pagename, templatename, context, doctree):
+    """Profile, training data, key and commit at the foot of every page."""
+    about = json.loads(os.environ.get("BOOK_PROVENANCE", "{}"))
+    if not about or "body" not in context:
+        return
+    commit = about["commit"] + (" with local changes" if about["changed"] else "") if about["commit"] else "none (not a git checkout)"
+    parts = {
+        "Profile": about["profile"],
+        "Trained on": TRAINED_ON.get(about["training_set"], about["training_set"]),
+        "Key": about["key"],
+        "Commit": commit,
+    }
+    line = " ".join(f"<span><b>{name}</b> {html.escape(value)}</span>" for name, value in parts.items())
+    if not about["published"]:
+        line += " <span>The figures show this build alone: no results at the paper's scale are published with the book yet.</span>"
+    context["body"] += f'\n<footer class="provenance" aria-label="What this page shows">{line}</footer>'

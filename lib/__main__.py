@@ -1,0 +1,70 @@
+"""The command line: ``python -m lib book``, one line of the Makefile for each of its commands."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it succeeded, 2 when what was asked cannot be done, 1 when a build failed."""
+    options = _parser().parse_args(arguments)
+    sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a terminated build takes its kernels along
+    # imported only now: a wrong word on the command line should not cost the import of torch
+    from .build import BuildError
+    from .data import DataError
+    from .notebooks import NotebookError
+    from .protocol import ProtocolError
+
+    try:
+        options.command(options)
+    except (ProtocolError, DataError) as error:
+        print(f"book: {error}", file=sys.stderr)
+        return 2
+    except (BuildError, NotebookError) as error:
+        print(f"book: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("book: interrupted; what is finished is kept, the next run goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lib", description="The book, from training to pages.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    book = commands.add_parser("book", help="train, evaluate, run every notebook, write the pages")
+    book.add_argument("--profile", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    book.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile, for instance "dims=2,8 epochs=2"')
+    book.add_argument("--output", type=Path, metavar="FOLDER", help="folder of builds (default: _build)")
+    book.set_defaults(command=_book)
+
+    notebook = commands.add_parser("notebook", help="run one notebook")
+    notebook.add_argument("source", type=Path, help="for instance book/noise.md")
+    notebook.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="one of the notebook's own parameters")
+    notebook.add_argument("--output", type=Path, default=Path("_build/executed"), metavar="FOLDER", help="where the executed notebook goes")
+    notebook.set_defaults(command=_notebook)
+    return parser
+
+
+def _book(options: argparse.Namespace) -> None:
+    from .build import build
+
+    build(options.profile, options.set, output=options.output)
+
+
+def _notebook(options: argparse.Namespace) -> None:
+    from .build import ROOT
+    from .notebooks import execute_one
+
+    print(execute_one(options.source, options.parameter, options.output, ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
