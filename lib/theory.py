@@ -1,0 +1,224 @@
+"""Small exact mathematics behind section I: what bounds a difference of spectra, and how projections differentiate.
+
+Nothing here is needed to regenerate the paper's figures; it is what the pages of section I
+compute. `lib.drawings` draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from . import jacobian
+from .model import Autoencoder
+from .spectrum import eigenvalues, matched_distance
+
+__all__ = [
+    "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
+    "latent_jacobian", "ray", "code_pairs", "iterates",
+    "project_sphere", "project_ellipse", "ellipse_factor", "projection_jacobian",
+]  # fmt: skip
+
+# --- what bounds a difference of spectra ------------------------------------------------------
+
+
+def nilpotent_pair(epsilon: float) -> tuple[Tensor, Tensor]:
+    """[[0,1],[0,0]] and [[0,1],[ε,0]]: squared distances 2ε of the eigenvalues and ε² of the matrices.
+
+    >>> a, b = nilpotent_pair(0.01)
+    >>> round(float(eigenvalue_gap(a, b)), 12), round(float(frobenius_gap(a, b)), 12)
+    (0.02, 0.0001)
+    """
+    a = torch.tensor([[0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    b = a.clone()
+    b[1, 0] = epsilon
+    return a, b
+
+
+def crossing_pair(delta: float) -> tuple[Tensor, Tensor]:
+    """diag(1, −1−δ) and diag(1+δ, −1): symmetric, a distance δ√2 apart, and ordered by modulus the other way round."""
+    a = torch.tensor([1.0, -1.0 - delta], dtype=torch.float64)
+    b = torch.tensor([1.0 + delta, -1.0], dtype=torch.float64)
+    return torch.diag(a), torch.diag(b)
+
+
+def eigenvalue_gap(a: Tensor, b: Tensor, best: bool = False) -> Tensor:
+    """‖λ(A) − λ(B)‖², with both spectra by falling modulus, or under the best matching.
+
+    Parameters
+    ----------
+    a, b : Tensor, shape (…, d, d), real
+    best : bool
+        False: the order of `lib.spectrum.eigenvalues`, as in the paper. True: the least
+        value over all permutations of one of the two spectra.
+
+    Returns
+    -------
+    Tensor, shape (…), float64
+    """
+    shape, d = a.shape[:-2], a.shape[-1]
+    lam, mu = (eigenvalues(m.reshape(-1, d, d)) for m in (a, b))
+    gap = d * torch.from_numpy(matched_distance(lam.numpy(), mu.numpy())) if best else (lam - mu).abs().square().sum(1)
+    return gap.reshape(shape)
+
+
+def singular_gap(a: Tensor, b: Tensor) -> Tensor:
+    """Σ (σ_i(A) − σ_i(B))², both by falling size; by Mirsky's theorem at most ‖A − B‖_F²."""
+    return (torch.linalg.svdvals(a) - torch.linalg.svdvals(b)).square().sum(-1)
+
+
+def frobenius_gap(a: Tensor, b: Tensor) -> Tensor:
+    """‖A − B‖_F²."""
+    return (a - b).square().sum((-2, -1))
+
+
+def eigenvector_condition(a: Tensor) -> Tensor:
+    """κ(V) = ‖V‖₂‖V⁻¹‖₂ of the matrix of unit eigenvectors; 1 for a normal matrix, infinite for a defective one."""
+    s = torch.linalg.svdvals(torch.linalg.eig(a).eigenvectors)
+    return s[..., 0] / s[..., -1]
+
+
+def bauer_fike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """How far an eigenvalue of B can lie from the spectrum of A, and the bound κ(V_A)‖A − B‖₂ on it.
+
+    Returns
+    -------
+    farthest, bound : Tensors, shape (…)
+        max_j min_i |λ_i(A) − λ_j(B)| and the Bauer–Fike bound.
+    """
+    lam, mu = torch.linalg.eigvals(a), torch.linalg.eigvals(b)
+    farthest = (lam[..., :, None] - mu[..., None, :]).abs().amin(-2).amax(-1)
+    return farthest, eigenvector_condition(a) * torch.linalg.matrix_norm(a - b, 2)
+
+
+# --- the same on networks ---------------------------------------------------------------------
+
+
+def latent_jacobian(net: Autoencoder, z: Tensor) -> Tensor:
+    """J_L = D(f_enc ∘ f_dec) at any codes ``z (n, d)``, shape (n, d, d), by automatic differentiation."""
+    return torch.func.vmap(torch.func.jacrev(lambda v: net.encoder(net.decoder(v))))(z)
+
+
+def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.DataFrame:
+    """Both sides of the paper's Theorem I.2 along z + t·v, |v| = 1.
+
+    Returns
+    -------
+    DataFrame with columns ``t``, ``matrices`` (‖J_L(z+tv) − J_L(z)‖_F²), ``eigenvalues``
+    (by modulus), ``singular`` and ``switched`` (hidden units on the path from z through the
+    decoder and the encoder that are active at one of the two codes only).
+    """
+    codes = torch.cat([z[None], z + steps[:, None] * direction / direction.norm()])
+    j = latent_jacobian(net, codes)
+    units = _path_units(net, codes)
+    return pd.DataFrame({
+        "t": steps.numpy(),
+        "matrices": frobenius_gap(j[1:], j[:1]).numpy(),
+        "eigenvalues": eigenvalue_gap(j[1:], j[:1].expand_as(j[1:])).numpy(),
+        "singular": singular_gap(j[1:], j[:1]).numpy(),
+        "switched": (units[1:] != units[:1]).sum(1).numpy(),
+    })  # fmt: skip
+
+
+def _path_units(net: Autoencoder, z: Tensor) -> Tensor:
+    """Active hidden units of the decoder at z and the encoder at f_dec(z), ``(n, units)`` bool."""
+    seen = []
+    for half in (net.decoder, net.encoder):
+        for layer in half:
+            z = layer(z)
+            if isinstance(layer, torch.nn.ReLU):
+                seen.append(z > 0)
+    return torch.cat(seen, 1)
+
+
+def code_pairs(net: Autoencoder, x: Tensor, data: Tensor) -> pd.DataFrame:
+    """For each point of `x`, its code z' and the nearest code z among those of `data`: every gap and bound between J_L(z') and J_L(z).
+
+    Returns
+    -------
+    DataFrame with columns ``distance`` (‖z' − z‖), ``matrices``, ``eigenvalues``, ``matched``,
+    ``singular``, ``bauer_fike`` (farthest eigenvalue), ``bauer_fike_bound``, and ``kappa``
+    (κ(V_z)·κ(V_z'), the factor of the corrected theorem).
+    """
+    z, codes = net.encoder(x), net.encoder(data)
+    distance, nearest = torch.cdist(z, codes).min(1)
+    a, b = latent_jacobian(net, codes[nearest]), latent_jacobian(net, z)
+    farthest, bound = bauer_fike(a, b)
+    columns = {
+        "distance": distance, "matrices": frobenius_gap(a, b), "eigenvalues": eigenvalue_gap(a, b), "matched": eigenvalue_gap(a, b, best=True),
+        "singular": singular_gap(a, b), "bauer_fike": farthest, "bauer_fike_bound": bound,
+        "kappa": eigenvector_condition(a) * eigenvector_condition(b),
+    }  # fmt: skip
+    return pd.DataFrame({name: value.numpy() for name, value in columns.items()})
+
+
+def iterates(net: Autoencoder, x: Tensor, steps: int) -> pd.DataFrame:
+    """The round trip applied again and again: where patterns at x and y agree, λ_I and λ_L agree exactly.
+
+    Returns
+    -------
+    DataFrame, one row a point and step, with columns ``step``, ``point``, ``error`` (‖y − x‖),
+    ``hamming`` (encoder units that differ between x and y) and ``distance`` (‖λ_I − λ_L‖²/d).
+    """
+    tables = []
+    for step in range(steps):
+        trip = jacobian.round_trip(net, x)
+        k_i, k_l = jacobian.matrices(net, trip)
+        columns = {
+            "error": (trip.y - x).norm(dim=1),
+            "hamming": sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y)),
+            "distance": eigenvalue_gap(k_i, k_l) / net.d,
+        }
+        tables.append(pd.DataFrame({"step": step, "point": range(len(x))} | {n: v.numpy() for n, v in columns.items()}))
+        x = trip.y
+    return pd.concat(tables, ignore_index=True)
+
+
+# --- nearest-point projections ----------------------------------------------------------------
+
+
+def project_sphere(x: Tensor) -> Tensor:
+    """Nearest point of the unit sphere (the circle, in the plane): x/‖x‖, for ``x (…, N)``, x ≠ 0."""
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+def project_ellipse(x: Tensor, axes: tuple[float, float], grid: int = 720, newton: int = 8) -> Tensor:
+    """Nearest point of the ellipse (a cos u, b sin u) to each of ``x (n, 2)``: a search on a grid, then Newton's method.
+
+    Unique off the medial axis, which for a > b is the segment |x₁| ≤ (a² − b²)/a, x₂ = 0.
+    """
+    return _on_ellipse(_ellipse_parameter(x, axes, grid, newton), axes)
+
+
+def _on_ellipse(u: Tensor, axes: tuple[float, float]) -> Tensor:
+    return torch.stack([axes[0] * u.cos(), axes[1] * u.sin()], -1)
+
+
+def _ellipse_parameter(x: Tensor, axes: tuple[float, float], grid: int = 720, newton: int = 8) -> Tensor:
+    a, b = axes
+    u0 = torch.arange(grid, dtype=x.dtype) * (2 * torch.pi / grid)
+    u = u0[torch.cdist(x, _on_ellipse(u0, axes)).argmin(1)]
+    for _ in range(newton):  # f is the derivative of half the squared distance
+        f = (b**2 - a**2) * u.sin() * u.cos() + a * x[:, 0] * u.sin() - b * x[:, 1] * u.cos()
+        slope = (b**2 - a**2) * (2 * u).cos() + a * x[:, 0] * u.cos() + b * x[:, 1] * u.sin()
+        u = u - torch.where(slope > 0, f / slope, 0.0)
+    return u
+
+
+def ellipse_factor(x: Tensor, axes: tuple[float, float]) -> Tensor:
+    """1/(1 − κt) for ``x (n, 2)``: κ the curvature at the nearest point, t the distance, positive towards the centre of curvature."""
+    a, b = axes
+    u = _ellipse_parameter(x, axes)
+    kappa = a * b / (a**2 * u.sin() ** 2 + b**2 * u.cos() ** 2) ** 1.5
+    inward = -torch.stack([b * u.cos(), a * u.sin()], -1)
+    t = ((x - _on_ellipse(u, axes)) * inward / inward.norm(dim=-1, keepdim=True)).sum(-1)
+    return 1 / (1 - kappa * t)
+
+
+def projection_jacobian(project: Callable[[Tensor], Tensor], x: Tensor, h: float = 1e-5) -> Tensor:
+    """Jacobian of any map at ``x (n, N)`` by central differences, ``(n, M, N)``: knows nothing of the formula it is compared with."""
+    columns = [(project(x + h * e) - project(x - h * e)) / (2 * h) for e in torch.eye(x.shape[1], dtype=x.dtype)]
+    return torch.stack(columns, -1)
