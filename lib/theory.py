@@ -6,22 +6,28 @@ compute. `lib.drawings` draws it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from . import jacobian
+from . import data, jacobian, noise
 from .model import Autoencoder
+from .protocol import Protocol
 from .spectrum import eigenvalues, matched_distance
+from .store import Store
+from .training import train, training_fields
 
 __all__ = [
     "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
-    "latent_jacobian", "ray", "code_pairs", "iterates",
+    "kink_distance", "latent_jacobian", "lipschitz", "same_region", "ray", "code_pairs", "pairs", "iterates",
     "project_sphere", "project_ellipse", "ellipse_factor", "projection_jacobian",
 ]  # fmt: skip
 
+#: Raise when `pairs` changes; the stored table is then computed anew.
+VERSION = 1
 # --- what bounds a difference of spectra ------------------------------------------------------
 
 
@@ -97,6 +103,40 @@ def bauer_fike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 # --- the same on networks ---------------------------------------------------------------------
 
 
+def _path(net: Autoencoder, z: Tensor) -> list[Tensor]:
+    """Inputs of the decoder's hidden units at the codes z and of the encoder's at f_dec(z), ``(n, width)`` each."""
+    inputs = []
+    for half in (net.decoder, net.encoder):
+        for layer in half:
+            if isinstance(layer, torch.nn.ReLU):
+                inputs.append(z)
+            z = layer(z)
+    return inputs
+
+
+def kink_distance(net: Autoencoder, x: Tensor) -> Tensor:
+    """The smallest absolute input of any hidden unit on the path of ``x (n, 784)``; 0 on a kink. Shape (n,)."""
+    first = [net.encoder[:i](x) for i, layer in enumerate(net.encoder) if isinstance(layer, torch.nn.ReLU)]
+    return torch.cat([*first, *_path(net, net.encoder(x))], 1).abs().amin(1)
+
+
+def same_region(net: Autoencoder, a: Tensor, b: Tensor) -> Tensor:
+    """Whether the codes ``a, b (n, d)`` have the same active units in the decoder, and their decodings in the encoder."""
+    return torch.stack([((p > 0) == (q > 0)).all(1) for p, q in zip(_path(net, a), _path(net, b))]).all(0)
+
+
+def lipschitz(net: Autoencoder, z: Tensor) -> Tensor:
+    """A Lipschitz constant of J_L among codes with the active units of ``z (n, d)``, in the Frobenius norm; shape (n,).
+
+    There J_L = A·diag(sech² a)·B with constant A = E(y) and B = Da, so that
+    ‖J_L(z) − J_L(z')‖_F ≤ 4/(3√3) Σ_k ‖A_k‖ ‖B_k‖² ‖z − z'‖, with the columns of A and the rows of B.
+    """
+    before = torch.nn.Sequential(*list(net.decoder)[:-1])
+    a = torch.func.vmap(torch.func.jacrev(net.encoder))(net.decoder(z))  # (n, d, 784)
+    b = torch.func.vmap(torch.func.jacfwd(before))(z)  # (n, 784, d)
+    return 4 / 27**0.5 * (a.norm(dim=1) * b.square().sum(2)).sum(1)
+
+
 def latent_jacobian(net: Autoencoder, z: Tensor) -> Tensor:
     """J_L = D(f_enc ∘ f_dec) at any codes ``z (n, d)``, shape (n, d, d), by automatic differentiation."""
     return torch.func.vmap(torch.func.jacrev(lambda v: net.encoder(net.decoder(v))))(z)
@@ -113,7 +153,7 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
     """
     codes = torch.cat([z[None], z + steps[:, None] * direction / direction.norm()])
     j = latent_jacobian(net, codes)
-    units = _path_units(net, codes)
+    units = torch.cat(_path(net, codes), 1) > 0
     return pd.DataFrame({
         "t": steps.numpy(),
         "matrices": frobenius_gap(j[1:], j[:1]).numpy(),
@@ -121,17 +161,6 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
         "singular": singular_gap(j[1:], j[:1]).numpy(),
         "switched": (units[1:] != units[:1]).sum(1).numpy(),
     })  # fmt: skip
-
-
-def _path_units(net: Autoencoder, z: Tensor) -> Tensor:
-    """Active hidden units of the decoder at z and the encoder at f_dec(z), ``(n, units)`` bool."""
-    seen = []
-    for half in (net.decoder, net.encoder):
-        for layer in half:
-            z = layer(z)
-            if isinstance(layer, torch.nn.ReLU):
-                seen.append(z > 0)
-    return torch.cat(seen, 1)
 
 
 def code_pairs(net: Autoencoder, x: Tensor, data: Tensor) -> pd.DataFrame:
@@ -153,6 +182,31 @@ def code_pairs(net: Autoencoder, x: Tensor, data: Tensor) -> pd.DataFrame:
         "kappa": eigenvector_condition(a) * eigenvector_condition(b),
     }  # fmt: skip
     return pd.DataFrame({name: value.numpy() for name, value in columns.items()})
+
+
+def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, store: Store | None = None) -> pd.DataFrame:
+    """`code_pairs` for every trained network of the first seed and every data set, loaded where stored.
+
+    Returns
+    -------
+    DataFrame with columns ``d``, ``set`` and those of `code_pairs`, `points` rows a cell
+    (fewer where the set is smaller); the nearest code is sought among those of the training images.
+    """
+    store, seed = store or Store(), protocol.seeds[0]
+    fields = {**training_fields(protocol, seed), "sets": tuple(sets), "points": points, "noise": noise.VERSION, "pairs": VERSION}
+    table = store.load_table("theory", fields)
+    if table is None:
+        ensemble = train(protocol, store)[0]
+        images = data.load(protocol.training_set)
+        tables = []
+        for d in tqdm(ensemble.dims, desc="pairs of codes", unit="network"):
+            net = ensemble.member(d).double()
+            for name in sets:
+                x = images.test[:points] if name == "test" else noise.sample(name, 0, points)
+                tables.append(code_pairs(net, x, images.train).assign(d=d, set=name))
+        store.save_table("theory", fields, pd.concat(tables, ignore_index=True))
+        table = store.load_table("theory", fields)  # what is shown is what is stored
+    return table
 
 
 def iterates(net: Autoencoder, x: Tensor, steps: int) -> pd.DataFrame:

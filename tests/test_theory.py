@@ -124,6 +124,28 @@ def test_within_a_linear_region_the_squared_gap_falls_like_t_squared_not_t_to_th
     assert outside.matrices.min() > 1e6 * inside.matrices.max()  # a jump, not a Taylor term
 
 
+def test_the_lipschitz_constant_bounds_the_change_of_J_L_within_a_region():
+    n = net()
+    for p in n.parameters():
+        p.mul_(2)
+    z = n.encoder(torch.rand(200, 784, generator=gen(2), dtype=torch.float64))
+    for t in (1e-7, 1e-5, 1e-3):
+        moved = z + t * gaussian(200, 3, seed=5)
+        same = theory.same_region(n, z, moved)
+        change = theory.frobenius_gap(theory.latent_jacobian(n, z), theory.latent_jacobian(n, moved)).sqrt()
+        bound = theory.lipschitz(n, z) * (z - moved).norm(dim=1)
+        assert same.any() and (change[same] <= bound[same]).all()
+    assert not same.all()
+
+
+def test_a_point_is_at_distance_zero_from_a_kink_exactly_when_an_input_vanishes():
+    n, x = net(), torch.rand(4, 784, generator=gen(1), dtype=torch.float64)
+    assert (theory.kink_distance(n, x) > 0).all()
+    first = n.encoder[0]
+    first.bias[0] -= first(x)[2, 0]
+    assert theory.kink_distance(n, x)[2] < 1e-15
+
+
 def test_where_the_patterns_agree_the_spectra_are_identical():
     table = theory.iterates(net(), torch.rand(5, 784, generator=gen(3), dtype=torch.float64), 12)
     same = table[table.hamming == 0]
