@@ -12,9 +12,21 @@ TRAINED_ON = {
 }
 
 
+# The theme's FontAwesome script, which runs later, would turn the widgets' icons into empty pictures.
+ICONS = "window.FontAwesomeConfig = {autoReplaceSvg: false, observeMutations: false};"
+
+# The widgets' script sets their labels with MathJax 2; the pages have MathJax 3.
+LABELS = """
+if (window.MathJax) {
+  const Hub = {Queue: ([, , element]) => MathJax.startup.promise.then(() => MathJax.typesetPromise([element]))};
+  MathJax.Hub = Hub;
+  MathJax.startup = {ready() { MathJax.startup.defaultReady(); MathJax.Hub = Hub; }};
+}"""
+
+
 def setup(app):
-    # before the theme's FontAwesome script, which would otherwise turn the widgets' icons into empty pictures
-    app.add_js_file(None, body="window.FontAwesomeConfig = {autoReplaceSvg: false, observeMutations: false};", priority=1)
+    app.add_js_file(None, body=ICONS, priority=1)
+    app.add_js_file(None, body=LABELS, priority=600)  # after MathJax's settings
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
