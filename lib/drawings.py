@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
+from matplotlib.ticker import FixedLocator, NullLocator
 from torch import Tensor
 
 from .model import WIDTHS
@@ -55,25 +56,30 @@ def diagram(nodes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tupl
         ``hook`` (an inclusion), ``below`` (the label's side) and ``bend`` (an arc).
     """
     fig, ax = plt.subplots(figsize=size)
-    for x, y, label in nodes.values():
-        ax.text(x, y, label, ha="center", va="center", size=13)
+    renderer = fig.canvas.get_renderer()
+    half = {}  # half the extent of each label, in points
+    for name, (x, y, label) in nodes.items():
+        box = ax.text(x, y, label, ha="center", va="center", size=13).get_window_extent(renderer)
+        half[name] = np.array([box.width, box.height]) / 2 * 72 / fig.dpi
     for start, end, label, *style in arrows:
         words = " ".join(style).split()
         a, b = (np.array(nodes[n][:2], dtype=float) for n in (start, end))
+        along = (b - a) / np.linalg.norm(b - a)
+        gap = {n: np.min(half[n] / np.maximum(np.abs(along), 1e-9)) + 6 for n in (start, end)}
         ax.add_patch(FancyArrowPatch(
-            a, b, arrowstyle="-|>", mutation_scale=11, shrinkA=19, shrinkB=19, lw=1.1, color=INK,
+            a, b, arrowstyle="-|>", mutation_scale=11, shrinkA=gap[start], shrinkB=gap[end], lw=1.1, color=INK,
             linestyle=(0, (4, 3)) if "dashed" in words else "-", connectionstyle="arc3,rad=-0.35" if "bend" in words else None,
         ))  # fmt: skip
-        along = (b - a) / np.linalg.norm(b - a)
         left = np.array([-along[1], along[0]])
         if left[1] < 0 or (left[1] == 0 and left[0] > 0):
             left = -left  # "above" means above, and to the left of a vertical arrow
-        lift = 0.17 + (0.19 * np.linalg.norm(b - a) if "bend" in words else 0)
-        ax.text(*((a + b) / 2 + left * (-lift if "below" in words else lift)), label, ha="center", va="center", size=10.5)
+        text = ax.text(0, 0, label, ha="center", va="center", size=10.5)
+        box = text.get_window_extent(renderer)
+        lift = 0.07 + np.abs(left) @ [box.width, box.height] / 2 / fig.dpi + (0.19 * np.linalg.norm(b - a) if "bend" in words else 0)
+        text.set_position((a + b) / 2 + left * (-lift if "below" in words else lift))
         if "hook" in words:
-            tail = a + along * 19 / 72
-            loop = np.linspace(np.pi / 2, 3 * np.pi / 2, 20)[:, None]
-            hook = tail + 0.055 * left + 0.055 * (np.cos(loop) * along + np.sin(loop) * left)
+            turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 20)[:, None]
+            hook = a + along * gap[start] / 72 + 0.055 * left + 0.055 * (np.cos(turn) * along + np.sin(turn) * left)
             ax.plot(*hook.T, color=INK, lw=1.1)
     points = np.array([n[:2] for n in nodes.values()], dtype=float)
     middle = (points.min(0) + points.max(0)) / 2
@@ -175,6 +181,10 @@ def circle(radius: Tensor, eigenvalue: Tensor, width: float = 0.12) -> Figure:
     for part, color, text in ((inside, RED, "computed, inside"), (~inside, BLUE, "computed, outside")):
         curve.plot(radius[part], eigenvalue[part], "o", color=color, label=text)
     curve.set(xscale="log", yscale="log", xlabel="distance $r$ from the centre", ylabel="nonzero eigenvalue")
+    for axis in (curve.xaxis, curve.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_locator(FixedLocator([0.2, 0.5, 1, 2, 5]))
+        axis.set_major_formatter("{x:g}")
     curve.legend()
     return fig
 
