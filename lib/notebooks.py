@@ -183,7 +183,7 @@ class _Running:
         source, self.target = self.folder / "source.ipynb", self.folder / "notebook.ipynb"
         self.bars, self.log = self.folder / "stderr.txt", self.folder / "papermill.txt"
         nbformat.write(job.notebook, source)
-        command = [sys.executable, "-m", "papermill", str(source), str(self.target), "--kernel", "python3", "--cwd", str(self.folder)]
+        command = [sys.executable, "-m", "papermill", str(source), str(self.target), "--kernel", "python3", "--language", "python", "--cwd", str(self.folder)]
         command += ["--no-progress-bar", "--log-level", "ERROR", "--stderr-file", str(self.bars)]
         for name, value in job.parameters.items():
             command += ["--parameters_raw", name, value]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import subprocess
@@ -90,12 +89,6 @@ class Browser:
         # widgets are drawn in tasks of their own; two idle rounds let them finish
         self.evaluate("new Promise(done => requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150)))")
         return [text for event in self.events if (text := _complaint(event))]
-
-    def screenshot(self, target: Path) -> None:
-        """The whole page, as wide as it is shown."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        target.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]))
 
 
 def _complaint(event: dict) -> str:
