@@ -11,7 +11,6 @@ No 784×784 matrix is formed outside `reference`, which tests and benchmarks cal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +19,9 @@ from torch import Tensor
 from .model import Autoencoder
 
 __all__ = ["RoundTrip", "round_trip", "matrices", "rank", "reduced", "reference", "sech2"]
+
+#: Columns carried at once. 784 numbers each, about 6 MB: they stay in the last-level cache.
+COLUMNS = 960
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RoundTrip:
     at_z: list[Tensor]
     at_y: list[Tensor]
 
-    def take(self, rows: Tensor) -> RoundTrip:
+    def take(self, rows: Tensor | slice) -> RoundTrip:
         """The same for the points `rows` alone."""
         return RoundTrip(*(v[rows] if isinstance(v, Tensor) else [m[rows] for m in v] for v in vars(self).values()))
 
@@ -81,37 +83,58 @@ def _through(half: torch.nn.Sequential, h: Tensor) -> tuple[Tensor, list[Tensor]
 def matrices(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     """K_I(x) = E(x)G(z) and K_L(z) = E(y)G(z), each ``(n, d, d)``.
 
-    The d columns of G are carried down the decoder and through the encoder's first layer
-    once; only behind that layer do the activation patterns at x and at y part.
+    K is a product around a cycle of layers, latent → decoder → image → encoder → latent,
+    whose d columns are carried around together. K_I and K_L part only behind the encoder's
+    first layer, where the activation patterns at x and at y begin to differ; what comes
+    before is nearly all of the work and is done once. Some points go at a time, so that
+    what is carried stays in the cache, and units that none of them activates are left out.
     """
     n, d = trip.z.shape
-    columns = torch.eye(d, dtype=trip.z.dtype, device=trip.z.device).expand(n, d, d)
-    shared = _carry(net, trip, trip.at_x, columns, 0, 4)  # (n, d, 128): row j is column j of W_1 G
-    k_i = _carry(net, trip, trip.at_x, shared, 4, 7)
-    k_l = _carry(net, trip, trip.at_y, shared, 4, 7)
-    return k_i.transpose(1, 2), k_l.transpose(1, 2)
+    enc, dec = _weights(net.encoder), _weights(net.decoder)
+    dec[-1] = dec[-1].T.contiguous().T  # its columns are what is picked from it
+    k = trip.z.new_empty(2, n, d, d)
+    step = max(1, round(COLUMNS / d / 24)) * 24  # matrix products like a multiple of 24 columns
+    for start in range(0, n, step):
+        part = trip.take(slice(start, start + step))
+        live_z = [_live(m) for m in part.at_z]
+        live_xy = [_live(x | y) for x, y in zip(part.at_x, part.at_y)]
+        into, outof = _restrict(dec, live_z), _restrict(enc, live_xy)
+
+        h = into[0][:, :, None]  # the columns of the identity, one layer on
+        for w, m, live in zip(into[1:], part.at_z, live_z):
+            h = _apply(w, h * _slopes(m, live, h))
+        h = _apply(outof[0], h.mul_(part.slope.T.contiguous()[:, None]))  # (live units, d, points): W₁G
+        for at, out in zip((part.at_x, part.at_y), k):
+            g = h
+            for w, m, live in zip(outof[1:], at, live_xy):
+                g = _apply(w, g * _slopes(m, live, h))
+            out[start : start + step] = g.permute(2, 0, 1)
+    return k[0], k[1]
 
 
-def _carry(net: Autoencoder, trip: RoundTrip, at: list[Tensor], h: Tensor, start: int, stop: int) -> Tensor:
-    """Row vectors ``h (n, m, width)`` along the cycle of layers, from place `start` to place `stop`.
+def _weights(half: torch.nn.Sequential) -> list[Tensor]:
+    return [m.weight for m in half if isinstance(m, torch.nn.Linear)]
 
-    Place 0 is the latent layer, 1…3 are the decoder's hidden layers, 4…6 the encoder's, 7 is
-    the latent layer again, and so on around. Leaving a hidden place drops its inactive units.
-    """
-    enc = [m.weight for m in net.encoder if isinstance(m, torch.nn.Linear)]
-    dec = [m.weight for m in net.decoder if isinstance(m, torch.nn.Linear)]
-    patterns = [None, *trip.at_z, *at]
-    for place in range(start, stop):
-        place %= 7
-        if place:
-            h = h * patterns[place][:, None]
-        if place < 4:
-            h = h @ dec[place].T
-        if place == 3:
-            h = h.mul_(trip.slope[:, None]) @ enc[0].T
-        if place > 3:
-            h = h @ enc[place - 3].T
-    return h
+
+def _live(pattern: Tensor) -> Tensor:
+    """Indices of the units that at least one point activates."""
+    return pattern.any(0).nonzero().squeeze(1)
+
+
+def _restrict(weights: list[Tensor], live: list[Tensor]) -> list[Tensor]:
+    """The layers of one half without the hidden units that are not in `live`."""
+    narrowed = [w[units] for w, units in zip(weights, live)] + weights[-1:]
+    return narrowed[:1] + [w.T[units].T for w, units in zip(narrowed[1:], live)]
+
+
+def _slopes(pattern: Tensor, live: Tensor, like: Tensor) -> Tensor:
+    """Derivatives of the ReLUs in the units `live`, ``(units, 1, n)``, in the dtype of `like`."""
+    return pattern.T[live].to(like)[:, None]
+
+
+def _apply(w: Tensor, h: Tensor) -> Tensor:
+    """``w (out, in)`` applied to columns ``h (in, m, n)``."""
+    return (w @ h.flatten(1)).unflatten(1, h.shape[1:])
 
 
 def rank(trip: RoundTrip, at: list[Tensor]) -> Tensor:
@@ -124,26 +147,46 @@ def rank(trip: RoundTrip, at: list[Tensor]) -> Tensor:
     return torch.stack(counts).amin(0).clamp_max(trip.z.shape[1])
 
 
-def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """The cyclic chain cut at its narrowest hidden layer.
+def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> Tensor:
+    """K compressed to its r-dimensional range: a matrix with the nonzero spectrum of K, ``(n, d, d)``.
 
-    K is a product around a cycle of layers. Cut at a layer with r active units, the same
-    product is an r×r matrix on those units, and carries the nonzero spectrum.
+    Cut at its narrowest layer, K = BA with B d×r and A r×d. Where that layer is in the
+    encoder let Q be an orthonormal basis of the range of B; the nonzero spectrum of K is
+    that of the r×r matrix QᵀKQ. Where it is in the decoder Q is one of the row space of A,
+    and the same holds. Either factor is a product of a few small matrices. The r×r matrix
+    is bordered by an identity: the determinant is the product of the nonzero eigenvalues.
 
-    Yields
-    ------
-    rows : Tensor, shape (m,)
-        The points whose narrowest layer is the same one, of w units.
-    cut : Tensor, shape (m, w, w)
-        The r×r block with unit rows for the inactive units: its determinant is the block's.
+    Parameters
+    ----------
+    at, k
+        ``trip.at_x`` and K_I, or ``trip.at_y`` and K_L.
     """
+    d = k.shape[1]
     patterns = [*trip.at_z, *at]
     narrowest = torch.stack([m.sum(1) for m in patterns]).argmin(0)
-    for p in narrowest.unique().tolist():
-        rows = (narrowest == p).nonzero().squeeze(1)
-        mask = torch.diag_embed(patterns[p][rows].to(trip.z.dtype))
-        chain = _carry(net, trip.take(rows), [m[rows] for m in at], mask, p + 1, p + 8)
-        yield rows, chain + torch.eye(mask.shape[1], dtype=mask.dtype, device=mask.device) - mask
+    out = torch.empty_like(k)
+    for i in narrowest.unique().tolist():
+        rows = (narrowest == i).nonzero().squeeze(1)
+        masks = [m[rows].to(k.dtype)[:, :, None] for m in patterns]
+        cut = masks[i].squeeze(2)
+        if i < len(trip.at_z):  # Aᵀ (n, d, units), from the latent layer down to the cut
+            weights, path = _weights(net.decoder)[: i + 1], masks[: i + 1]
+            basis = weights[0] * path[0]
+            for w, m in zip(weights[1:], path[1:]):
+                basis = (w @ basis) * m
+            basis = basis.transpose(1, 2)
+        else:  # B, from the latent layer back to the cut
+            i -= len(trip.at_z)
+            weights, path = _weights(net.encoder)[i + 1 :], masks[len(trip.at_z) + i :]
+            basis = weights[-1] * path[-1].transpose(1, 2)
+            for w, m in zip(weights[-2::-1], path[-2::-1]):
+                basis = (basis @ w) * m.transpose(1, 2)
+        # the r active units come first; the columns of the others are zero
+        active, units = (t[:, :d] for t in cut.sort(dim=1, descending=True, stable=True))
+        q, _ = torch.linalg.qr(basis.gather(2, units[:, None].expand(-1, d, -1)))
+        block = q.transpose(1, 2) @ k[rows] @ q
+        out[rows] = block * active[:, :, None] * active[:, None, :] + torch.diag_embed(1 - active)
+    return out
 
 
 def reference(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:

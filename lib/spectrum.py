@@ -55,16 +55,14 @@ def orientation(net: Autoencoder, trip: jacobian.RoundTrip, at: list[Tensor], k:
     """Sign of the product of the nonzero eigenvalues: −1, 0 or 1, shape (n,).
 
     Where r = d it is the sign of det K. Where r < d the matrix is structurally singular and
-    the sign of its computed determinant is rounding noise; there the cyclic chain is cut at
-    its narrowest layer, and the sign is that of the determinant of the r×r matrix.
+    the sign of its computed determinant is rounding noise; there K is compressed to its
+    r-dimensional range, and the sign is that of the determinant of the r×r matrix.
     """
-    sign = torch.linalg.slogdet(k).sign
     deficient = (r < k.shape[1]).nonzero().squeeze(1)
     if len(deficient):
-        part = trip.take(deficient)
-        for rows, cut in jacobian.reduced(net, part, [m[deficient] for m in at]):
-            sign[deficient[rows]] = torch.linalg.slogdet(cut).sign
-    return sign
+        k = k.clone()
+        k[deficient] = jacobian.reduced(net, trip.take(deficient), [m[deficient] for m in at], k[deficient])
+    return torch.linalg.slogdet(k).sign
 
 
 class Cell:
@@ -84,11 +82,10 @@ class Cell:
     def add(self, x: Tensor) -> None:
         """Take in the points ``x (n, 784)``."""
         net, trip = self.net, jacobian.round_trip(self.net, x)
-        k_i, k_l = jacobian.matrices(net, trip)
         hamming = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
         part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square().mean(1), "hamming": hamming}
         part |= {"y_sum": trip.y.sum(0, keepdim=True), "y_square": trip.y.square().sum(0, keepdim=True)}
-        for j, k, at in (("I", k_i, trip.at_x), ("L", k_l, trip.at_y)):
+        for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
             r = jacobian.rank(trip, at)
             part |= {f"lam_{j}": eigenvalues(k), f"rank_{j}": r, f"sign_{j}": orientation(net, trip, at, k, r)}
             part[f"trace_{j}"] = k.diagonal(dim1=1, dim2=2).mean(1)
