@@ -1,0 +1,211 @@
+"""Chains in the plane and on images, measured against held-out data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ... import data
+from ...protocol import Protocol
+from ...store import Store
+from ...training import device_of
+from ..stored import stored_table, stored_tensors
+from .denoiser import Residual, train_residual
+from .optimum import Mixture, kernel_field, spiral
+from .plane import KINDS, mixture, spiral_fields, spiral_networks
+from .sampling import Chain, effective_sample_size, energy_distance, langevin, metropolis, mmd
+from .settings import VERSION, Settings
+
+__all__ = ["plane_chains", "image_denoiser", "image_chains"]
+
+#: Noise level of the mixture's chains.
+MIXTURE_SIGMA = 0.2
+
+
+def plane_chains(settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """Langevin and Metropolis–Hastings chains on the 2-D mixture and on the spiral.
+
+    Both run on the exact score of p ∗ N_σ and on its trained estimates, from starts spread
+    evenly over the square, for the same number of steps.
+
+    Returns
+    -------
+    DataFrame : columns ``law, field, sampler``; ``smoothed`` and ``data``, energy distances of the
+        chains' last states to held-out draws of p ∗ N_σ and of p; ``floor``, the 95 % quantile of
+        that distance between independent samples of p ∗ N_σ, as large as the compared ones; ``mmd, mmd_floor``, the same with the
+        kernel's discrepancy; ``acceptance``; ``ess``, effective sample size of one chain per 1,000 steps.
+    dict : last states by ``law.field.sampler``, and ``law.held_out``.
+    """
+
+    def compute() -> dict[str, Tensor]:
+        out, rows = {}, []
+        jobs = [
+            ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings, progress)),
+            ("spiral", spiral(), settings.spiral_sigma, spiral_fields(settings, spiral_networks(settings, store, progress))),
+        ]
+        bar = tqdm(total=sum(2 * len(f) for *_, f in jobs), desc="chains in the plane", unit="run", disable=not progress, leave=False)
+        for law_name, law, sigma, fields in jobs:
+            held = [law.sample(settings.held_out, torch.Generator().manual_seed(s), sigma) for s in range(100, 108)]
+            clean = law.sample(settings.held_out, torch.Generator().manual_seed(99))
+            width = torch.cdist(held[0], held[0]).median().item()
+            pairs = [(a[: settings.chains], b) for i, a in enumerate(held) for b in held[:i]]
+            floor = np.quantile([energy_distance(a, b) for a, b in pairs], 0.95), np.quantile([mmd(a, b, width) for a, b in pairs], 0.95)
+            out[f"{law_name}.held_out"] = held[0]
+            for field_name, field in fields.items():
+                for sampler in ("langevin", "metropolis"):
+                    chain = _run(sampler, field, law, settings, sigma)
+                    out[f"{law_name}.{field_name}.{sampler}"] = chain.last
+                    ess = np.mean([effective_sample_size(chain.trace[len(chain.trace) // 5 :, :, i]) for i in (0, 1)])
+                    ess *= 1_000 / (0.8 * settings.chain_steps)
+                    distances = energy_distance(chain.last, held[0]), energy_distance(chain.last, clean), floor[0], mmd(chain.last, held[0], width), floor[1]
+                    rows.append((*distances, chain.acceptance, ess))
+                    bar.update()
+        bar.close()
+        return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
+
+    names = ("sigmas", "mixture_steps", "hidden", "batch", "spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch", "chains", "chain_steps", "held_out")
+    fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
+    stored = stored_tensors("score", fields, compute, store)
+    values = stored.pop("rows")
+    labels = [f"{law}.{f}.{s}" for law, fs in (("mixture", ("exact", "denoising")), ("spiral", ("exact", *KINDS))) for f in fs for s in ("langevin", "metropolis")]
+    heads = pd.DataFrame([label.split(".") for label in labels], columns=["law", "field", "sampler"])
+    columns = ["smoothed", "data", "floor", "mmd", "mmd_floor", "acceptance", "ess"]
+    return pd.concat([heads, pd.DataFrame(values.numpy(), columns=columns)], axis=1), stored
+
+
+def _mixture_fields(settings: Settings, progress: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+    law, generator = mixture(2), torch.Generator().manual_seed(11)
+    net = Residual(2, settings.hidden, [MIXTURE_SIGMA], generator)
+    train_residual(net, law.sample, settings.mixture_steps, settings.batch, generator, label="denoiser of the mixture", progress=progress)
+    return {"exact": lambda x: law.score(x, MIXTURE_SIGMA), "denoising": net.field(0)}
+
+
+def _run(sampler: str, field: Callable[[Tensor], Tensor], law: Mixture, settings: Settings, sigma: float) -> Chain:
+    """Steps: ε = .1 σ² for Langevin; proposals of twice the noise level's size for Metropolis–Hastings."""
+    generator = torch.Generator().manual_seed(3)
+    reach = law.means.abs().max() + sigma
+    start = (torch.rand(settings.chains, 2, dtype=torch.float64, generator=generator) * 2 - 1) * reach
+    if sampler == "langevin":
+        return langevin(field, start, settings.chain_steps, 0.1 * sigma**2, generator)
+    return metropolis(field, start, settings.chain_steps, 2 * sigma**2, generator, nodes=4)
+
+
+class _Denoiser(nn.Module):
+    """x + W₃ φ(W₂ φ(W₁ x)): two hidden layers of ReLU units and no narrow waist."""
+
+    def __init__(self, hidden: int, generator: torch.Generator):
+        super().__init__()
+        sizes = (784, hidden, hidden, 784)
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in zip(sizes, sizes[1:]))
+        for layer in self.layers:
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers[2](self.layers[1](self.layers[0](x).relu()).relu())
+
+
+def image_denoiser(settings: Settings, protocol: Protocol, store: Store | None = None, progress: bool = True) -> Callable[[Tensor], Tensor]:
+    """The reconstruction r of a denoiser trained on the protocol's training images with noise of one level σ.
+
+    Returns
+    -------
+    Function ``(b, 784) -> (b, 784)``.
+    """
+    images, device = data.load(protocol.training_set), device_of(protocol)
+    generator = torch.Generator().manual_seed(13)
+    net = _Denoiser(settings.image_hidden, generator).to(device)
+
+    def compute() -> dict[str, Tensor]:
+        x = images.train.float()
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.image_steps, eta_min=1e-5)
+        for _ in tqdm(range(settings.image_steps), desc="denoiser of images", unit="step", disable=not progress, leave=False):
+            clean = x[torch.randint(len(x), (128,), generator=generator)]
+            noisy = clean + settings.image_sigma * torch.randn(clean.shape, generator=generator)
+            optimiser.zero_grad()
+            (net(noisy.to(device)) - clean.to(device)).square().sum(1).mean().backward()
+            optimiser.step()
+            schedule.step()
+        return net.state_dict()
+
+    fields = {"experiment": "image denoiser", "version": VERSION, "images": images.sha256}
+    fields |= {k: getattr(settings, k) for k in ("image_sigma", "image_hidden", "image_steps")}
+    net.load_state_dict(stored_tensors("score", fields, compute, store))
+    net.requires_grad_(False)
+    return net.eval()
+
+
+@torch.no_grad()
+def image_chains(settings: Settings, protocol: Protocol, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+    """Langevin chains and Metropolis-adjusted ones on images, from white noise.
+
+    Returns
+    -------
+    DataFrame, one row a run: ``field`` (``denoiser``, or ``kernel`` for `kernel_field` of the training
+        images), ``sampler``; ``distance``, energy distance of the denoised last states to denoised noisy
+        held-out images; ``floor``, that of as many training images to the same; ``start``, that of
+        denoised white noise; ``acceptance``; ``nearest``, the median distance of a denoised
+        state to its nearest training image, and ``nearest_held_out`` that of a denoised held-out image;
+        ``classes``, the effective number exp(entropy) of labels among nearest training images;
+        ``ess`` per 1,000 steps, of the chains' first three principal components.
+    dict : ``denoiser.langevin`` and so on, ``(frames, 8, 784)`` denoised states of eight chains.
+    """
+    images, device = data.load(protocol.training_set), device_of(protocol)
+    names = ("image_sigma", "image_hidden", "image_steps", "image_chains", "image_chain_steps")
+    fields = {"experiment": "image chains", "version": VERSION, "images": images.sha256} | {k: getattr(settings, k) for k in names}
+
+    def compute() -> dict[str, Tensor]:
+        with torch.enable_grad():
+            r = image_denoiser(settings, protocol, store, progress)
+        s, n = settings.image_sigma, settings.image_chains
+        train, held = images.train.float().to(device), images.test.float().to(device)
+        train_part = train[: 10_000]
+        runs = [("denoiser", r, "langevin"), ("denoiser", r, "adjusted"), ("kernel", kernel_field(train_part, s), "langevin")]
+        generator = torch.Generator().manual_seed(17)
+        noise = lambda x: x + s * torch.randn(x.shape, generator=generator).to(x)  # noqa: E731
+        target = r(noise(held[:n]))
+        pick = torch.randperm(len(train), generator=generator)[:n].to(device)
+        floor, start = energy_distance(r(noise(train[pick])), target), energy_distance(r(noise(0.5 + 0 * held[:n])), target)
+        near_held = torch.cdist(target, train_part).amin(1).median().item()
+        axes = torch.linalg.svd(train_part - train_part.mean(0), full_matrices=False).Vh[:3].T
+        labels = images.labels[: len(train_part)].to(device)
+        out, rows = {}, []
+        frames, block = 9, max(1, settings.image_chain_steps // 8)
+        for name, field, sampler in tqdm(runs, desc="chains on images", unit="run", disable=not progress, leave=False):
+            generator = torch.Generator().manual_seed(19)
+            score = lambda x, field=field: (field(x) - x) / s**2  # noqa: E731
+            x = noise(torch.full((n, 784), 0.5, device=device))
+            shown, traces, taken = [field(x[:8])], [], []
+            for _ in range(frames - 1):
+                part = []
+                for _ in range(block):
+                    one = langevin(score, x, 1, 0.1 * s**2, generator, 784) if sampler == "langevin" else metropolis(
+                        score, x, 1, 0.1 * s**2, generator, drift=True, nodes=2, kept=784
+                    )  # fmt: skip
+                    x = one.last
+                    part.append(x @ axes)
+                    taken.append(one.acceptance)
+                traces += part
+                shown.append(field(x[:8]))
+            y = field(x)
+            near = torch.cdist(y, train_part)
+            share = torch.bincount(labels[near.argmin(1)], minlength=10).double() / n
+            classes = torch.exp(-(share * share.clamp_min(1e-12).log()).sum()).item()
+            trace = torch.stack(traces)[len(traces) // 4 :].cpu()
+            ess = np.mean([effective_sample_size(trace[:, :, i]) for i in range(3)]) * 1_000 / len(trace)
+            rows.append((energy_distance(y, target), floor, start, np.mean(taken), near.amin(1).median().item(), near_held, classes, ess))
+            out[f"{name}.{sampler}"] = torch.stack(shown)
+        return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
+
+    stored = stored_tensors("score", fields, compute, store)
+    values = stored.pop("rows").numpy()
+    heads = pd.DataFrame({"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]})
+    columns = ["distance", "floor", "start", "acceptance", "nearest", "nearest_held_out", "classes", "ess"]
+    return pd.concat([heads, pd.DataFrame(values, columns=columns)], axis=1), stored
