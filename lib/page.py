@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .style import STYLE
 
-__all__ = ["figure", "table", "pictures", "markdown", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "markdown", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
@@ -122,6 +122,28 @@ def _png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     plt.imsave(buffer, pixels, cmap="gray", vmin=0, vmax=255, format="png", metadata={"Software": None})
     return buffer.getvalue()
+
+
+def claim(number: int, says: str, measured: str, verdict: str, estimates: pd.DataFrame, see: str) -> Block:
+    """A claim of the paper as a box: claim, definition, verdict, and the numbers behind it, folded."""
+    kind = {"holds": "tip", "holds in part": "note", "does not hold": "warning"}.get(verdict, "seealso")
+    rows = [list(estimates.columns)] + [[v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)]
+    cells = "\n".join(("* - " if i == 0 else "  - ") + text for row in rows for i, text in enumerate(row))
+    myst = f"""`````{{admonition}} {number}. {says}
+:class: {kind}
+:name: claim-{number}
+
+**{verdict.capitalize()}.** {measured} See {{numref}}`{see}`.
+
+````{{dropdown}} The numbers
+```{{list-table}}
+:header-rows: 1
+
+{cells}
+```
+````
+`````"""
+    return Block(myst, f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{estimates.to_html(index=False)}")
 
 
 def markdown(text: str) -> Block:

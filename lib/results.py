@@ -1,4 +1,4 @@
-"""The results table: one row for each network and data set; this run's, and the published one.
+"""The results table: one row for each network and data set.
 
 Columns
 -------
@@ -27,10 +27,11 @@ Columns
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -41,12 +42,10 @@ from . import data, noise, spectrum
 from .model import Ensemble
 from .protocol import Protocol
 from .spectrum import Cell
-from .store import Store, read_table
+from .store import Store
 from .training import device_of, train, training_fields, untrained
 
-__all__ = ["cells", "evaluate", "blocks", "published", "reconstructions", "spread", "GROUPS", "REPRESENTATIVES", "PUBLISHED"]
-
-PUBLISHED = Path(__file__).resolve().parent.parent / "book" / "published"
+__all__ = ["cells", "evaluate", "blocks", "reconstructions", "spread", "GROUPS", "REPRESENTATIVES"]
 
 #: The ten sets by mean brightness (section II-C).
 GROUPS = {
@@ -56,6 +55,11 @@ GROUPS = {
 }
 #: The paper's bright, moderate and dark representatives, in the order of its tables.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
+
+#: Points times columns of Jacobians (about 10 µs each) from which several processes are worth their start.
+WORTHWHILE = 2_000_000
+
+Laws = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 def blocks(protocol: Protocol, name: str) -> Iterator[Tensor]:
@@ -68,41 +72,52 @@ def blocks(protocol: Protocol, name: str) -> Iterator[Tensor]:
         images = data.load(protocol.training_set)
         x = images.x if name == "train" else images.test
         n = min(protocol.points, len(x))
-        yield from x[torch.arange(n) * len(x) // n].split(noise.BLOCK)
+        yield from (x[rows] for rows in (torch.arange(n) * len(x) // n).split(noise.BLOCK))
     else:
         for start in range(0, protocol.points, noise.BLOCK):
             yield noise.sample(name, start, min(start + noise.BLOCK, protocol.points))
 
 
-def evaluate(ensembles: Sequence[Ensemble], protocol: Protocol, name: str, progress: bool = True) -> list[pd.DataFrame]:
-    """The rows of one data set, a table for each ensemble: each block is drawn once and passed through all networks."""
+def evaluate(
+    ensembles: Sequence[Ensemble], protocol: Protocol, name: str, progress: bool = True, laws: Laws | None = None
+) -> list[pd.DataFrame]:
+    """The rows of one data set, a table for each ensemble: each block is drawn once and passed through all networks.
+
+    Parameters
+    ----------
+    laws : mean and covariance of the training codes by (seed, d); default: computed here.
+    """
     dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
-    nets = [[e.member(d).to(device, dtype) for d in e.dims] for e in ensembles]
-    grid = [[Cell(net) for net in members] for members in nets]
+    grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
+    laws = laws or training_codes(ensembles, protocol)
     total = min(protocol.points, len(data.load(protocol.training_set).x)) if name == "train" else protocol.points
     with tqdm(total=total, disable=not progress, unit="pt", desc=f"spectra on {name}", leave=False) as bar:
         for x in blocks(protocol, name):
             x = x.to(device, dtype)
-            for members in grid:
-                for cell in members:
-                    cell.add(x)
+            for cell in itertools.chain(*grid):
+                cell.add(x)
             bar.update(len(x))
     tables = []
     for e, members in zip(ensembles, grid):
         rows = []
         for d, cell in zip(e.dims, members):
             head = {"training_set": protocol.training_set, "seed": e.seed, "d": d, "epochs": len(e.curves.get("train", ())), "set": name}
-            rows.append(head | cell.row(_codes(cell.net, protocol)))
+            rows.append(head | cell.row(laws[e.seed, d]))
         tables.append(pd.DataFrame(rows))
     return tables
 
 
 @torch.no_grad()
-def _codes(net, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of the training codes of `net`."""
-    weight = next(net.parameters())
-    z = torch.cat([net.encoder(x.to(weight)) for x in blocks(protocol, "train")]).cpu().numpy()
-    return z.mean(0), np.atleast_2d(np.cov(z.T))
+def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
+    """Mean ``(d,)`` and covariance ``(d, d)`` of the training codes of every network, by (seed, d)."""
+    dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
+    laws = {}
+    for e in ensembles:
+        for d in e.dims:
+            encoder = e.member(d).to(device, dtype).encoder
+            z = torch.cat([encoder(x.to(device, dtype)) for x in blocks(protocol, "train")]).cpu().numpy()
+            laws[e.seed, d] = z.mean(0), np.atleast_2d(np.cov(z.T))
+    return laws
 
 
 def cells(
@@ -123,17 +138,51 @@ def cells(
     """
     store = store or Store()
     ensembles = train(protocol, store, progress) if trained else untrained(protocol)
-    tables = []
-    for name in tqdm(names or ("train", "test", *protocol.sets), disable=not progress, unit="set", desc="data sets", leave=False):
-        keys = {e.seed: _fields(protocol, e.seed, name, trained) for e in ensembles}
-        stored = {seed: store.load_table("cells", key) for seed, key in keys.items()}
-        missing = [e for e in ensembles if stored[e.seed] is None]
-        if missing:
-            for e, table in zip(missing, evaluate(missing, protocol, name, progress)):
-                store.save_table("cells", keys[e.seed], table)
-                stored[e.seed] = store.load_table("cells", keys[e.seed])  # what is shown is what is stored
-        tables += stored.values()
-    return pd.concat(tables, ignore_index=True)
+    names = names or ("train", "test", *protocol.sets)
+    keys = {(name, e.seed): _fields(protocol, e.seed, name, trained) for name in names for e in ensembles}
+    stored = {place: store.load_table("cells", fields) for place, fields in keys.items()}
+    missing = {name: [e for e in ensembles if stored[name, e.seed] is None] for name in names}
+
+    parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
+    for name, table in _evaluated(missing, protocol, progress):
+        place = (name, int(table.seed[0]))
+        parts.setdefault(place, []).append(table)
+        whole = pd.concat(parts[place], ignore_index=True)
+        if len(whole) == len(protocol.dims):
+            store.save_table("cells", keys[place], whole.sort_values("d", ignore_index=True))
+            stored[place] = store.load_table("cells", keys[place])  # what is shown is what is stored
+    return pd.concat(stored.values(), ignore_index=True)
+
+
+def _evaluated(missing: dict[str, list[Ensemble]], protocol: Protocol, progress: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(data set, rows of one ensemble or of some of its networks), as they become ready."""
+    dims = [d for ensembles in missing.values() for e in ensembles for d in e.dims]
+    if not dims:
+        return
+    laws = training_codes({e.seed: e for ensembles in missing.values() for e in ensembles}.values(), protocol)
+    workers = joblib.cpu_count() if device_of(protocol).type == "cpu" else 1
+    alone = workers == 1 or protocol.points * sum(d + 5 for d in dims) < WORTHWHILE
+    with tqdm(total=len(dims), disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
+        if alone:
+            tasks = [(ensembles, protocol, name, progress, laws) for name, ensembles in missing.items() if ensembles]
+            tables = map(_task, tasks)
+        else:
+            tasks = [([part], protocol, name, False, laws) for name, es in missing.items() for e in es for part in _split(e)]
+            with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+                tables = joblib.Parallel(return_as="generator_unordered", batch_size=1)(map(joblib.delayed(_task), tasks))
+        for name, ready in tables:
+            for table in ready:
+                bar.update(len(table))
+                yield name, table
+
+
+def _task(task) -> tuple[str, list[pd.DataFrame]]:
+    return task[2], evaluate(*task)
+
+
+def _split(e: Ensemble) -> list[Ensemble]:
+    """Four ensembles of about equal cost with the networks of `e`: finer progress, and less to hold in memory."""
+    return [Ensemble([e.member(d) for d in part], e.seed, e.curves) for i in range(4) if (part := e.dims[i::4])]
 
 
 def _fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict[str, Any]:
@@ -171,15 +220,3 @@ def spread(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         for word, q in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
             out[f"{column}, {word}" if len(columns) > 1 else word] = [groups.get_group(name)[column].quantile(q) for name in order]
     return pd.DataFrame(out)
-
-
-def published() -> pd.DataFrame | None:
-    """The published table of all cells at the paper's scale, or None while there is none.
-
-    Raises
-    ------
-    CorruptArtefact
-        When a byte of it has changed.
-    """
-    path = PUBLISHED / "cells.csv"
-    return read_table(path)[0] if path.exists() else None
