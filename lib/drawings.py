@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from torch import Tensor
 
 from .model import WIDTHS
@@ -222,6 +222,7 @@ def contraction(table: pd.DataFrame) -> Figure:
             ax.plot(part.step, part[column], color=BLUE, lw=0.7, alpha=0.35)
         ax.plot(table[table.hamming == 0].step, table[table.hamming == 0][column], ".", color=RED, ms=4)
         ax.set(title=title, xlabel="round trips before")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_yscale("log")
     positive = table.distance[table.distance > 0].min()
     axes[2].set_yscale("symlog", linthresh=positive)
