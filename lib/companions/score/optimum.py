@@ -21,7 +21,11 @@ from scipy.linalg import solveh_banded
 from scipy.special import roots_hermitenorm
 from torch import Tensor
 
-__all__ = ["Energy", "DOUBLE_WELL", "contractive", "denoising", "optimum_curves", "optimum_errors", "slopes", "kernel_field", "Mixture", "ring", "cloud", "spiral"]
+from ...store import Store
+from ..stored import stored_table
+from .settings import VERSION
+
+__all__ = ["Energy", "DOUBLE_WELL", "contractive", "denoising", "optimum_curves", "optimum_errors", "error_sweep", "slopes", "kernel_field", "Mixture", "ring", "cloud", "spiral"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,12 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
             ("denoising", "smoothed", 1, sigma, error(d / sigma**2, smoothed_score(energy, sigma, coarse), coarse)),
         ]
     return pd.DataFrame(rows, columns=["optimum", "target", "order", "sigma", "error"])
+
+
+def error_sweep(nodes: int, store: Store | None = None) -> pd.DataFrame:
+    """`optimum_errors` of the double well over σ from 0.005 to 0.5, loaded or computed."""
+    fields = {"experiment": "optimum errors", "version": VERSION, "nodes": nodes}
+    return stored_table("score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes), store)
 
 
 def slopes(errors: pd.DataFrame, below: float = 0.03) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def ray_crossings(field: Callable[[Tensor], Tensor], angles: int = 72, low: floa
     radial = (v * unit[:, None]).sum(2)
     rows = []
     for i, a in enumerate(angle):
-        for j in np.flatnonzero(np.sign(radial[i, 1:]) != np.sign(radial[i, :-1])):
+        for j in np.flatnonzero((radial[i, 1:] > 0) != (radial[i, :-1] > 0)):
             t = radial[i, j] / (radial[i, j] - radial[i, j + 1])
             rows.append((a, r[j] + t * (r[j + 1] - r[j]), "attracting" if radial[i, j] > 0 else "repelling"))
     return pd.DataFrame(rows, columns=["angle", "radius", "kind"])

@@ -1,0 +1,178 @@
+"""The figures of the score chapter: results -> Figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from ...style import BLUE, RED, styled
+from .optimum import Mixture
+
+__all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]
+
+GREEN, INK = "#009E73", "#808792"
+COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
+
+
+def shades(count: int) -> np.ndarray:
+    """Colours of an ordered quantity, readable on white and on dark."""
+    return plt.get_cmap("plasma")(np.linspace(0.15, 0.8, count))
+
+
+@styled
+def optimum_figure(curves: pd.DataFrame) -> Figure:
+    """(r − x)/σ² and (r′ − 1)/σ² of both optima, against the score and its slope, for each σ in `curves`."""
+    sigmas = sorted(curves.sigma.unique())
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.2), sharex=True, sharey="row")
+    for col, kind in enumerate(("contractive", "denoising")):
+        for row, (truth, column) in enumerate((("score", kind), ("second", f"{kind}_slope"))):
+            ax = axes[row, col]
+            for sigma, color in zip(sigmas, shades(len(sigmas))):
+                part = curves[(curves.sigma == sigma) & (curves.x.abs() < 1.6)]
+                ax.plot(part.x, part[column], color=color, label=rf"$\sigma={sigma:g}$")
+            ax.plot(part.x, part[truth], color=INK, lw=1.2, ls=(0, (4, 2)), label=r"limit $\sigma\to 0$")
+            low, high = part[truth].min(), part[truth].max()
+            ax.fill_between(part.x, low, low + 0.35 * (high - low) * part.density, color=INK, alpha=0.15, lw=0)
+            ax.set_title(kind if row == 0 else "")
+    axes[0, 0].set_ylabel(r"$(r(x)-x)/\sigma^2$")
+    axes[1, 0].set_ylabel(r"$(r'(x)-1)/\sigma^2$")
+    axes[0, 1].legend(fontsize=7)
+    for ax in axes[1]:
+        ax.set_xlabel("$x$")
+    return fig
+
+
+@styled
+def error_figure(errors: pd.DataFrame) -> Figure:
+    """Relative errors of the one-dimensional optima against σ, on logarithmic axes."""
+    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.1))
+    for ax, order, title in zip(axes, (1, 2), (r"$(r-x)/\sigma^2$ against $\nabla\log p$", r"$(r'-1)/\sigma^2$ against $\nabla^2\log p$")):
+        for kind in ("contractive", "denoising"):
+            part = errors[(errors.optimum == kind) & (errors.order == order) & (errors.target == "score")]
+            ax.loglog(part.sigma, part.error, color=COLOR[kind], marker="o" if kind == "denoising" else "s", label=kind)
+        guide = np.array([part.sigma.min(), 0.1])
+        ax.loglog(guide, 0.4 * part.error.min() * (guide / guide[0]) ** 2, color=INK, lw=1, ls=":", label="slope 2")
+        ax.set(title=title, xlabel=r"$\sigma$")
+    exact = errors[errors.target == "smoothed"]
+    axes[0].loglog(exact.sigma, exact.error, color=RED, marker="^", ls="--", lw=1, label=r"denoising against $\nabla\log(p*N_\sigma)$")
+    axes[0].set_ylabel(r"relative error in $L^2(p)$")
+    axes[0].legend(fontsize=7)
+    return fig
+
+
+@styled
+def mixture_figure(table: pd.DataFrame) -> Figure:
+    """Errors of trained denoisers against σ: to the smoothed score by training length, and to the score of the data."""
+    dims = sorted(table.n.unique())
+    fig, axes = plt.subplots(2, len(dims), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
+    steps = sorted(table.step.unique())
+    for n, axs in zip(dims, axes.T):
+        part = table[table.n == n]
+        for step, color in zip(steps, shades(len(steps))):
+            rows = part[part.step == step].groupby("sigma").smoothed.agg(["mean", "min", "max"])
+            axs[0].plot(rows.index, rows["mean"], color=color, marker="o", label=f"{step:,} steps")
+            axs[0].fill_between(rows.index, rows["min"], rows["max"], color=color, alpha=0.2, lw=0)
+        last = part[part.step == steps[-1]].groupby("sigma")[["clean", "floor", "smoothed"]].mean()
+        axs[1].plot(last.index, last.clean, color=RED, marker="o", label="trained, at the data")
+        axs[1].plot(last.index, last.floor, color=INK, ls="--", marker="s", label="smoothing alone")
+        axs[0].set(xscale="log", yscale="log", title=f"{n} dimensions")
+        axs[1].set(xscale="log", yscale="log", xlabel=r"$\sigma$")
+    axes[0, 0].set_ylabel(r"error to $\nabla\log(p*N_\sigma)$")
+    axes[1, 0].set_ylabel(r"error to $\nabla\log p$")
+    axes[0, -1].legend(fontsize=7)
+    axes[1, -1].legend(fontsize=7)
+    return fig
+
+
+@styled
+def stream_figure(
+    fields: Mapping[str, Callable[[Tensor], Tensor]], law: Mixture, sigma: float, zeros: pd.DataFrame, windows: tuple[tuple[float, float, float], ...]
+) -> Figure:
+    """Streamlines of each field at several zooms; each window is (centre x, centre y, half width).
+
+    The band is where p ∗ N_σ is more than a tenth of its largest value on the spiral; marks are the field's zeros.
+    """
+    fig, axes = plt.subplots(len(windows), len(fields), figsize=(7.2, 2.45 * len(windows)), squeeze=False)
+    top = law.log_density(law.means, sigma).max()
+    for axs, (cx, cy, half) in zip(axes, windows):
+        axis = np.linspace(-half, half, 60)
+        grid = np.stack(np.meshgrid(cx + axis, cy + axis), -1)
+        points = torch.from_numpy(grid.reshape(-1, 2))
+        density = (law.log_density(points, sigma) - top).exp().view(60, 60).numpy()
+        for ax, (name, field) in zip(axs, fields.items()):
+            v = field(points).view(60, 60, 2).numpy() * sigma**2
+            ax.contourf(cx + axis, cy + axis, density, levels=[0.1, 2.0], colors=[GREEN], alpha=0.25)
+            speed = np.hypot(v[..., 0], v[..., 1])
+            ax.streamplot(
+                cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap="plasma", density=1.0, linewidth=0.7, arrowsize=0.6,
+                norm=plt.Normalize(-3.5, -0.5),
+            )  # fmt: skip
+            _marks(ax, zeros[zeros.field == name], (cx, cy, half))
+            ax.set(xlim=(cx - half, cx + half), ylim=(cy - half, cy + half), aspect="equal", xticks=[], yticks=[])
+            ax.grid(False)
+        axs[0].set_ylabel(f"width {2 * half:g}")
+    for ax, name in zip(axes[0], fields):
+        ax.set_title({"exact": r"$\sigma^2\nabla\log(p*N_\sigma)$"}.get(name, name + r", $r(x)-x$"))
+    handles = [Line2D([], [], ls="", marker=m, color=c, label=k) for k, (m, c) in MARKS.items()]
+    fig.legend(handles=handles, loc="outside lower center", ncols=3)
+    return fig
+
+
+MARKS = {"maximum": ("o", BLUE), "saddle": ("x", INK), "minimum": ("v", RED)}
+
+
+def _marks(ax: Axes, zeros: pd.DataFrame, window: tuple[float, float, float]) -> None:
+    cx, cy, half = window
+    inside = zeros[(zeros.x.sub(cx).abs() < half) & (zeros.y.sub(cy).abs() < half)]
+    for kind, (marker, color) in MARKS.items():
+        part = inside[inside.kind == kind]
+        ax.plot(part.x, part.y, ls="", marker=marker, color=color, ms=4.5, zorder=5)
+
+
+@styled
+def ray_figure(fields: Mapping[str, Callable[[Tensor], Tensor]], law: Mixture, sigma: float, angle: float = 0.5) -> Figure:
+    """Density, radial component and length of the fields along one ray from the origin."""
+    r = np.linspace(0.15, 1.75, 801)
+    unit = np.array([np.cos(angle), np.sin(angle)])
+    points = torch.from_numpy(r[:, None] * unit)
+    fig, axes = plt.subplots(3, 1, figsize=(7.2, 5.0), sharex=True, height_ratios=(1, 1.6, 1.6))
+    density = law.log_density(points, sigma).exp().numpy()
+    axes[0].fill_between(r, 0, density, color=GREEN, alpha=0.4, lw=0)
+    axes[0].set_ylabel(r"$p*N_\sigma$")
+    for name, field in fields.items():
+        v = field(points).numpy() * sigma**2
+        style = {"color": COLOR[name], "lw": 2.4 if name == "exact" else 1.3, "ls": "-" if name != "exact" else (0, (4, 1.5)), "label": name}
+        axes[1].plot(r, v @ unit, **style)
+        axes[2].semilogy(r, np.hypot(*v.T), **style)
+    axes[1].axhline(0, color=INK, lw=0.8)
+    axes[1].set(ylabel=r"radial part of $r(x)-x$", ylim=(-0.3, 0.3))
+    axes[2].set(ylabel=r"$\|r(x)-x\|$", xlabel="distance from the origin", ylim=(1e-4, 1))
+    axes[1].legend(ncols=3, fontsize=7)
+    interior = np.flatnonzero((density[1:-1] - density[:-2]) * (density[2:] - density[1:-1]) < 0) + 1
+    for i in interior:
+        kind = density[i] > density[i - 1]
+        for ax in axes:
+            ax.axvline(r[i], color=GREEN if kind else RED, lw=0.8, ls="-" if kind else ":")
+    return fig
+
+
+@styled
+def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Figure:
+    """Held-out draws of p ∗ N_σ beside the last states of both samplers, on the mixture and on the spiral."""
+    fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.9))
+    for axs, law in zip(axes, ("mixture", "spiral")):
+        panels = {"held out": samples[f"{law}.held_out"]} | {s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")}
+        count = min(map(len, panels.values()))
+        for ax, (name, points), color in zip(axs, panels.items(), (INK, BLUE, RED)):
+            ax.plot(*points[:count].T, ls="", marker=".", ms=2.2, color=color)
+            title = {"langevin": "Langevin", "metropolis": "Metropolis–Hastings"}.get(name, name)
+            ax.set(aspect="equal", xlim=(-2, 2), ylim=(-2, 2), xticks=[-1, 0, 1], yticks=[-1, 0, 1], title=f"{law}, {title}")
+    return fig
