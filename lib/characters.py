@@ -55,15 +55,21 @@ def characters(protocol: Protocol, store: Store | None = None, progress: bool = 
     -------
     ``seed, d, set``
         ``set`` is ``train`` or a noise set.
-    ``confidence`` mean over points of the largest class probability that `classifier` gives to y.
-    ``classes`` effective number of classes among the predictions, exp of their entropy.
-    ``nearest`` median over points of the root mean square pixel distance from y to the nearest
-        of 10,000 training images.
-    ``spread`` root of the pixel variance of y over points, averaged over pixels.
-    ``same_side, other_side`` root mean square distance of the set's mean y from those of the
-        other noise sets whose mean is on its side of one half, and on the other side.
-    ``from_networks`` the same from the mean y of the same set under the seed's other networks.
-    ``from_seeds`` the same from the network with the same d and another seed.
+    ``confidence``
+        Mean over points of the largest class probability that `classifier` gives to y.
+    ``classes``
+        Effective number of classes among the predictions, exp of their entropy.
+    ``nearest``
+        Median over points of the root mean square pixel distance from y to the nearest of
+        10,000 training images.
+    ``spread``
+        Root of the pixel variance of y over points, averaged over pixels.
+    ``same_side, other_side``
+        Root mean square distance of the set's mean y from those of the other noise sets whose
+        mean is on its side of one half, and on the other side.
+    ``from_networks, from_seeds``
+        The same from the mean y of the same set under the seed's other networks, and under the
+        network with the same d and another seed.
     """
     store = store or Store()
     keys = [training_fields(protocol, seed) for seed in protocol.seeds]

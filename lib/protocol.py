@@ -41,17 +41,29 @@ class Protocol:
 
     Parameters
     ----------
-    training_set : ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
-    dims : latent dimensions d, each in 2…32, strictly increasing.
-    seeds : seeds of initialisation and batch order; one ensemble is trained for each.
-    epochs, batch_size, optimizer, learning_rate, loss : training.
-        ``loss="mse"`` is the mean squared pixel error, ``"distance"`` the mean Euclidean norm.
-    sets : noise data sets, names from `NOISE_SETS`.
-    points : points of each data set at which Jacobians are taken (the training data has no
-        more than it has; the noise sets have as many as asked).
-    dtype : ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
-    device : ``"auto"``, ``"cpu"`` or ``"cuda"``. No result is keyed by it.
-    companions : ``"smoke"``, ``"default"`` or ``"full"``, the size of the companions' experiments.
+    training_set : str
+        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
+    dims : tuple of int
+        Latent dimensions d, each in 2…32, strictly increasing.
+    seeds : tuple of int
+        Seeds of initialisation and batch order; one ensemble is trained for each.
+    epochs, batch_size : int
+    optimizer : str
+        ``"adam"`` or ``"sgd"`` (with momentum .9).
+    learning_rate : float
+    loss : str
+        ``"mse"`` is the mean squared pixel error, ``"distance"`` the mean Euclidean norm.
+    sets : tuple of str
+        Noise data sets, names from `NOISE_SETS`.
+    points : int
+        Points of each data set at which Jacobians are taken. The training data has no more
+        than it has; the noise sets have as many as asked.
+    dtype : str
+        ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``. No result is keyed by it.
+    companions : str
+        ``"smoke"``, ``"default"`` or ``"full"``, the size of the companions' experiments.
 
     Raises
     ------
