@@ -19,6 +19,12 @@ test: $(STAMP) ## run the tests
 lab: $(STAMP) ## open the text notebooks in JupyterLab (right-click, Open With, Notebook)
 	@$(RUN) -m jupyter lab book
 
+publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
+	@$(RUN) -m lib publish --set '$(SET)'
+
+verify: $(STAMP) ## check the published files and recompute a random sample of published cells
+	@$(RUN) -m lib verify
+
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
 
@@ -32,4 +38,4 @@ $(STAMP): requirements.txt
 	$(RUN) -m pip install --requirement requirements.txt
 	@touch $@
 
-.PHONY: help book test lab clean clean-results
+.PHONY: help book test lab publish verify clean clean-results

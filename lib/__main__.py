@@ -20,13 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     from .data import DataError
     from .notebooks import NotebookError
     from .protocol import ProtocolError
+    from .published import Mismatch
+    from .store import CorruptArtefact
 
     try:
         options.command(options)
     except (ProtocolError, DataError) as error:
         print(f"book: {error}", file=sys.stderr)
         return 2
-    except (BuildError, NotebookError) as error:
+    except (BuildError, NotebookError, Mismatch, CorruptArtefact) as error:
         print(f"book: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -50,6 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     notebook.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="one of the notebook's own parameters")
     notebook.add_argument("--output", type=Path, default=Path("_build/executed"), metavar="FOLDER", help="where the executed notebook goes")
     notebook.set_defaults(command=_notebook)
+
+    publish = commands.add_parser("publish", help="write book/published from a finished run of the paper's protocol")
+    publish.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
+    publish.set_defaults(command=_publish)
+
+    verify = commands.add_parser("verify", help="check every published file, recompute a random sample of published cells")
+    verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
+    verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
+    verify.set_defaults(command=_verify)
     return parser
 
 
@@ -64,6 +75,21 @@ def _notebook(options: argparse.Namespace) -> None:
     from .notebooks import execute_one
 
     print(execute_one(options.source, options.parameter, options.output, ROOT))
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from .protocol import Protocol
+    from .published import publish
+
+    print(f"Published: {publish(Protocol.from_profile('paper', options.set))}")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from .published import TOLERANCE, verify
+
+    table = verify(options.cells, options.seed)
+    print(table.to_string(index=False))
+    print(f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g}).")
 
 
 if __name__ == "__main__":
