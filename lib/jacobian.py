@@ -56,17 +56,18 @@ def sech2(a: Tensor) -> Tensor:
     >>> float(sech2(torch.tensor(300.0, dtype=torch.float64))) > 0
     True
     """
-    t = torch.exp(-2 * a.abs())
-    return 4 * t / (1 + t).square()
+    t = a.abs().mul_(-2).exp_()
+    return (1 + t).square_().reciprocal_().mul_(t).mul_(4)
 
 
 def round_trip(net: Autoencoder, x: Tensor) -> RoundTrip:
     """Values, slopes and activation patterns of ``x (n, 784)``, in the dtype of `net`."""
     z, at_x = _through(net.encoder, x)
     a, at_z = _through(net.decoder, z)  # the last pre-activation, (n, 784)
-    y = a.tanh()
+    slope = sech2(a)
+    y = a.tanh_()
     _, at_y = _through(net.encoder, y)
-    return RoundTrip(z, y, sech2(a), at_x, at_z, at_y)
+    return RoundTrip(z, y, slope, at_x, at_z, at_y)
 
 
 def _through(half: torch.nn.Sequential, h: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -76,7 +77,7 @@ def _through(half: torch.nn.Sequential, h: Tensor) -> tuple[Tensor, list[Tensor]
     for layer in layers[:-1]:
         a = layer(h)
         patterns.append(a > 0)
-        h = a.relu()
+        h = a.relu_()
     return layers[-1](h), patterns
 
 

@@ -27,6 +27,8 @@ LOG_BINS = np.linspace(-16.0, 8.0, 97)
 ARG_BINS = np.linspace(0.0, np.pi, 37)
 #: Points of a cell at which Figure 1's distance is also taken under the best matching.
 MATCHED = 1_000
+#: Points taken in together: what is allocated for them is small enough for the allocator to keep and reuse.
+PART = 250
 
 
 def eigenvalues(k: Tensor) -> Tensor:
@@ -81,9 +83,13 @@ class Cell:
     @torch.no_grad()
     def add(self, x: Tensor) -> None:
         """Take in the points ``x (n, 784)``."""
+        for part in x.split(PART):
+            self._add(part)
+
+    def _add(self, x: Tensor) -> None:
         net, trip = self.net, jacobian.round_trip(self.net, x)
         hamming = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
-        part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square().mean(1), "hamming": hamming}
+        part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square_().mean(1), "hamming": hamming}
         part |= {"y_sum": trip.y.sum(0, keepdim=True), "y_square": trip.y.square().sum(0, keepdim=True)}
         for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
             r = jacobian.rank(trip, at)
