@@ -131,7 +131,7 @@ def test_pages_ask_nothing_of_the_network_and_raise_no_error(book, browser, dark
 
 # --- small books, built and broken -----------------------------------------------------------------------------------
 
-SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=1 sets=uniform"}
+SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"
 PARAMETERS = '```{code-cell} ipython3\n:tags: [parameters]\n\nprofile = "laptop"   # smoke, laptop or paper\noverrides = ""       # for instance "dims=2,8 epochs=2"\n```\n'
 
