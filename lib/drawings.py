@@ -224,8 +224,8 @@ def contraction(table: pd.DataFrame) -> Figure:
         ax.set(title=title, xlabel="round trips before")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set_yscale("log")
-    positive = table.distance[table.distance > 0].min()
-    axes[2].set_yscale("symlog", linthresh=positive)
+    positive = table.distance[table.distance > 0]
+    axes[2].set_yscale("symlog", linthresh=positive.min() if len(positive) else 1)
     axes[1].set_yscale("symlog", linthresh=1)
     return fig
 
@@ -260,6 +260,7 @@ def serpentine(passes: Sequence[int], points: np.ndarray) -> Figure:
         _strips(ax, k)
         ax.set(aspect="equal", xticks=[], yticks=[], title="a projection" if k == 1 else f"{k} strips")
         ax.grid(False)
+        ax.spines[:].set_visible(False)
     return fig
 
 
