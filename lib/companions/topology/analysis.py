@@ -1,0 +1,221 @@
+"""What the trained networks do on their manifolds: errors and their measure, antipodal pairs, spectra along curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.optimize import brentq, root
+from torch import Tensor
+
+from ...spectrum import eigenvalues
+from .manifolds import LinkedCircles, Sphere
+from .training import Trained
+
+__all__ = ["errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "along", "cut", "spectra", "nearest_codes"]
+
+Encoder = Callable[[Tensor], Tensor]
+
+
+def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
+    """Reconstruction errors on a grid of equal measures: a row for each network, the sorted errors in column ``errors``."""
+    rows = []
+    for net in nets:
+        e = net.error(net.space.grid(points)).sort().values.numpy()
+        rows.append({"manifold": net.manifold, "d": net.d, "width": net.width, "seed": net.seed, "step": net.step, "errors": e})
+    return pd.DataFrame(rows)
+
+
+def survival(sorted_errors: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """Share of the measure where the error exceeds δ, from sorted errors.
+
+    >>> survival(np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.5, 2.0]))
+    array([0.75, 0.25])
+    """
+    return 1 - np.searchsorted(sorted_errors, delta, side="right") / len(sorted_errors)
+
+
+def summary(table: pd.DataFrame, delta: float = 0.1) -> pd.DataFrame:
+    """Mean and largest error and the share above δ of every network in a table of `errors`."""
+    out = table.drop(columns="errors")
+    out["mean"] = [e.mean() for e in table.errors]
+    out["share"] = [float(survival(e, np.array(delta))) for e in table.errors]
+    out["largest"] = [e[-1] for e in table.errors]
+    return out
+
+
+def antipodal_circle(code: Encoder, points: Callable[[Tensor], Tensor], grid: int = 512) -> np.ndarray:
+    """Every angle θ in [0, π) that a grid separates with f(x(θ)) = f(x(θ + π)), for f into R.
+
+    g(θ) = f(x(θ)) − f(x(θ + π)) has g(π) = −g(0), so there is at least one root. Each change
+    of sign between neighbours on the grid is followed to machine precision by bracketing.
+
+    Parameters
+    ----------
+    code : points ``(b, n) -> (b, 1)``, float64
+    points : angles ``(b,) -> (b, n)``, float64
+    """
+
+    def gap(theta: float | np.ndarray) -> np.ndarray:
+        t = torch.as_tensor(np.atleast_1d(theta), dtype=torch.float64)
+        return (code(points(t)) - code(points(t + math.pi)))[:, 0].numpy()
+
+    theta = np.linspace(0, math.pi, grid + 1)
+    g = gap(theta)
+    g[-1] = -g[0]  # true by symmetry, so that rounding cannot hide the change of sign
+    if g[0] == 0:
+        return np.array([0.0])
+    change = np.flatnonzero(np.sign(g[:-1]) != np.sign(g[1:]))
+    inside = [i for i in change if i < grid - 1 or gap(theta[-1])[0] * g[-2] < 0]
+    found = [brentq(lambda t: gap(t)[0], theta[i], theta[i + 1], xtol=1e-15) for i in inside]
+    return np.array(found or [math.pi]) % math.pi
+
+
+def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: Tensor, starts: int = 8, grid: int = 4_000) -> Tensor:
+    """Unit vectors u with f(Qu) = f(−Qu), for f from the sphere into R², as far as Newton's method finds them.
+
+    Borsuk–Ulam promises one. The search begins at the points of a grid where the codes of
+    antipodes are nearest.
+
+    Parameters
+    ----------
+    encoder : points ``(b, n)`` -> codes ``(b, 2)`` and derivatives ``(b, 2, n)``, float64
+    place : the isometry Q, ``(n, 3)``
+
+    Returns
+    -------
+    Tensor, shape (roots, 3), the residual below 1e-9 in each; raises `ArithmeticError` when none is found.
+    """
+    from .manifolds import MANIFOLDS
+
+    u = MANIFOLDS["sphere"].points(MANIFOLDS["sphere"].grid(grid))
+    gap = (encoder(u @ place.T)[0] - encoder(-u @ place.T)[0]).norm(dim=1)
+    order = gap.argsort()
+    picked: list[int] = []
+    for i in order.tolist():  # starts that are not neighbours, nor neighbours of antipodes
+        if all(abs(float(u[i] @ u[j])) < 0.95 for j in picked):
+            picked.append(i)
+        if len(picked) == starts:
+            break
+
+    def system(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        w = torch.from_numpy(v)[None]
+        (a, da), (b, db) = encoder(w @ place.T), encoder(-w @ place.T)
+        jac = torch.cat([(da + db)[0] @ place, 2 * w])
+        return np.r_[(a - b)[0].numpy(), float(w.square().sum()) - 1], jac.numpy()
+
+    found: list[Tensor] = []
+    for i in picked:
+        answer = root(system, u[i].numpy(), jac=True, tol=1e-14)
+        v = torch.from_numpy(answer.x)
+        if np.abs(system(answer.x)[0]).max() < 1e-9 and all(abs(float(v @ w)) < 1 - 1e-9 for w in found):
+            found.append(v)
+    if not found:
+        raise ArithmeticError("no antipodal pair with equal codes was found; try a finer grid or more starts")
+    return torch.stack(found)
+
+
+def exhibits(net: Trained) -> pd.DataFrame:
+    """Antipodal pairs that the encoder cannot tell apart, a row each, with the error at both points.
+
+    Columns: component, ``q`` (coordinates of the first point), ``gap`` = ‖f_enc(x) − f_enc(x')‖, ``first``, ``second``
+    (errors at x and at x'), ``largest``. On the circles and the sphere the two errors sum to at
+    least 2 less what a gap above 0 lets the decoder do.
+    """
+    space = net.space
+    if net.d != space.dim or space.bound == 0 or space.name == "torus":
+        raise ValueError(f"exhibits: expected a circle, linked circles or a sphere with d = {space.dim}, got {space.name} with d = {net.d}")
+    pairs: list[tuple[str, Tensor, Tensor]] = []
+    if isinstance(space, Sphere):
+        for v in antipodal_sphere(lambda x: tuple(t[0] for t in net.encoder.jacobian(x)), net.place):
+            both = torch.stack([v, -v])
+            q = torch.stack([both[:, 2].clamp(-1, 1), torch.atan2(both[:, 1], both[:, 0])], 1)
+            pairs.append(("sphere", q[:1], q[1:]))
+    else:
+        for label, b in (("A", 0.0), ("B", 1.0)) if isinstance(space, LinkedCircles) else (("circle", None),):
+            def coords(t: Tensor, b=b) -> Tensor:
+                return t[:, None] if b is None else torch.stack([t, torch.full_like(t, b)], 1)
+
+            for theta in antipodal_circle(net.encode, lambda t: net.points(coords(t))):
+                t = torch.tensor([theta], dtype=torch.float64)
+                pairs.append((label, coords(t), coords(t + math.pi)))
+    rows = []
+    for label, p, q in pairs:
+        gap = (net.encode(net.points(p)) - net.encode(net.points(q))).norm()
+        first, second = net.error(p)[0], net.error(q)[0]
+        rows.append({
+            "manifold": net.manifold, "width": net.width, "seed": net.seed, "component": label, "q": tuple(p[0].tolist()),
+            "gap": float(gap), "first": float(first), "second": float(second), "largest": float(max(first, second)),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def along(net: Trained, points: int, component: float = 0.0, start: float = 0.0) -> pd.DataFrame:
+    """One network with d = 1 along its curve.
+
+    Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t, t⟩ with the unit
+    tangent t, and the two 1×1 matrices ``k_i`` and ``k_l``.
+    """
+    q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * getattr(net.space, "span", 2 * math.pi)
+    q = torch.stack([q, torch.full_like(q, component)], 1)[:, : net.space.coords]
+    tangent = net.space.tangent(q) @ net.place.T  # (b, n)
+    z, e = net.encoder.jacobian(net.points(q))
+    y, g = net.decoder.jacobian(z)
+    step = (g[0] @ (e[0] @ tangent[:, :, None]))[:, :, 0]
+    k_i, k_l = net.matrices(q)
+    columns = {
+        "q": q[:, 0], "code": z[0, :, 0], "error": (y[0] - net.points(q)).norm(dim=1), "speed": step.norm(dim=1),
+        "tangential": (step * tangent).sum(1), "k_i": k_i[:, 0, 0], "k_l": k_l[:, 0, 0],
+    }  # fmt: skip
+    return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
+
+
+def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, float, float]:
+    """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w, the least largest error).
+
+    The last is 2 cos(w/4) − ε where ε < sin(w/2) and w ≤ 2π/3, and the general bound 1 elsewhere.
+    """
+    q = net.space.grid(points)
+    bad = q[net.error(q) > epsilon, 0].numpy()
+    if not len(bad):
+        return math.nan, 0.0, 1.0
+    gaps = np.diff(np.r_[bad, bad[0] + 2 * math.pi])
+    i = int(gaps.argmax())
+    w = 2 * math.pi - gaps[i] + 2 * math.pi / points
+    start = bad[(i + 1) % len(bad)]
+    least = 2 * math.cos(w / 4) - epsilon if w <= 2 * math.pi / 3 and epsilon < math.sin(w / 2) else 1.0
+    return (start + w / 2 - math.pi / points) % (2 * math.pi), w, max(least, 1.0)
+
+
+def spectra(net: Trained, points: int) -> pd.DataFrame:
+    """Error, orientation and spectra of K_I and K_L at points of equal measure.
+
+    Columns: ``error``, ``reversed`` (det K_I < 0), ``mean_i`` and ``mean_l`` (mean |λ|), ``distance`` = ‖λ_I − λ_L‖²/d in the
+    order of falling modulus, the statistic of the main paper's first figure.
+    """
+    q = net.space.grid(points)
+    k_i, k_l = net.matrices(q)
+    lam_i, lam_l = eigenvalues(k_i), eigenvalues(k_l)
+    columns = {
+        "error": net.error(q), "reversed": torch.linalg.det(k_i) < 0, "mean_i": lam_i.abs().mean(1), "mean_l": lam_l.abs().mean(1),
+        "distance": (lam_i - lam_l).abs().square().mean(1),
+    }  # fmt: skip
+    return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
+
+
+def nearest_codes(net: Trained, points: int) -> tuple[float, float]:
+    """Among points that lie at least 1 apart on the manifold, the pair with the nearest codes: (gap of the codes, intrinsic distance).
+
+    The gap is in units of the root mean square distance of the codes from their mean.
+    """
+    q = net.space.grid(points)
+    z = net.encode(net.points(q))
+    z = (z - z.mean(0)) / (z - z.mean(0)).square().sum(1).mean().sqrt()
+    x = net.space.points(q)
+    gap = torch.cdist(z, z)
+    gap[torch.cdist(x, x) < 1] = torch.inf  # a chord of 1 is a path of at least 1
+    i, j = divmod(int(gap.argmin()), len(q))
+    return float(gap[i, j]), float(net.space.distance(q[i : i + 1], q[j : j + 1])[0])

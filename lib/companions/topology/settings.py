@@ -1,0 +1,45 @@
+"""How large the experiments of the topology chapter are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings", "VERSION"]
+
+#: Raise when a stored network of this chapter changes.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the chapter's experiments.
+
+    Attributes
+    ----------
+    ambient : dimension of the space that every manifold is rotated into
+    width : units of both hidden layers, for the comparison of manifolds and latent dimensions
+    widths : the same, for the circle alone
+    seeds : seeds of the initial weights; one network each
+    steps, batch, rate : training with Adam on fresh points of the manifold
+    snapshots : how many training times are kept, spaced evenly in log(steps)
+    points : points of the manifold at which errors are taken
+    """
+
+    ambient: int = 10
+    width: int = 32
+    widths: tuple[int, ...] = (4, 8, 16, 32, 64)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    steps: int = 2_000
+    batch: int = 256
+    rate: float = 1e-2
+    snapshots: int = 9
+    points: int = 4_000
+
+    @classmethod
+    def preset(cls, size: str) -> Settings:
+        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        return {
+            "smoke": cls(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400),
+            "default": cls(),
+            "full": cls(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=40_000, batch=1_024, snapshots=16, points=20_000),
+        }[size]

@@ -1,0 +1,127 @@
+"""The chapter's autoencoders: every manifold, latent dimension, width and seed in a few stacked programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...store import Store
+from ..networks import Stack, fit
+from ..stored import stored_tensors
+from .manifolds import MANIFOLDS, Manifold, isometry
+from .settings import VERSION, Settings
+
+__all__ = ["Trained", "train", "snapshot_steps", "placement"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network at one time of its training, in float64.
+
+    Attributes
+    ----------
+    manifold : key in `MANIFOLDS`
+    d, width, seed, step : latent dimension, hidden width, seed, optimiser steps done
+    encoder, decoder : stacks of one member, R^n → R^d → R^n
+    place : Tensor, shape (n, m), the isometry into the ambient space
+    """
+
+    manifold: str
+    d: int
+    width: int
+    seed: int
+    step: int
+    encoder: Stack
+    decoder: Stack
+    place: Tensor
+
+    @property
+    def space(self) -> Manifold:
+        return MANIFOLDS[self.manifold]
+
+    def points(self, q: Tensor) -> Tensor:
+        """Intrinsic coordinates to points of the ambient space, ``(b, n)``."""
+        return self.space.points(q) @ self.place.T
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)[0]
+
+    def error(self, q: Tensor) -> Tensor:
+        """‖f_dec(f_enc(x)) − x‖ at the points with coordinates q, ``(b,)``."""
+        x = self.points(q)
+        return (self.decode(self.encode(x)) - x).norm(dim=1)
+
+    def matrices(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """K_I(x) = E(x) G(z) and K_L(z) = E(y) G(z), each ``(b, d, d)``."""
+        z, at_x = self.encoder.jacobian(self.points(q))
+        y, g = self.decoder.jacobian(z)
+        _, at_y = self.encoder.jacobian(y)
+        return (at_x @ g)[0], (at_y @ g)[0]
+
+
+def placement(space: Manifold, ambient: int) -> Tensor:
+    """The isometry that a manifold is placed with, ``(ambient, m)``: one for each manifold, the same for every network."""
+    return isometry(space.m, ambient, torch.Generator().manual_seed(sum(space.name.encode())))
+
+
+def snapshot_steps(settings: Settings) -> list[int]:
+    """Training times that are kept, even in their logarithm from about 20 steps on, the last included."""
+    first = min(20, settings.steps)
+    return sorted({int(round(s)) for s in np.geomspace(first, settings.steps, settings.snapshots)})
+
+
+def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
+    """Hidden width -> the (manifold, d) trained with it, for every seed."""
+    groups = {settings.width: [(name, space.dim + more) for name, space in MANIFOLDS.items() for more in (0, 1)]}
+    for width in settings.widths:
+        groups.setdefault(width, [("circle", 1)])
+    return groups
+
+
+def train(settings: Settings, store: Store | None = None, progress: bool = True) -> list[Trained]:
+    """Every network of the chapter at every kept step: loaded if stored, else trained."""
+    return [net for width, nets in _groups(settings).items() for net in _group(settings, width, nets, store, progress)]
+
+
+def _group(settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, progress: bool) -> Iterator[Trained]:
+    members = [(name, d, seed) for name, d in nets for seed in settings.seeds]
+    n = settings.ambient
+    sizes = [(n, width, width, d) for _, d, _ in members]
+    encoder = Stack(sizes, [2 * seed for _, _, seed in members])
+    decoder = Stack([s[::-1] for s in sizes], [2 * seed + 1 for _, _, seed in members])
+    fields = {**asdict(settings), "width": width, "widths": None, "nets": nets, "version": VERSION}
+    tensors = stored_tensors("topology", fields, lambda: _train(settings, members, encoder, decoder, f"autoencoders of width {width}", progress), store)
+    for step in snapshot_steps(settings):
+        stacks = [s.load(tensors, f"{step}.{half}.").to(torch.float64) for s, half in ((encoder, "encoder"), (decoder, "decoder"))]
+        for i, (name, d, seed) in enumerate(members):
+            yield Trained(name, d, width, seed, step, stacks[0].member(i), stacks[1].member(i), placement(MANIFOLDS[name], n))
+
+
+def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, label: str, progress: bool) -> dict[str, Tensor]:
+    """Mean squared distance on fresh points; every network on the same manifold sees the same points."""
+    names = list(dict.fromkeys(name for name, _, _ in members))
+    which = torch.tensor([names.index(name) for name, _, _ in members])
+    places = {name: placement(MANIFOLDS[name], settings.ambient).float() for name in names}
+    generator = torch.Generator().manual_seed(1)
+    kept: dict[str, Tensor] = {}
+
+    def loss(_: int) -> Tensor:
+        clouds = [MANIFOLDS[n].points(MANIFOLDS[n].sample(settings.batch, generator)).float() @ places[n].T for n in names]
+        x = torch.stack(clouds)[which]  # (k, b, ambient)
+        return (decoder(encoder(x)) - x).square().sum(2).mean(1).sum()
+
+    def after(step: int) -> None:
+        if step in wanted:
+            kept.update(encoder.tensors(f"{step}.encoder.") | decoder.tensors(f"{step}.decoder."))
+
+    wanted = set(snapshot_steps(settings))
+    fit(encoder.parameters + decoder.parameters, loss, settings.steps, settings.rate, after, label, progress)
+    return kept
