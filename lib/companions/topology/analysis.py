@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,28 @@ from ...spectrum import eigenvalues
 from .manifolds import LinkedCircles, Sphere
 from .training import Trained
 
-__all__ = ["errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "along", "cut", "spectra", "nearest_codes"]
+__all__ = ["select", "cloud", "errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "exhibit_table", "along", "cut", "spectra", "nearest_codes"]
 
 Encoder = Callable[[Tensor], Tensor]
+
+
+def select(nets: Iterable[Trained], **fields) -> list[Trained]:
+    """The networks whose attributes have the given values."""
+    return [net for net in nets if all(getattr(net, name) == value for name, value in fields.items())]
+
+
+def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """The manifold in space and the reconstruction error on it: curves ``(n, 3)`` and ``(n,)``, surfaces ``(a, b, 3)`` and ``(a, b)``."""
+    space = net.space
+    if space.dim == 1:
+        q, shape = space.grid(points), (points // space.coords * space.coords,)
+    else:
+        b = 2 * math.isqrt(points)
+        u = torch.linspace(0, 1, b, dtype=torch.float64)
+        first = -(math.pi * torch.linspace(0, 1, b // 2, dtype=torch.float64)).cos() if isinstance(space, Sphere) else u * 2 * math.pi
+        q, shape = torch.cartesian_prod(first, u * 2 * math.pi), (len(first), b)
+    x = space.points(q)
+    return torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy(), net.error(q).view(shape).numpy()
 
 
 def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
@@ -153,6 +172,13 @@ def exhibits(net: Trained) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def exhibit_table(nets: Sequence[Trained]) -> pd.DataFrame:
+    """For every network the pair of `exhibits` with the largest error, and the least ``largest`` that any network got away with last."""
+    pairs = pd.concat([exhibits(net) for net in nets], ignore_index=True)
+    best = pairs.loc[pairs.groupby(["manifold", "width", "seed", "component"]).largest.idxmax()]
+    return best.sort_values("largest", ascending=False).reset_index(drop=True)
+
+
 def along(net: Trained, points: int, component: float = 0.0, start: float = 0.0) -> pd.DataFrame:
     """One network with d = 1 along its curve.
 
@@ -176,7 +202,7 @@ def along(net: Trained, points: int, component: float = 0.0, start: float = 0.0)
 def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, float, float]:
     """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w, the least largest error).
 
-    The last is 2 cos(w/4) − ε where ε < sin(w/2) and w ≤ 2π/3, and the general bound 1 elsewhere.
+    The last is 2 cos(w'/4) − ε with w' = max(w, 2 arcsin ε), or the general bound 1 where that is more or w' > 2π/3.
     """
     q = net.space.grid(points)
     bad = q[net.error(q) > epsilon, 0].numpy()
@@ -186,7 +212,8 @@ def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, floa
     i = int(gaps.argmax())
     w = 2 * math.pi - gaps[i] + 2 * math.pi / points
     start = bad[(i + 1) % len(bad)]
-    least = 2 * math.cos(w / 4) - epsilon if w <= 2 * math.pi / 3 and epsilon < math.sin(w / 2) else 1.0
+    wide = max(w, 2 * math.asin(min(epsilon, 1)))  # the proposition takes any arc that holds the bad points
+    least = 2 * math.cos(wide / 4) - epsilon if wide <= 2 * math.pi / 3 else 1.0
     return (start + w / 2 - math.pi / points) % (2 * math.pi), w, max(least, 1.0)
 
 

@@ -1,0 +1,190 @@
+"""Figures of the topology chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+from ...style import BLUE, RED, styled
+from .analysis import survival
+
+__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
+
+INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
+#: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
+ERROR_MAP = LinearSegmentedColormap.from_list("error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"])
+TICKS = (np.arange(0, 2.1, 0.5) * np.pi, ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
+
+
+def bare(ax: Axes) -> None:
+    """A three-dimensional axis without panes, ticks and grid."""
+    ax.set_axis_off()
+    ax.set_box_aspect(np.ptp([ax.get_xlim3d(), ax.get_ylim3d(), ax.get_zlim3d()], axis=1), zoom=1.45)
+
+
+@styled
+def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]], fronts: Mapping[str, np.ndarray]) -> Figure:
+    """Each manifold in space, coloured by reconstruction error.
+
+    Parameters
+    ----------
+    clouds : title -> what `analysis.cloud` returns
+    fronts : title -> viewing direction (3,)
+    """
+    fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 2.6), subplot_kw={"projection": "3d"})
+    norm = Normalize(0, 2)
+    for ax, (title, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
+        if e.ndim == 2:
+            faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
+            ax.plot_surface(*np.moveaxis(x, 2, 0), facecolors=faces, shade=False, rstride=1, cstride=1, antialiased=False, rasterized=True)
+        else:
+            order = np.argsort(e)
+            ax.scatter(*x[order].T, c=e[order], cmap=ERROR_MAP, norm=norm, s=9, alpha=1, lw=0, depthshade=False, rasterized=True)
+        a, b, c = fronts[title]
+        ax.view_init(np.degrees(np.arctan2(c, np.hypot(a, b))), np.degrees(np.arctan2(b, a)))
+        ax.set_title(title, y=0.97)
+        bare(ax)
+    bar = fig.colorbar(plt.cm.ScalarMappable(norm, ERROR_MAP), ax=axes, orientation="horizontal", shrink=0.45, aspect=35, pad=0.02)
+    bar.set_label("reconstruction error")
+    bar.outline.set_visible(False)
+    return fig
+
+
+@styled
+def curves(lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, Sequence[float]] = {}) -> Figure:
+    """Code, error and derivative of the round trip along curves: a column each, components in colours.
+
+    Parameters
+    ----------
+    lines : title -> component -> table of `analysis.along`
+    pairs : title -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
+    """
+    fig, axes = plt.subplots(3, len(lines), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
+    for column, (title, components) in zip(axes.T, lines.items()):
+        spread = max(c.code.abs().max() for c in components.values())
+        for (label, line), color in zip(components.items(), (BLUE, RED)):
+            column[0].plot(line.q, line.code / spread, color=color, label=label)
+            column[1].plot(line.q, line.error, color=color)
+            column[2].plot(line.q, line.tangential, color=color)
+        if title in pairs:
+            line = next(iter(components.values()))
+            for theta in pairs[title]:
+                both = np.array([theta, theta + np.pi])
+                code = np.interp(both, line.q, line.code / spread)
+                column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
+                column[1].plot(both, np.interp(both, line.q, line.error), "o", color=ORANGE, ms=5)
+        column[1].axhline(1, color=INK, lw=0.9, ls=":")
+        column[2].axhline(1, color=INK, lw=0.9, ls=":")
+        column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
+        column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
+        column[2].set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
+        column[0].set_title(title)
+        if len(components) > 1:
+            column[0].legend(ncols=2)
+    for ax, text in zip(axes[:, 0], ("code, scaled", "error", r"$\langle Dy\,t,t\rangle$")):
+        ax.set_ylabel(text)
+    return fig
+
+
+def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarray, name: str) -> None:
+    values = sorted(table[column].unique())
+    colors = plt.get_cmap("viridis")(np.linspace(0.25, 0.85, len(values)))
+    for value, color in zip(values, colors):
+        share = np.mean([survival(e, delta) for e in table.errors[table[column] == value]], axis=0)
+        ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
+    ax.axvline(1, color=INK, lw=0.9, ls=":")
+    ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
+    ax.legend(title=name, fontsize=7, title_fontsize=7, handlelength=1.2, ncols=2 if len(values) > 6 else 1, loc="lower left")
+
+
+@styled
+def bad_sets(errors: Mapping[str, pd.DataFrame], summaries: Mapping[str, pd.DataFrame], delta: float) -> Figure:
+    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error.
+
+    Parameters
+    ----------
+    errors, summaries : ``width`` and ``step`` -> tables of `analysis.errors` and `analysis.summary`
+    """
+    names = {"width": "hidden width", "step": "training steps"}
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharey="row")
+    grid = np.geomspace(3e-3, 2.2, 200)
+    for (above, below), (column, name) in zip(axes.T, names.items()):
+        _survival_lines(above, errors[column], column, grid, name)
+        table = summaries[column]
+        for what, color, marker, label in (("share", BLUE, "o", rf"share with error $>{delta:g}$"), ("largest", RED, "s", "largest error")):
+            below.plot(table[column], table[what].where(table[what] > 0), marker, color=color, ms=3.5, alpha=0.6, mew=0)
+            below.plot(table.groupby(column)[what].median(), color=color, lw=1.3, label=label)
+        below.axhline(1, color=INK, lw=0.9, ls=":")
+        below.set(xscale="log", yscale="log", xlabel=name)
+        ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
+        below.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        below.minorticks_off()
+    axes[1, 0].legend(loc="lower left")
+    axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
+    return fig
+
+
+@styled
+def dimensions(table: pd.DataFrame, titles: Mapping[str, tuple[str, int]]) -> Figure:
+    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed.
+
+    Parameters
+    ----------
+    table : of `analysis.errors`
+    titles : manifold -> (title, its dimension k)
+    """
+    fig, axes = plt.subplots(1, len(titles), figsize=(7.2, 2.5), sharey=True, sharex=True)
+    delta = np.geomspace(3e-4, 2.4, 250)
+    for ax, (name, (title, k)) in zip(axes, titles.items()):
+        for d, color in ((k, RED), (k + 1, BLUE)):
+            for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
+                share = survival(e, delta)
+                ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=f"$d={d}$" if i == 0 else None)
+        ax.axvline(1, color=INK, lw=0.9, ls=":")
+        ax.set(xscale="log", yscale="log", title=title, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
+        ax.legend(loc="lower left")
+    axes[0].set_ylabel(r"share with error $>\delta$")
+    return fig
+
+
+@styled
+def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
+    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True)
+    for ax, line, x in ((left, whole, whole.q), (right, close, close.q - middle)):
+        ax.plot(x, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
+        ax.plot(x, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
+        ax.axhline(1, color=INK, lw=0.9, ls=":")
+        ax.set_yscale("symlog", linthresh=2, linscale=0.8)
+        ax.set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
+    left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
+    right.set(xlabel="angle from the middle of the cut")
+    top = right.twinx()
+    top.plot(close.q - middle, close.error, color=ORANGE, lw=1, label="error")
+    top.set(ylim=(0, 4.2), yticks=[0, 1, 2])
+    top.grid(False)
+    top.spines.right.set_visible(True)
+    handles = [*left.get_legend_handles_labels(), *top.get_legend_handles_labels()]
+    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside lower center", ncols=3)
+    return fig
+
+
+@styled
+def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red."""
+    fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.7), sharey=True, sharex=True)
+    for ax, (title, t) in zip(axes, tables.items()):
+        for flag, color, label in ((False, BLUE, r"$\det K_\mathcal{I}>0$"), (True, RED, r"$\det K_\mathcal{I}<0$")):
+            part = t[t.reversed == flag]
+            ax.plot(part.error, part.distance, ".", color=color, ms=2, alpha=0.6, mew=0, label=label, rasterized=True)
+        ax.set(xscale="log", yscale="log", title=title, xlabel="reconstruction error", xlim=(3e-4, 3))
+        ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
+    axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)
+    return fig
