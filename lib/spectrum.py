@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from . import jacobian
+from . import eigen, jacobian
 from .model import Autoencoder
 
 __all__ = ["eigenvalues", "orientation", "matched_distance", "Cell", "LOG_BINS", "ARG_BINS", "VERSION"]
@@ -47,10 +47,9 @@ def eigenvalues(k: Tensor) -> Tensor:
     >>> eigenvalues(torch.tensor([[[0.0, -2.0], [2.0, 0.0]]]).double()).tolist()
     [[2j, -2j]]
     """
-    lam = torch.linalg.eigvals(k)
-    # LAPACK leaves conjugate pairs side by side, positive imaginary part first; a stable sort keeps them so
-    order = lam.abs().sort(dim=1, descending=True, stable=True).indices
-    return lam.gather(1, order)
+    # small eigenproblems are processor's work: on a GPU the batch is small change to move
+    lam = torch.from_numpy(eigen.eigvals(k.cpu().numpy(), torch.get_num_threads()))
+    return lam.to(device=k.device, dtype=k.dtype.to_complex())
 
 
 def orientation(net: Autoencoder, trip: jacobian.RoundTrip, at: list[Tensor], k: Tensor, r: Tensor) -> Tensor:
@@ -151,22 +150,27 @@ def _spectral(j: str, lam: np.ndarray, r: np.ndarray, sign: np.ndarray, trace: n
     arg = np.abs(np.angle(kept))
     full = r == d
     out: dict[str, Any] = {
-        "mean": modulus.mean(),
+        "mean": _mean(modulus),
         "trace": trace.mean(),
-        "geometric": np.exp(log[finite].mean()) if finite.any() else np.nan,
+        "geometric": np.exp(_mean(log[finite])),
         "sd_log": log[finite].std() if finite.any() else np.nan,
         "zeros": 1 - finite.sum() / lam.size,
         "deficient": 1 - full.mean(),
         "reversed": (sign < 0).mean(),
-        "reversed_full": (sign[full] < 0).mean() if full.any() else np.nan,
-        "nonreal": (kept.imag != 0).mean(),
-        "negative_real": ((kept.imag == 0) & (kept.real < 0)).mean(),
-        "arg_mean": arg.mean(),
+        "reversed_full": _mean(sign[full] < 0),
+        "nonreal": _mean(kept.imag != 0),
+        "negative_real": _mean((kept.imag == 0) & (kept.real < 0)),
+        "arg_mean": _mean(arg),
     }
     out |= _box("log", log[finite]) | _box("arg", arg)
     out["log_hist"] = _counts(np.clip(log[finite], LOG_BINS[0], LOG_BINS[-1]), LOG_BINS)
     out["arg_hist"] = _counts(arg, ARG_BINS)
     return {f"{j}_{name}": value for name, value in out.items()}
+
+
+def _mean(values: np.ndarray) -> float:
+    """Not a number where there are none."""
+    return values.mean() if values.size else np.nan
 
 
 def _box(name: str, values: np.ndarray) -> dict[str, float]:
