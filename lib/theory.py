@@ -163,8 +163,8 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
     })  # fmt: skip
 
 
-def code_pairs(net: Autoencoder, x: Tensor, data: Tensor) -> pd.DataFrame:
-    """For each point of `x`, its code z' and the nearest code z among those of `data`: every gap and bound between J_L(z') and J_L(z).
+def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
+    """For each point of ``x (n, 784)``, its code z' and the nearest z of ``codes (m, d)``: every gap and bound between J_L(z') and J_L(z).
 
     Returns
     -------
@@ -172,7 +172,7 @@ def code_pairs(net: Autoencoder, x: Tensor, data: Tensor) -> pd.DataFrame:
     ``singular``, ``bauer_fike`` (farthest eigenvalue), ``bauer_fike_bound``, and ``kappa``
     (κ(V_z)·κ(V_z'), the factor of the corrected theorem).
     """
-    z, codes = net.encoder(x), net.encoder(data)
+    z = net.encoder(x)
     distance, nearest = torch.cdist(z, codes).min(1)
     a, b = latent_jacobian(net, codes[nearest]), latent_jacobian(net, z)
     farthest, bound = bauer_fike(a, b)
@@ -201,9 +201,10 @@ def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, store: Sto
         tables = []
         for d in tqdm(ensemble.dims, desc="pairs of codes", unit="network"):
             net = ensemble.member(d).double()
+            codes = torch.cat([net.encoder(block) for block in images.train.split(1_000)])
             for name in sets:
                 x = images.test[:points] if name == "test" else noise.sample(name, 0, points)
-                tables.append(code_pairs(net, x, images.train).assign(d=d, set=name))
+                tables.append(code_pairs(net, x, codes).assign(d=d, set=name))
         store.save_table("theory", fields, pd.concat(tables, ignore_index=True))
         table = store.load_table("theory", fields)  # what is shown is what is stored
     return table

@@ -183,3 +183,16 @@ def test_nearest_point_of_the_ellipse_is_nearest():
     curve = torch.stack([axes[0] * u.cos(), axes[1] * u.sin()], 1)
     found = (x - theory.project_ellipse(x, axes)).norm(dim=1)
     assert (found <= torch.cdist(x, curve).amin(1) + 1e-12).all()
+
+
+def test_code_pairs_take_the_nearest_code_and_satisfy_every_theorem():
+    n = net()
+    x = torch.rand(30, 784, generator=gen(1), dtype=torch.float64)
+    codes = n.encoder(torch.rand(50, 784, generator=gen(2), dtype=torch.float64))
+    pairs = theory.code_pairs(n, x, codes)
+    assert pairs.distance.to_numpy() == pytest.approx(torch.cdist(n.encoder(x), codes).amin(1).numpy())
+    slack = 1 + 1e-6
+    assert (pairs.singular <= pairs.matrices * slack).all()
+    assert (pairs.bauer_fike <= pairs.bauer_fike_bound * slack).all()
+    assert (pairs.matched <= pairs.kappa**2 * pairs.matrices * slack).all()
+    assert (pairs.matched <= pairs.eigenvalues * slack).all()
