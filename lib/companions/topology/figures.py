@@ -125,7 +125,7 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], summaries: Mapping[str, pd.Data
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
         below.set_xticks(ticks, [f"{t:g}" for t in ticks])
         below.minorticks_off()
-    axes[1, 0].legend(loc="lower left")
+    axes[1, 1].legend(loc="lower left")
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
     return fig
 
@@ -142,14 +142,14 @@ def dimensions(table: pd.DataFrame, titles: Mapping[str, tuple[str, int]]) -> Fi
     fig, axes = plt.subplots(1, len(titles), figsize=(7.2, 2.5), sharey=True, sharex=True)
     delta = np.geomspace(3e-4, 2.4, 250)
     for ax, (name, (title, k)) in zip(axes, titles.items()):
-        for d, color in ((k, RED), (k + 1, BLUE)):
+        for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
                 share = survival(e, delta)
-                ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=f"$d={d}$" if i == 0 else None)
+                ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=label if i == 0 else None)
         ax.axvline(1, color=INK, lw=0.9, ls=":")
         ax.set(xscale="log", yscale="log", title=title, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
-        ax.legend(loc="lower left")
     axes[0].set_ylabel(r"share with error $>\delta$")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
