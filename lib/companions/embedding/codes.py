@@ -1,0 +1,190 @@
+"""The measurements of the chapter: classes in latent space, their controls, and where noise lands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier
+from torch import Tensor
+from tqdm import tqdm
+
+from ... import data, noise
+from ...protocol import Protocol
+from ...store import Store
+from ...training import train, training_fields, untrained
+from ..stored import stored_table
+from .settings import VERSION, Settings
+from .transport import bracket, wasserstein
+
+__all__ = ["spaces", "class_distances", "cluster_scores", "brackets", "noise_landing", "far_table"]
+
+
+def _networks(protocol: Protocol, store: Store | None, trained: bool = True):
+    """(d, seed, network in float64 on the CPU) of a protocol."""
+    for ensemble in train(protocol, store) if trained else untrained(protocol):
+        for d in ensemble.dims:
+            yield d, ensemble.seed, ensemble.member(d).double().cpu()
+
+
+def spaces(protocol: Protocol, store: Store | None = None) -> Iterator[tuple[str, int, int, Callable[[Tensor], Tensor]]]:
+    """(name, d, seed, map): ``pixels`` as they are (d = 784), ``pca`` at each d, and the encoders, ``untrained`` and ``trained``.
+
+    PCA is fitted to the images that the networks are trained on; where there is no seed, it is −1.
+    """
+    yield "pixels", 784, -1, lambda x: x
+    x = data.load(protocol.training_set).train
+    mean = x.mean(0)
+    axes = torch.linalg.eigh((x - mean).T @ (x - mean)).eigenvectors.flip(1)
+    for d in protocol.dims:
+        yield "pca", d, -1, lambda x, d=d: (x - mean) @ axes[:, :d]
+    for name in ("untrained", "trained"):
+        for d, seed, net in _networks(protocol, store, name == "trained"):
+            yield name, d, seed, net.encoder
+
+
+def _halves(protocol: Protocol, settings: Settings) -> list[tuple[Tensor, Tensor]]:
+    """Two disjoint samples of each class, drawn from all images."""
+    images, generator = data.load(protocol.training_set), torch.Generator().manual_seed(23)
+    out = []
+    for label in range(10):
+        members = images.x[images.labels == label]
+        order = torch.randperm(len(members), generator=generator)[: 2 * settings.half]
+        first, second = members[order].chunk(2)
+        out.append((first, second))
+    return out
+
+
+def _fields(experiment: str, protocol: Protocol, settings: Settings) -> dict[str, Any]:
+    networks = [training_fields(protocol, seed) for seed in protocol.seeds]
+    return {"experiment": experiment, "version": VERSION, "networks": networks, "half": settings.half}
+
+
+@torch.no_grad()
+def class_distances(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+    """W₁ between the codes of all pairs of classes, in every space.
+
+    Every distance is between samples of ``settings.half`` points: for two classes the mean of
+    two such distances, for a class and itself (``a == b``) that of its two halves, which is the
+    distance that sampling alone produces.
+
+    Columns ``space, d, seed, a, b, distance``.
+    """
+
+    def compute() -> pd.DataFrame:
+        halves, rows = _halves(protocol, settings), []
+        for name, d, seed, encode in tqdm(list(spaces(protocol, store)), desc="transport between classes", unit="space", disable=not progress, leave=False):
+            z = [(encode(a), encode(b)) for a, b in halves]
+            for a in range(10):
+                rows.append((name, d, seed, a, a, wasserstein(*z[a])))
+                rows += [(name, d, seed, a, b, (wasserstein(z[a][0], z[b][1]) + wasserstein(z[a][1], z[b][0])) / 2) for b in range(a)]
+        return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
+
+    return stored_table("codes", _fields("class distances", protocol, settings), compute, store)
+
+
+@torch.no_grad()
+def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+    """How far the classes are clusters, one row a space.
+
+    Columns ``space, d, seed``; ``silhouette`` of the labels; ``knn``, accuracy on held-out images
+    of the k-NN classifier fitted to the training images; ``ratio`` and ``ratio_min``, mean and least
+    over pairs of W₁(a, b) over the mean of the two split-half distances.
+    """
+
+    def compute() -> pd.DataFrame:
+        images, rows = data.load(protocol.training_set), []
+        fitted, asked = slice(0, min(images.trained, 10_000)), slice(images.trained, min(len(images.x), images.trained + 2_000))
+        table = class_distances(protocol, settings, store, progress).set_index(["space", "d", "seed"])
+        for name, d, seed, encode in tqdm(list(spaces(protocol, store)), desc="cluster scores", unit="space", disable=not progress, leave=False):
+            z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
+            knn = KNeighborsClassifier(settings.neighbours).fit(z, images.labels[fitted]).score(held, images.labels[asked])
+            silhouette = silhouette_score(z[:2_000], images.labels[fitted][:2_000])
+            part = table.loc[(name, d, seed)]
+            own = part[part.a == part.b].set_index("a").distance
+            pairs = part[part.a != part.b]
+            ratio = pairs.distance.to_numpy() / ((own[pairs.a].to_numpy() + own[pairs.b].to_numpy()) / 2)
+            rows.append((name, d, seed, silhouette, knn, ratio.mean(), ratio.min()))
+        return pd.DataFrame(rows, columns=["space", "d", "seed", "silhouette", "knn", "ratio", "ratio_min"])
+
+    fields = _fields("cluster scores", protocol, settings) | {"neighbours": settings.neighbours}
+    return stored_table("codes", fields, compute, store)
+
+
+@torch.no_grad()
+def brackets(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+    """The two-sided bound for all pairs of classes and all trained networks: the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
+
+    def compute() -> pd.DataFrame:
+        halves, rows = _halves(protocol, settings), []
+        nets = list(_networks(protocol, store))
+        for d, seed, net in tqdm(nets, desc="bounds", unit="network", disable=not progress, leave=False):
+            trips = [(x, net.encoder(x), net.decoder(net.encoder(x))) for x, _ in halves]
+            for a in range(10):
+                for b in range(a):
+                    found = bracket(*zip(trips[a], trips[b]))
+                    rows.append({"d": d, "seed": seed, "a": a, "b": b} | vars(found) | {k: getattr(found, k) for k in ("lower", "sharp", "upper")})
+        return pd.DataFrame(rows)
+
+    return stored_table("codes", _fields("brackets", protocol, settings), compute, store)
+
+
+@torch.no_grad()
+def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+    """Where each noise set lands, among codes and among reconstructions.
+
+    One row for each trained network and data set. ``set`` is a noise set, ``held_out`` (images not
+    trained on), ``half`` (another sample of the training images: what sampling alone produces) or
+    ``class_0`` … ``class_9``. Columns: ``law``, W₁ of its codes to those of a sample of training
+    images; ``recon``, W₁ of its reconstructions to those images' reconstructions; ``to_0`` … ``to_9``, W₁ of
+    its codes to each class's; ``outside``, the share of its codes that are farther from their nearest training
+    code than 99 % of the held-out codes are.
+    """
+
+    def compute() -> pd.DataFrame:
+        images, generator = data.load(protocol.training_set), torch.Generator().manual_seed(29)
+        order = torch.randperm(images.trained, generator=generator)
+        n = settings.law
+        sample, other = images.x[order[:n]], images.x[order[n : 2 * n]]
+        held = images.test[torch.randperm(len(images.test), generator=generator)[:n]]
+        classes = [a for a, _ in _halves(protocol, settings)]
+        sets = {"half": other, "held_out": held} | {name: noise.sample(name, 0, n) for name in protocol.sets} | {f"class_{c}": x for c, x in enumerate(classes)}
+        rows = []
+        for d, seed, net in tqdm(list(_networks(protocol, store)), desc="where noise lands", unit="network", disable=not progress, leave=False):
+            law = net.encoder(sample)
+            recon = net.decoder(law)
+            digits = [net.encoder(x) for x in classes]
+            near = torch.cat([net.encoder(x) for x in images.train[:20_000].split(5_000)])
+            limit = torch.cdist(net.encoder(held), near).amin(1).quantile(0.99)
+            for name, x in sets.items():
+                z = net.encoder(x)
+                row = {"d": d, "seed": seed, "set": name, "law": wasserstein(z, law), "recon": wasserstein(net.decoder(z), recon)}
+                row |= {f"to_{c}": wasserstein(z[: settings.half], other) for c, other in enumerate(digits)}
+                rows.append(row | {"outside": (torch.cdist(z, near).amin(1) > limit).double().mean().item()})
+        return pd.DataFrame(rows)
+
+    fields = _fields("noise landing", protocol, settings) | {"law": settings.law, "sets": protocol.sets, "noise": noise.VERSION}
+    return stored_table("codes", fields, compute, store)
+
+
+def far_table(landing: pd.DataFrame) -> pd.DataFrame:
+    """`noise_landing` in units of the digits: one row for each network and noise set.
+
+    ``codes``: W₁ of the codes to the training law over the median of that distance over the ten
+    digit classes; ``farthest``: over its largest value; ``recon``: the same as ``codes`` for reconstructions;
+    ``floor``: the sampling distance in the same unit; ``nearest_class``: the digit whose codes are nearest.
+    """
+    rows = []
+    for (d, seed), part in landing.groupby(["d", "seed"]):
+        part = part.set_index("set")
+        digits = part[part.index.str.startswith("class_")]
+        for name, row in part[~part.index.str.startswith("class_")].iterrows():
+            nearest = int(np.argmin([row[f"to_{c}"] for c in range(10)]))
+            scales = {"codes": row.law / digits.law.median(), "farthest": row.law / digits.law.max(), "recon": row.recon / digits.recon.median()}
+            scales |= {"floor": part.law["half"] / digits.law.median(), "outside": row.outside, "nearest_class": nearest}
+            rows.append({"d": d, "seed": seed, "set": name} | scales)
+    return pd.DataFrame(rows)

@@ -1,0 +1,33 @@
+"""How large the experiments on the codes are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings", "VERSION"]
+
+#: Raise when a stored result of this chapter changes.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of samples.
+
+    Attributes
+    ----------
+    half : images of each class in each of two disjoint halves
+    law : points of each sample of a whole law (the training data, a noise set)
+    neighbours : k of the k-NN classifier
+    pictured : images in a t-SNE picture
+    """
+
+    half: int = 80
+    law: int = 300
+    neighbours: int = 5
+    pictured: int = 500
+
+    @classmethod
+    def preset(cls, size: str) -> Settings:
+        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        return {"smoke": cls(half=12, law=40, pictured=120), "default": cls(), "full": cls(half=300, law=1_500, pictured=3_000)}[size]
