@@ -25,8 +25,8 @@ class Settings:
     """
 
     nodes: int = 40_001
-    sigmas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.8)
-    mixture_steps: int = 2_000
+    sigmas: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
+    mixture_steps: int = 1_500
     mixture_seeds: tuple[int, ...] = (0, 1)
     hidden: int = 64
     batch: int = 256
@@ -35,7 +35,7 @@ class Settings:
     spiral_hidden: int = 96
     spiral_batch: int = 512
     chains: int = 500
-    chain_steps: int = 1_000
+    chain_steps: int = 800
     image_sigma: float = 1.0
     image_hidden: int = 256
     image_steps: int = 1_500
