@@ -19,7 +19,8 @@ from typing import Any, Mapping
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 
 __all__ = ["Store", "CorruptArtefact", "digest", "write_atomically", "write_tensors", "read_tensors", "write_table", "read_table"]
@@ -78,9 +79,9 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], meta: Mapping
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and the description in `path`; raises `CorruptArtefact` when a byte has changed."""
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        content = Path(path).read_bytes()  # once: another process may replace the file while it is read
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        tensors = from_safetensors(content)
         meta = json.loads(header["meta"])
         expected = header["sha256"]
     except (SafetensorError, KeyError, ValueError) as error:

@@ -1,0 +1,100 @@
+"""Every bad value ends in one line that names what was expected, what came and what to do."""
+
+import pytest
+import yaml
+
+from lib.protocol import NOISE_SETS, PROFILES, Protocol, ProtocolError
+
+BAD = {
+    "training_set": ["cifar", "", None, 3],
+    "dims": [(0,), (1, 2), (33,), (3, 2), (2, 2), (), "2", (2.0,), (True,), 5, None],
+    "seeds": [(-1,), (2**31,), (1, 0), (), ("0",)],
+    "epochs": [0, -3, 1.5, "3", True, None],
+    "batch_size": [0, -1, 0.5],
+    "points": [0, -70_000, 10.0, None],
+    "optimizer": ["adamw", "", None],
+    "learning_rate": [0, -1e-3, 1, 2.0, "fast", None, float("nan"), float("inf")],
+    "loss": ["mae", None],
+    "sets": [(), ("uniform", "uniform"), ("gaussian",), ("uniform", "bernoulli_0.33"), "uniform"],
+    "dtype": ["float16", "double", None],
+    "device": ["mps", "gpu", None],
+    "companions": ["none", None],
+}
+
+
+@pytest.mark.parametrize("name, value", [(name, value) for name, values in BAD.items() for value in values])
+def test_a_bad_value_is_one_clear_line(name, value):
+    with pytest.raises(ProtocolError) as error:
+        Protocol(**{name: value})
+    message = str(error.value)
+    assert message.startswith(f"{name}: expected ") and "got " in message and f"for instance {name}=" in message
+    assert "\n" not in message and len(message) < 400
+
+
+def test_the_defaults_are_the_papers():
+    p = Protocol()
+    assert p.dims == tuple(range(2, 21)) and p.seeds == (0, 1) and p.epochs == 300
+    assert p.sets == NOISE_SETS and len(p.sets) == 10 and p.points == 70_000 and p.dtype == "float64"
+    assert Protocol.from_profile("paper") == p
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yml")), ids=lambda p: p.stem)
+def test_every_profile_is_valid_and_says_only_what_it_changes(path):
+    p = Protocol.from_profile(path.stem)
+    for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        stated = getattr(p, name)
+        assert stated == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("", {}),
+        ("dims=2,8", {"dims": (2, 8)}),
+        ("dims=2..5,9", {"dims": (2, 3, 4, 5, 9)}),
+        ("  seeds=7   epochs=1 ", {"seeds": (7,), "epochs": 1}),
+        ("sets=uniform,beta_5_0.8 learning_rate=1e-4", {"sets": ("uniform", "beta_5_0.8"), "learning_rate": 1e-4}),
+        ("dtype=float32 device=cpu loss=distance optimizer=sgd", {"dtype": "float32", "device": "cpu", "loss": "distance", "optimizer": "sgd"}),
+    ],
+)
+def test_overrides_replace_single_fields(words, expected):
+    assert Protocol.from_profile("smoke", words) == Protocol.from_profile("smoke").replace(**expected)
+
+
+@pytest.mark.parametrize(
+    "words, names",
+    [
+        ("dims", ("'dims'", "field=value")),
+        ("=3", ("'=3'", "field=value")),
+        ("dimensions=2", ("'dimensions=2'", "dims")),
+        ("dims=a", ("dims", "'a'")),
+        ("dims=2..", ("dims", "'2..'")),
+        ("epochs=many", ("epochs", "'many'")),
+        ("epochs=1.5", ("epochs", "'1.5'")),
+        ("points=0", ("points", "at least 1")),
+        ("dims=8..2", ("dims",)),
+    ],
+)
+def test_a_bad_override_is_one_clear_line(words, names):
+    with pytest.raises(ProtocolError) as error:
+        Protocol.from_profile("smoke", words)
+    message = str(error.value)
+    assert "expected" in message and "for instance" in message and "\n" not in message
+    assert all(name in message for name in names)
+
+
+def test_an_unknown_profile_or_field_lists_the_known_ones():
+    with pytest.raises(ProtocolError, match="expected one of .*laptop.*smoke.*got 'huge'"):
+        Protocol.from_profile("huge")
+    with pytest.raises(ProtocolError, match="unknown field 'dim': expected one of .*dims"):
+        Protocol.from_mapping({"dim": [2]})
+
+
+def test_a_protocol_cannot_be_changed_only_replaced():
+    p = Protocol()
+    with pytest.raises(AttributeError):
+        p.epochs = 1
+    assert p.replace(epochs=1).epochs == 1 and p.epochs == 300
+    with pytest.raises(ProtocolError):
+        p.replace(epochs=0)
+    assert Protocol(dims=[2, 3]) == Protocol(dims=(2, 3)) and hash(p)

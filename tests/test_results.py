@@ -1,0 +1,64 @@
+"""The table of cells: the same in one process or several, and stored as it grows."""
+
+import pandas as pd
+import pytest
+
+from lib import noise, results
+from lib.model import Ensemble
+from lib.protocol import Protocol
+from lib.store import Store
+
+RUN = Protocol(training_set="digits", dims=(2, 5, 9), seeds=(0, 1), epochs=1, points=60, sets=("uniform", "bernoulli_0.13"), device="cpu")
+
+
+def table(tmp_path, name="one", **options) -> pd.DataFrame:
+    return results.cells(RUN, Store(tmp_path / name), trained=False, progress=False, **options)
+
+
+def test_one_row_a_cell_in_order(tmp_path):
+    t = table(tmp_path)
+    assert list(zip(t.set, t.seed, t.d)) == [(s, seed, d) for s in ("train", "test", *RUN.sets) for seed in RUN.seeds for d in RUN.dims]
+    assert (t.points == 60).all() and (t.epochs == 0).all()
+
+
+def test_several_processes_give_the_same_table(tmp_path, monkeypatch):
+    one = table(tmp_path)
+    monkeypatch.setattr(results, "WORTHWHILE", 0)
+    monkeypatch.setattr(results.joblib, "cpu_count", lambda: 2)
+    several = table(tmp_path, "several")
+    pd.testing.assert_frame_equal(one, several, check_exact=False, rtol=1e-9)
+
+
+def test_networks_evaluated_alone_and_together_give_the_same_rows(tmp_path):
+    ensemble = Ensemble.initial(RUN.dims, 0)
+    together = results.evaluate([ensemble], RUN, "uniform", progress=False)[0]
+    alone = [results.evaluate([part], RUN, "uniform", progress=False)[0] for part in results._split(ensemble)]
+    alone = pd.concat(alone).sort_values("d", ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone, check_exact=False, rtol=1e-9)
+
+
+def test_what_is_finished_survives_a_kill_and_is_not_computed_again(tmp_path, monkeypatch):
+    drawn = []
+    honest = noise.sample
+
+    def sample(name, *range_):
+        if name == "bernoulli_0.13" and len(drawn) < 2:
+            raise KeyboardInterrupt
+        drawn.append(name)
+        return honest(name, *range_)
+
+    monkeypatch.setattr(results.noise, "sample", sample)
+    with pytest.raises(KeyboardInterrupt):
+        table(tmp_path)
+    assert "uniform" in drawn
+    drawn += ["killed", "killed"]
+    resumed = table(tmp_path)
+    assert "uniform" not in drawn[drawn.index("killed") :]
+    pd.testing.assert_frame_equal(resumed, table(tmp_path, "fresh"))
+
+
+def test_fewer_points_than_images_are_spread_over_them():
+    x = results.data.load("digits").x
+    taken = [row for block in results.blocks(RUN, "train") for row in block]
+    index = [i * len(x) // 60 for i in range(60)]
+    assert all((row == x[i]).all() for row, i in zip(taken, index)) and len(taken) == 60
