@@ -1,0 +1,5 @@
+"""Does regularisation cure the instability? Variants of the paper's networks through the paper's protocol."""
+
+from .settings import Settings
+
+__all__ = ["Settings"]

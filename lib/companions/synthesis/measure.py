@@ -1,0 +1,172 @@
+"""The paper's protocol on the variants: its results table, and what becomes of the instability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from ... import noise, spectrum
+from ...model import Autoencoder
+from ...protocol import Protocol
+from ...results import blocks, evaluate
+from ...store import Store
+from ...training import untrained
+from ..stored import stored_table
+from .settings import REGULARISERS, Settings
+from .variants import _fields, variants
+
+__all__ = ["cells", "every_statistic", "instability", "verdicts", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
+
+#: Columns of the results table behind each figure of the paper, with a short name.
+STATISTICS = {
+    "distance_median": r"$\|\lambda_I-\lambda_L\|^2/d$, median", "distance_mean": "mean",
+    "I_mean": r"mean $|\lambda_I|$", "L_mean": r"mean $|\lambda_L|$", "I_geometric": r"geometric, $I$", "L_geometric": r"geometric, $L$",
+    "I_log_median": r"median $\log|\lambda_I|$", "L_log_median": r"median $\log|\lambda_L|$",
+    "I_sd_log": r"sd $\log|\lambda_I|$", "L_sd_log": r"sd $\log|\lambda_L|$",
+    "I_reversed": r"reversed, $I$", "L_reversed": r"reversed, $L$", "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$", "L_arg_mean": r"$|\mathrm{Arg}\,\lambda_L|$",
+    "error": "error",
+}  # fmt: skip
+
+#: The paper's signs of instability: statistic → what it is called here. Each is larger off the training law than on it.
+SIGNS = {
+    "distance_median": r"$\|\lambda_I-\lambda_L\|^2/d$", "I_sd_log": r"sd $\log|\lambda_I|$",
+    "I_reversed": "reversed", "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$",
+}  # fmt: skip
+
+
+def label(regulariser: str, strength: float) -> str:
+    """``plain``, or the regulariser with its strength."""
+    return "plain" if strength == 0 else f"{regulariser} {strength:g}"
+
+
+def cells(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+    """The results table of `lib.results` for every variant, and for the untrained networks.
+
+    Two columns are added: ``regulariser`` and ``strength``. The plain networks stand under
+    ``denoising`` with strength 0, the untrained ones under ``untrained``.
+    """
+    small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
+    parts = []
+    for regulariser in ("untrained", *REGULARISERS):
+        fields = {"networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds], "points": settings.points}
+        fields |= {"dtype": protocol.dtype, "sets": protocol.sets, "spectrum": spectrum.VERSION, "noise": noise.VERSION}
+
+        def compute(regulariser=regulariser) -> pd.DataFrame:
+            found = {0.0: untrained(small)} if regulariser == "untrained" else variants(protocol, settings, regulariser, store, progress)
+            flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
+            rows = []
+            for name in tqdm(("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", disable=not progress, leave=False):
+                for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
+                    rows.append(table.assign(regulariser=regulariser, strength=s))
+            return pd.concat(rows, ignore_index=True)
+
+        parts.append(stored_table("synthesis", fields, compute, store))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    names = [r if r == "untrained" else label(r, s) for r, s in zip(table.regulariser, table.strength)]
+    return table.assign(network=names)
+
+
+def every_statistic(table: pd.DataFrame) -> pd.DataFrame:
+    """Every statistic of Figures 1–6 by network (regulariser and strength) and data set, means over d and seeds."""
+    named = _named(table)
+    order = {name: i for i, name in enumerate(dict.fromkeys(named.network))}
+    sets = {name: i for i, name in enumerate(dict.fromkeys(named.set))}
+    mean = named.groupby(["network", "set"], sort=False)[list(STATISTICS)].mean().reset_index()
+    mean = mean.sort_values(["network", "set"], key=lambda c: c.map(order if c.name == "network" else sets))
+    return mean.rename(columns=STATISTICS | {"set": "data set"})
+
+
+def instability(table: pd.DataFrame) -> pd.DataFrame:
+    """The signs of instability, one row a network: on the training law, and the mean over the noise sets.
+
+    Columns ``network``; for each of `SIGNS` ``<sign>`` (a mean over noise sets, d and seeds) and
+    ``<sign>_train``; ``worse``, the share of noise cells (sign, set, d, seed) above the training
+    cell of the same network; ``error``, mean squared pixel error on held-out images, and ``cost``, its
+    ratio to the plain networks' (geometric mean over d and seeds).
+    """
+    named = _named(table)
+    cell = ["network", "d", "seed"]
+    train = named[named.set == "train"].set_index(cell)
+    off = named[~named.set.isin(["train", "test"])]
+    test = named[named.set == "test"].set_index(cell).error
+    base = off.set_index(cell).index
+    rows = []
+    for name in dict.fromkeys(named.network):
+        mine = off[off.network == name]
+        row = {"network": name}
+        for sign in SIGNS:
+            row |= {f"{sign}_train": train.loc[[name]][sign].mean(), sign: mine[sign].mean()}
+        own = train[list(SIGNS)].reindex(base[off.network == name]).to_numpy()
+        row["worse"] = (mine[list(SIGNS)].to_numpy() > own).mean()
+        row["error"] = test.loc[name].mean()
+        row["cost"] = np.exp(np.log(test.loc[name] / test.loc["plain"]).mean())
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
+    """One verdict a variant, by a rule fixed before looking.
+
+    For each sign its *gap* is the mean over noise sets less the value on the training law, in the same
+    network. A sign is *cured* where the variant's gap is at most `near` of the plain networks', *eased*
+    where it is at most half, *worse* where it exceeds it by half; else it *stays*. A gap is compared
+    only where the plain networks have one. A variant *cures* when every sign is cured and the held-out error grows by no more
+    than a tenth, and *eases* when at least half of the signs are eased or cured.
+    """
+    summary = instability(table).set_index("network")
+    plain = summary.loc["plain"]
+    rows = []
+    for name, row in summary.drop(index=["plain", "untrained"], errors="ignore").iterrows():
+        words = {}
+        for sign, title in SIGNS.items():
+            before, after = plain[sign] - plain[f"{sign}_train"], row[sign] - row[f"{sign}_train"]
+            if before <= 0:
+                words[title] = "no gap to cure"
+                continue
+            share = after / before
+            words[title] = f"{'cured' if share <= near else 'eased' if share <= 0.5 else 'worse' if share > 1.5 else 'stays'} ({share:.2f})"
+        kinds = [w.split()[0] for w in words.values() if not w.startswith("no")]
+        cured = bool(kinds) and all(k == "cured" for k in kinds) and row.cost <= 1.1
+        eased = sum(k in ("cured", "eased") for k in kinds) >= max(1, len(kinds) / 2)
+        verdict = "cures" if cured else "eases" if eased else "does not cure"
+        rows.append({"network": name} | words | {"cost": row.cost, "verdict": verdict})
+    return pd.DataFrame(rows)
+
+
+def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Shares of non-real and of negative real eigenvalues of the round trip by network and data set, means over d and seeds."""
+    columns = ["I_nonreal", "I_negative_real"]
+    return _named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
+
+
+@torch.no_grad()
+def asymmetry(protocol: Protocol, settings: Settings, names: Sequence[str] = ("train", "uniform"), points: int = 40, store: Store | None = None) -> pd.DataFrame:
+    """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: columns ``network, set, ratio``.
+
+    With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
+    It is 0 for a symmetric J, and 1/√2 where tr K² is small beside ‖J‖².
+    """
+    found = [(label(r, s), e) for r in ("denoising", "contractive") for s, es in variants(protocol, settings, r, store).items() for e in es]
+    rows = []
+    for name in names:
+        x = next(blocks(protocol, name))[:points]
+        for network, ensemble in found:
+            values = [_ratio(ensemble.member(d).double(), x) for d in ensemble.dims]
+            rows.append((network, name, float(torch.cat(values).mean())))
+    return pd.DataFrame(rows, columns=["network", "set", "ratio"])
+
+
+def _ratio(net: Autoencoder, x: torch.Tensor) -> torch.Tensor:
+    """‖J − Jᵀ‖/(2‖J‖) at each row of `x`."""
+    e = torch.func.vmap(torch.func.jacrev(net.encoder))(x)  # (n, d, 784)
+    g = torch.func.vmap(torch.func.jacfwd(net.decoder))(net.encoder(x))  # (n, 784, d)
+    square = torch.einsum("nij,nji->n", g.transpose(1, 2) @ g, e @ e.transpose(1, 2))
+    k = e @ g
+    return ((square - torch.einsum("nij,nji->n", k, k)) / (2 * square)).clamp_min(0).sqrt()

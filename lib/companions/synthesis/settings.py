@@ -1,0 +1,47 @@
+"""Which variants are trained, and how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings", "REGULARISERS", "VERSION"]
+
+#: Raise when the result of training a variant changes.
+VERSION = 1
+
+REGULARISERS = ("denoising", "contractive", "bending")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The variants and the size of their runs. The networks of strength 0 are the plain ones.
+
+    Attributes
+    ----------
+    dims : latent dimensions
+    seeds : of initialisation and batch order
+    noise : σ of the denoising variants (standard deviation a pixel) and of the contractive ones,
+        whose penalty is σ²‖∂r/∂x‖_F², to leading order the same
+    bending : weights of the isometry and bending loss of the encoder
+    epochs, points : as in the protocol
+    """
+
+    dims: tuple[int, ...] = (2, 4)
+    seeds: tuple[int, ...] = (0,)
+    noise: tuple[float, ...] = (0.25, 1.0)
+    bending: tuple[float, ...] = (0.001, 0.01)
+    epochs: int = 100
+    points: int = 300
+
+    @classmethod
+    def preset(cls, size: str) -> Settings:
+        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        return {
+            "smoke": cls(dims=(2, 8), noise=(0.5,), bending=(0.01,), epochs=1, points=24),
+            "default": cls(),
+            "full": cls(dims=(2, 4, 8, 12, 16, 20), noise=(0.1, 0.25, 0.5), bending=(0.001, 0.01, 0.1), epochs=300, points=10_000),
+        }[size]
+
+    def strengths(self, regulariser: str) -> tuple[float, ...]:
+        """The strengths of one regulariser; the denoising stack holds the plain networks as strength 0."""
+        return {"untrained": (0.0,), "denoising": (0.0, *self.noise), "contractive": self.noise, "bending": self.bending}[regulariser]

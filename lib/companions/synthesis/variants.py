@@ -1,0 +1,181 @@
+"""Training the regularised variants: all strengths and all d of one regulariser in one stacked program.
+
+With the mean over the batch, the 784 pixels of the squared error, and r the round trip:
+
+    denoising     ‖r(x + σξ) − x‖²/784
+    contractive   (‖r(x) − x‖² + σ²‖∂r(x)/∂x · v‖²)/784, v ~ N(0, I), whose mean is the squared Frobenius norm
+    bending       ‖r(x) − x‖²/784 + w (γ(s) + δ²‖8(½(φ(x) + φ(x′)) − φ(½(x + x′)))/t²‖²)
+
+where φ is the encoder, x′ one of the five nearest images of x, t = ‖x − x′‖, s = ‖φ(x) − φ(x′)‖/t,
+γ(s) = s² + s⁻² − 2, and δ² the mean of t². Pixel distance and the pixel midpoint stand in for the
+distance and the average on the data manifold, which nobody knows for these images.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ... import data
+from ...model import Autoencoder, Ensemble
+from ...protocol import Protocol
+from ...store import Store
+from ...training import batch_order, device_of
+from ..stored import stored_tensors
+from .settings import VERSION, Settings
+
+__all__ = ["variants", "stack", "losses", "through", "neighbours", "split"]
+
+#: Nearest images among which x′ is drawn.
+NEIGHBOURS = 5
+
+
+def stack(dims: tuple[int, ...], strengths: tuple[float, ...], seed: int, dtype: torch.dtype = torch.float32) -> Ensemble:
+    """One ensemble with every d at every strength, strength by strength, all drawn from `seed` as the plain networks are."""
+    return Ensemble([Autoencoder(d, torch.Generator().manual_seed(seed)).to(dtype) for _ in strengths for d in dims], seed)
+
+
+def split(joint: Ensemble, dims: tuple[int, ...]) -> list[Ensemble]:
+    """The inverse of `stack`: one ensemble for each strength, with its share of the curves."""
+    out = []
+    for start in range(0, len(joint), len(dims)):
+        members = []
+        for i in range(start, start + len(dims)):
+            one = copy.copy(joint)
+            one.dims, one.weights, one.biases = joint.dims[i : i + 1], [w[i : i + 1] for w in joint.weights], [b[i : i + 1] for b in joint.biases]
+            members.append(one.member(joint.dims[i]))
+        out.append(Ensemble(members, joint.seed, {name: c[:, start : start + len(dims)] for name, c in joint.curves.items()}))
+    return out
+
+
+def through(layers: list[Tensor], h: Tensor, waist: int, start: int = 0, stop: int | None = None, tangent: Tensor | None = None):
+    """Values, and the tangents they carry, from layer `start` to layer `stop`.
+
+    Parameters
+    ----------
+    layers : weight, bias, weight, bias, … each ``(k, ·, ·)``
+    h, tangent : Tensor, shape (k, b, width)
+
+    Returns
+    -------
+    (k, b, width) values, and tangents or None.
+    """
+    last = len(layers) // 2 - 1
+    for i in range(start, last + 1 if stop is None else stop):
+        h = torch.baddbmm(layers[2 * i + 1], h, layers[2 * i])
+        tangent = None if tangent is None else tangent @ layers[2 * i]
+        if i == waist:
+            continue
+        if i == last:
+            h = h.tanh()
+            tangent = None if tangent is None else tangent * (1 - h * h)
+        else:
+            tangent = None if tangent is None else tangent * (h > 0)
+            h = h.relu()
+    return h, tangent
+
+
+def losses(
+    joint: Ensemble, layers: list[Tensor], regulariser: str, strength: Tensor, x: Tensor, draw: Tensor, other: Tensor | None = None, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Mean squared pixel error and penalty of every network on one batch, each ``(k,)``.
+
+    Parameters
+    ----------
+    strength : Tensor, shape (k, 1, 1)
+    x, draw : Tensor, shape (b, 784); `draw` is standard normal
+    other : Tensor, shape (b, 784), a neighbour of each image, for ``bending``
+    scale : δ², for ``bending``
+    """
+    points = x.expand(len(joint), -1, -1)
+    zero = points.new_zeros(len(joint))
+    if regulariser == "denoising":
+        y, _ = through(layers, points + strength * draw, joint.waist)
+        return (y - x).square().mean((1, 2)), zero
+    if regulariser == "contractive":
+        y, t = through(layers, points, joint.waist, tangent=draw.expand_as(points))
+        return (y - x).square().mean((1, 2)), (strength * t).square().mean((1, 2))
+    three = torch.cat([x, other, (x + other) / 2]).expand(len(joint), -1, -1)
+    z, _ = through(layers, three, joint.waist, stop=joint.waist + 1)
+    y, _ = through(layers, z[:, : len(x)], joint.waist, start=joint.waist + 1)
+    a, b, middle = z.chunk(3, 1)
+    gap = (x - other).square().sum(1)  # t², (b,)
+    s2 = (a - b).square().sum(2) / gap
+    bend = ((a + b) / 2 - middle).square().sum(2) * 64 / gap**2
+    penalty = s2 + 1 / (s2 + 1e-6) - 2 + scale * bend
+    return (y - x).square().mean((1, 2)), strength[:, 0, 0] * penalty.mean(1)
+
+
+def neighbours(x: Tensor, count: int = NEIGHBOURS) -> Tensor:
+    """Indices of the `count` nearest other rows of ``x (n, 784)``, nearest first, ``(n, count)``."""
+    out = []
+    for i, block in enumerate(x.split(1_000)):
+        distance = torch.cdist(block, x)
+        rows = torch.arange(len(block), device=x.device)
+        distance[rows, i * 1_000 + rows] = torch.inf
+        out.append(distance.topk(count, largest=False).indices)
+    return torch.cat(out)
+
+
+def variants(protocol: Protocol, settings: Settings, regulariser: str, store: Store | None = None, progress: bool = True) -> dict[float, list[Ensemble]]:
+    """The trained variants of one regulariser: strength → an ensemble for each seed.
+
+    Batches, their order and the initial weights are those of the plain networks of the same
+    seed; optimiser, rate and batch size are the protocol's.
+    """
+    strengths = settings.strengths(regulariser)
+    out: dict[float, list[Ensemble]] = {s: [] for s in strengths}
+    for seed in settings.seeds:
+        stored = stored_tensors("variants", _fields(protocol, settings, regulariser, seed), lambda: _train(protocol, settings, regulariser, seed, progress), store)
+        for j, s in enumerate(strengths):
+            own = {name.partition("/")[2]: t for name, t in sorted(stored.items()) if name.startswith(f"{j}/")}
+            out[s].append(Ensemble.from_tensors(own, seed))
+    return out
+
+
+def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int) -> dict[str, Any]:
+    fields = {"regulariser": regulariser, "strengths": settings.strengths(regulariser), "dims": settings.dims, "seed": seed, "epochs": settings.epochs}
+    fields |= {name: getattr(protocol, name) for name in ("batch_size", "learning_rate")}
+    return fields | {"images": data.load(protocol.training_set).sha256, "version": VERSION}
+
+
+def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool) -> dict[str, Tensor]:
+    images, device = data.load(protocol.training_set), device_of(protocol)
+    x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
+    strengths = settings.strengths(regulariser)
+    joint = stack(settings.dims, strengths, seed)
+    theta = joint.theta.to(device).requires_grad_(True)
+    strength = torch.tensor(strengths, device=device).repeat_interleave(len(settings.dims))[:, None, None]
+    optimiser = torch.optim.Adam([theta], lr=protocol.learning_rate, fused=True)
+    generator = torch.Generator().manual_seed(seed)
+    near, scale = None, 1.0
+    if regulariser == "bending":
+        near = neighbours(x)
+        scale = (x[:, None] - x[near]).square().sum(2).mean().item() if len(x) < 5_000 else (x - x[near[:, 2]]).square().sum(1).mean().item()
+    curves: dict[str, list[Tensor]] = {"train": [], "test": []}
+    for epoch in tqdm(range(settings.epochs), desc=f"{regulariser}, {len(joint)} networks, seed {seed}", unit="epoch", disable=not progress, leave=False):
+        error = torch.zeros(len(joint), device=device)
+        for rows in batch_order(seed, epoch, len(x)).to(device).split(protocol.batch_size):
+            batch = x[rows]
+            draw = torch.randn(batch.shape, generator=generator).to(device)
+            other = None
+            if near is not None:
+                pick = torch.randint(NEIGHBOURS, (len(rows),), generator=generator).to(device)
+                other = x[near[rows, pick]]
+            mse, penalty = losses(joint, joint.unflatten(theta), regulariser, strength, batch, draw, other, scale)
+            theta.grad = None
+            (mse + penalty).sum().backward()
+            optimiser.step()
+            error += mse.detach() * len(batch)
+        with torch.no_grad():
+            layers = joint.unflatten(theta.detach())
+            blocks = [(through(layers, b.expand(len(joint), -1, -1), joint.waist)[0] - b).square().mean(2).sum(1) for b in held_out.split(1_000)]
+        curves["train"].append((error / len(x)).double().cpu())
+        curves["test"].append((sum(blocks) / len(held_out)).double().cpu())
+    joint.bind(theta.detach().cpu())
+    joint.curves = {name: torch.stack(rows) for name, rows in curves.items()}
+    return {f"{j}/{name}": t for j, e in enumerate(split(joint, settings.dims)) for name, t in e.tensors().items()}
