@@ -1,0 +1,59 @@
+"""How large the experiments of the bending chapter are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Settings", "VERSION"]
+
+#: Raise when a stored network of this chapter changes.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the chapter's experiments. γ(s) = s² + s⁻² − 2 throughout; it, λ and ε are our choices.
+
+    Attributes
+    ----------
+    pixels : images are pixels × pixels
+    widths : hidden widths of the encoder, mirrored by the decoder; the main paper's
+    d : latent dimension
+    lam : λ, the weight of the bending term
+    epsilon : ε, the largest Riemannian distance of a training pair
+    pairs : pairs in a batch; each brings three images, two points and their average
+    encoder_steps, decoder_steps, plain_steps : optimiser steps; the plain autoencoder sees the same kind of batches
+    rate : of Adam
+    seed : of the initial weights and of the training pairs
+    held_out : fresh pairs for every measurement
+    sobol : log2 of the points in the study of ε
+    draws, repeats : numbers of pairs (log2) in the study of sampling, and how often each is repeated
+    """
+
+    pixels: int = 16
+    widths: tuple[int, ...] = (128, 64, 32)
+    d: int = 12
+    lam: float = 0.1
+    epsilon: float = 0.6
+    pairs: int = 64
+    encoder_steps: int = 1_200
+    decoder_steps: int = 1_200
+    plain_steps: int = 1_200
+    rate: float = 2e-3
+    seed: int = 0
+    held_out: int = 2_000
+    sobol: int = 16
+    draws: tuple[int, ...] = (6, 7, 8, 9, 10, 11, 12, 13)
+    repeats: int = 32
+
+    @classmethod
+    def preset(cls, size: str) -> Settings:
+        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        return {
+            "smoke": cls(pixels=8, widths=(16, 8), d=4, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8),
+            "default": cls(),
+            "full": cls(
+                pixels=28, d=16, pairs=256, encoder_steps=30_000, decoder_steps=30_000, plain_steps=30_000, rate=1e-3, held_out=20_000, sobol=20,
+                draws=tuple(range(6, 19)), repeats=64,
+            ),
+        }[size]  # fmt: skip
