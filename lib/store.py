@@ -81,7 +81,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         content = Path(path).read_bytes()  # once: another process may replace the file while it is read
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
-        tensors = from_safetensors(content)
+        tensors = dict(sorted(from_safetensors(content).items()))  # its own order is that of a hash table
         meta = json.loads(header["meta"])
         expected = header["sha256"]
     except (SafetensorError, KeyError, ValueError) as error:
