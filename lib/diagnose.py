@@ -200,5 +200,6 @@ def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
             outside.append(np.mean(np.maximum(abs(lam.real), abs(lam.imag)) > reach))
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
         ax.set_xlabel(f"beyond the frame: {outside[0]:.0%}, {outside[1]:.0%}")
-    axes[0, 0].legend(markerscale=2, loc="upper left")
+    for handle in axes[0, 0].legend(markerscale=2, loc="upper left").legend_handles:
+        handle.set_alpha(1)
     return fig

@@ -25,10 +25,12 @@ from .protocol import Protocol
 from .style import BLUE, LABELS, RED, styled
 from .training import train
 
-__all__ = ["networks", "chosen", "rounded", "flipped", "export", "export_samples", "samples", "block", "still", "plane", "NETWORKS"]
+__all__ = ["networks", "chosen", "rounded", "flipped", "export", "export_samples", "samples", "block", "still", "plane", "NETWORKS", "NAMES"]
 
 #: Networks a page offers at most, spread over the latent dimensions there are.
 NETWORKS = 8
+#: The training sets in words.
+NAMES = {"mnist": "MNIST", "digits": "the handwritten digits inside scikit-learn"}
 #: Held-out images offered as inputs, two of each class.
 SAMPLES = 20
 
@@ -39,7 +41,7 @@ def networks(protocol: Protocol) -> tuple[Ensemble, str]:
     if found:
         return found[0], f"published networks (MNIST, the paper's protocol), seed {found[0].seed}"
     ensemble = train(protocol)[0]
-    return ensemble, f"networks of this build ({protocol.training_set}, {protocol.epochs} epochs), seed {ensemble.seed}"
+    return ensemble, f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs), seed {ensemble.seed}"
 
 
 def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:

@@ -85,10 +85,11 @@ function update() {
   ];
   ui.facts.replaceChildren(...rows.map(([name, of]) => row(name, of(result.I), of(result.L))));
   ui.list.replaceChildren(...result.I.lam.map((v, i) => row(`λ${subscript(i + 1)}`, complex(...v), complex(...result.L.lam[i]))));
-  ui.numbers.textContent = `‖λ_I − λ_L‖²/d = ${number(distance)}; mean squared pixel error ${number(error)}; code z = (${Array.from(result.z, number).join(", ")}).`;
+  ui.numbers.replaceChildren("‖λ", sub("I"), " − λ", sub("L"), `‖²/d = ${number(distance)}; mean squared pixel error ${number(error)}; code z = (${Array.from(result.z, number).join(", ")}).`);
   announce();
 }
 
+const sub = (text) => element("sub", {}, text);
 const row = (name, ...cells) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map((text) => element("td", {}, text)));
 const subscript = (i) => String(i).replace(/\d/g, (c) => "₀₁₂₃₄₅₆₇₈₉"[c]);
 
@@ -196,9 +197,9 @@ function build(place, links) {
   const digit = () => {
     if (samples) set(samples[sample++ % samples.length].x);
   };
-  const heads = (first) => element("thead", {}, element("tr", {}, element("td"), element("th", { scope: "col", class: "of-I" }, "● K_I"), element("th", { scope: "col", class: "of-L" }, "✕ K_L")));
+  const heads = (first) => element("thead", {}, element("tr", {}, element("td"), element("th", { scope: "col", class: "of-I" }, "● K", sub("I")), element("th", { scope: "col", class: "of-L" }, "✕ K", sub("L"))));
   place.replaceChildren(
-    element("div", { class: "controls" }, dims.field, ink.field, button("Clear", () => set(new Float64Array(784))), button("A held-out digit", digit), set_.field, button("New noise", draw)),
+    element("div", { class: "controls" }, dims.field, ink.field, button("Clear", () => set(new Float64Array(784))), button("A held-out digit", digit), element("span", { class: "together" }, set_.field, button("New noise", draw))),
     element("div", { class: "pair" },
       element("figure", {}, element("div", { class: "drawing" }, ui.input, ui.cursor), element("figcaption", {}, "Input: draw here")),
       element("figure", {}, ui.output, element("figcaption", {}, "Reconstruction"))),
