@@ -157,7 +157,7 @@ class Ensemble:
     def from_tensors(cls, tensors: Mapping[str, Tensor], seed: int) -> Ensemble:
         """The inverse of `tensors`."""
         states: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
+        for name, tensor in sorted(tensors.items()):  # a file gives its tensors in any order
             group, _, rest = name.partition(".")
             if group != "curves":
                 states.setdefault(int(group[1:]), {})[rest] = tensor
