@@ -25,6 +25,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells
 	@$(RUN) -m lib verify
 
+gate: $(STAMP) ## check the finished pages before they are deployed, and write SHA256SUMS beside them
+	@$(RUN) -m lib gate
+
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
 
@@ -38,4 +41,4 @@ $(STAMP): requirements.txt
 	$(RUN) -m pip install --requirement requirements.txt
 	@touch $@
 
-.PHONY: help book test lab publish verify clean clean-results
+.PHONY: help book test lab gate publish verify clean clean-results

@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
     verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
     verify.set_defaults(command=_verify)
+
+    gate = commands.add_parser("gate", help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone")
+    gate.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
+    gate.set_defaults(command=_gate)
     return parser
 
 
@@ -90,6 +94,16 @@ def _verify(options: argparse.Namespace) -> None:
     table = verify(options.cells, options.seed)
     print(table.to_string(index=False))
     print(f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g}).")
+
+
+def _gate(options: argparse.Namespace) -> None:
+    from .build import BuildError
+    from .gate import run
+
+    report = run(options.html)
+    print(report)
+    if report.findings:
+        raise BuildError("the site has findings and should not be deployed")
 
 
 if __name__ == "__main__":
