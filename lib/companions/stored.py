@@ -1,8 +1,14 @@
-"""Compute-or-load in one line, for the experiments of the companions."""
+"""Compute-or-load in one line, for the experiments of the companions.
+
+Two notebooks may want the same result at the same time; the second waits for the first
+instead of computing it again. The lock is the operating system's and dies with its holder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,24 +16,43 @@ from torch import Tensor
 
 from ..store import Store
 
+try:
+    import fcntl
+except ImportError:  # not on Windows: there both compute, and write the same file
+    fcntl = None
+
 __all__ = ["stored_table", "stored_tensors"]
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Only one process at a time is inside for one artefact."""
+    if fcntl is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def stored_table(stage: str, fields: Mapping[str, Any], compute: Callable[[], pd.DataFrame], store: Store | None = None) -> pd.DataFrame:
     """The stored table under `fields`; computed and stored where there is none. What is shown is what is stored."""
     store = store or Store()
-    found = store.load_table(stage, fields)
-    if found is None:
-        store.save_table(stage, fields, compute())
+    with _alone(store.path(stage, fields, "csv")):
         found = store.load_table(stage, fields)
+        if found is None:
+            store.save_table(stage, fields, compute())
+            found = store.load_table(stage, fields)
     return found
 
 
 def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]], store: Store | None = None) -> dict[str, Tensor]:
     """The stored tensors under `fields`; computed and stored where there are none."""
     store = store or Store()
-    found = store.load_tensors(stage, fields)
-    if found is None:
-        store.save_tensors(stage, fields, compute())
+    with _alone(store.path(stage, fields, "safetensors")):
         found = store.load_tensors(stage, fields)
+        if found is None:
+            store.save_tensors(stage, fields, compute())
+            found = store.load_tensors(stage, fields)
     return found

@@ -113,7 +113,7 @@ def stream_figure(
             speed = np.hypot(v[..., 0], v[..., 1])
             ax.streamplot(
                 cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap="plasma", density=1.0, linewidth=0.7, arrowsize=0.6,
-                norm=plt.Normalize(-3.5, -0.5),
+                norm=plt.Normalize(-3.5, 0.2),
             )  # fmt: skip
             _marks(ax, zeros[zeros.field == name], (cx, cy, half))
             ax.set(xlim=(cx - half, cx + half), ylim=(cy - half, cy + half), aspect="equal", xticks=[], yticks=[])

@@ -16,10 +16,10 @@ from ...results import blocks, evaluate
 from ...store import Store
 from ...training import untrained
 from ..stored import stored_table
-from .settings import REGULARISERS, Settings
+from .settings import REGULARISERS, TWIN, Settings
 from .variants import _fields, variants
 
-__all__ = ["cells", "every_statistic", "instability", "verdicts", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
+__all__ = ["cells", "named", "every_statistic", "instability", "verdicts", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
 
 #: Columns of the results table behind each figure of the paper, with a short name.
 STATISTICS = {
@@ -39,8 +39,8 @@ SIGNS = {
 
 
 def label(regulariser: str, strength: float) -> str:
-    """``plain``, or the regulariser with its strength."""
-    return "plain" if strength == 0 else f"{regulariser} {strength:g}"
+    """``plain``, ``twin``, or the regulariser with its strength."""
+    return "plain" if strength == 0 else "twin" if strength == TWIN else f"{regulariser} {strength:g}"
 
 
 def cells(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
@@ -68,17 +68,18 @@ def cells(protocol: Protocol, settings: Settings, store: Store | None = None, pr
     return pd.concat(parts, ignore_index=True)
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column ``network``: ``plain``, ``twin``, ``untrained``, or the regulariser with its strength."""
     names = [r if r == "untrained" else label(r, s) for r, s in zip(table.regulariser, table.strength)]
     return table.assign(network=names)
 
 
 def every_statistic(table: pd.DataFrame) -> pd.DataFrame:
     """Every statistic of Figures 1–6 by network (regulariser and strength) and data set, means over d and seeds."""
-    named = _named(table)
-    order = {name: i for i, name in enumerate(dict.fromkeys(named.network))}
-    sets = {name: i for i, name in enumerate(dict.fromkeys(named.set))}
-    mean = named.groupby(["network", "set"], sort=False)[list(STATISTICS)].mean().reset_index()
+    cell_table = named(table)
+    order = {name: i for i, name in enumerate(dict.fromkeys(cell_table.network))}
+    sets = {name: i for i, name in enumerate(dict.fromkeys(cell_table.set))}
+    mean = cell_table.groupby(["network", "set"], sort=False)[list(STATISTICS)].mean().reset_index()
     mean = mean.sort_values(["network", "set"], key=lambda c: c.map(order if c.name == "network" else sets))
     return mean.rename(columns=STATISTICS | {"set": "data set"})
 
@@ -91,14 +92,14 @@ def instability(table: pd.DataFrame) -> pd.DataFrame:
     cell of the same network; ``error``, mean squared pixel error on held-out images, and ``cost``, its
     ratio to the plain networks' (geometric mean over d and seeds).
     """
-    named = _named(table)
+    cell_table = named(table)
     cell = ["network", "d", "seed"]
-    train = named[named.set == "train"].set_index(cell)
-    off = named[~named.set.isin(["train", "test"])]
-    test = named[named.set == "test"].set_index(cell).error
+    train = cell_table[cell_table.set == "train"].set_index(cell)
+    off = cell_table[~cell_table.set.isin(["train", "test"])]
+    test = cell_table[cell_table.set == "test"].set_index(cell).error
     base = off.set_index(cell).index
     rows = []
-    for name in dict.fromkeys(named.network):
+    for name in dict.fromkeys(cell_table.network):
         mine = off[off.network == name]
         row = {"network": name}
         for sign in SIGNS:
@@ -112,7 +113,7 @@ def instability(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
-    """One verdict a variant, by a rule fixed before looking.
+    """One verdict a variant.
 
     For each sign its *gap* is the mean over noise sets less the value on the training law, in the same
     network. A sign is *cured* where the variant's gap is at most `near` of the plain networks', *eased*
@@ -143,7 +144,7 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
 def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
     """Shares of non-real and of negative real eigenvalues of the round trip by network and data set, means over d and seeds."""
     columns = ["I_nonreal", "I_negative_real"]
-    return _named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
+    return named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
 
 
 @torch.no_grad()

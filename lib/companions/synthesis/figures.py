@@ -1,0 +1,80 @@
+"""The figures of the synthesis: results table of the variants -> Figure."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...style import BLUE, COLORS, LABELS, RED, styled
+from .measure import SIGNS, instability, named
+
+__all__ = ["share_figure", "sign_figure", "trade_figure"]
+
+INK = "#808792"
+
+
+def _rows(ax: Axes, table: pd.DataFrame, column: str, networks: list[str]) -> None:
+    """One row a network, one dot a data set."""
+    for i, network in enumerate(networks):
+        part = table[table.network == network].set_index("set")[column]
+        for name, color in COLORS.items():
+            if name in part.index and name != "test":
+                train = name == "train"
+                ax.plot(part[name], i, ls="", marker="D" if train else "o", ms=6 if train else 4.5, color=color, alpha=0.9, zorder=3 if train else 2)
+    ax.set(yticks=range(len(networks)), ylim=(len(networks) - 0.5, -0.5))
+    ax.grid(axis="x", visible=False)
+
+
+def _legend(fig: Figure, sets: list[str]) -> None:
+    handles = [Line2D([], [], ls="", marker="D" if n == "train" else "o", color=COLORS[n], label=LABELS[n]) for n in COLORS if n in sets and n != "test"]
+    fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7, handletextpad=0.2)
+
+
+@styled
+def share_figure(shares: pd.DataFrame) -> Figure:
+    """Shares of non-real and of negative real eigenvalues, one row a network, one dot a data set."""
+    networks = [n for n in dict.fromkeys(shares.network) if not n.startswith("bending")]
+    fig, axes = plt.subplots(1, 2, figsize=(7.2, 0.34 * len(networks) + 1.3), sharey=True)
+    for ax, column, title in zip(axes, ("I_nonreal", "I_negative_real"), ("non-real", "negative real")):
+        _rows(ax, shares, column, networks)
+        ax.set(title=f"share of {title} eigenvalues", xlim=(-0.02, max(0.5, 1.05 * shares[column].max())))
+    axes[0].set_yticklabels(networks)
+    _legend(fig, list(shares.set.unique()))
+    return fig
+
+
+@styled
+def sign_figure(table: pd.DataFrame) -> Figure:
+    """The four signs of instability, one panel each: a row a network, a dot a data set, means over d and seeds."""
+    mean = named(table).groupby(["network", "set"], sort=False)[list(SIGNS)].mean().reset_index()
+    networks = list(dict.fromkeys(mean.network))
+    fig, axes = plt.subplots(1, len(SIGNS), figsize=(7.2, 0.34 * len(networks) + 1.4), sharey=True)
+    for ax, (column, title) in zip(axes, SIGNS.items()):
+        _rows(ax, mean, column, networks)
+        ax.set_title(title)
+        if column == "distance_median":
+            ax.set_xscale("log")
+            ax.set_xlim(left=max(1e-6, ax.get_xlim()[0]))
+    axes[0].set_yticklabels(networks)
+    _legend(fig, list(mean.set.unique()))
+    return fig
+
+
+@styled
+def trade_figure(table: pd.DataFrame) -> Figure:
+    """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
+    summary = instability(table)
+    fig, ax = plt.subplots(figsize=(5.4, 3.2))
+    look = {"plain": (INK, "D"), "twin": (INK, "d"), "denoising": (RED, "o"), "contractive": (BLUE, "s"), "bending": ("#009E73", "^")}
+    for _, row in summary[summary.network != "untrained"].iterrows():
+        color, marker = look[row.network.split()[0]]
+        ax.plot(row.cost, row.worse, ls="", marker=marker, ms=7, color=color)
+        ax.annotate(row.network, (row.cost, row.worse), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color)
+    ax.axvline(1, color=INK, lw=0.8, ls=":")
+    ax.set(xlabel="held-out error / plain network's", ylabel="share of noise cells above\nthe training cell", ylim=(0, 1.02))
+    ax.set_xlim(right=ax.get_xlim()[1] + 0.2 * np.ptp(ax.get_xlim()))
+    return fig
