@@ -2,6 +2,7 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
+CELLS   ?= 4
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 RUN     := .venv/bin/python
@@ -22,8 +23,11 @@ lab: $(STAMP) ## open the text notebooks in JupyterLab (right-click, Open With, 
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
 	@$(RUN) -m lib publish --set '$(SET)'
 
-verify: $(STAMP) ## check the published files and recompute a random sample of published cells
-	@$(RUN) -m lib verify
+verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
+	@$(RUN) -m lib verify --cells '$(CELLS)'
+
+compare: $(STAMP) ## hold a finished run of the profile paper against the published one, by verdicts and intervals
+	@$(RUN) -m lib compare
 
 gate: $(STAMP) ## check the finished pages before they are deployed, and write SHA256SUMS beside them
 	@$(RUN) -m lib gate
@@ -41,4 +45,4 @@ $(STAMP): requirements.txt
 	$(RUN) -m pip install --requirement requirements.txt
 	@touch $@
 
-.PHONY: help book test lab gate publish verify clean clean-results
+.PHONY: help book test lab compare gate publish verify clean clean-results

@@ -62,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
     verify.set_defaults(command=_verify)
 
+    compare = commands.add_parser("compare", help="hold a finished run of the paper's protocol against the published one, by verdicts and intervals")
+    compare.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
+    compare.set_defaults(command=_compare)
+
     gate = commands.add_parser("gate", help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone")
     gate.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
     gate.set_defaults(command=_gate)
@@ -94,6 +98,22 @@ def _verify(options: argparse.Namespace) -> None:
     table = verify(options.cells, options.seed)
     print(table.to_string(index=False))
     print(f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g}).")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from . import published
+    from .build import BuildError
+    from .compare import compare, retrained
+    from .protocol import Protocol
+
+    there = published.evidence()
+    if there is None:
+        raise BuildError("compare: expected published results to compare with, found none; make publish writes them")
+    table = compare(there, retrained(Protocol.from_profile("paper", options.set)))
+    print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
+    other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
+    if len(other):
+        raise BuildError(f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet")
 
 
 def _gate(options: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ from . import data, jacobian, live, noise, page, published, spectrum
 from .model import Autoencoder, Ensemble
 from .protocol import Protocol
 from .results import REPRESENTATIVES
-from .style import LABELS, styled
+from .style import styled
 from .training import train, untrained
 
 __all__ = ["Look", "look", "Codes", "drawing", "album", "frames", "still", "grid", "Explorer", "show"]
@@ -240,7 +240,7 @@ def album(frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str
 
 def points(protocol: Protocol) -> dict[str, Tensor]:
     """One point of each of four data sets, by name: a held-out image and the paper's representatives."""
-    return {"held out": data.load(protocol.training_set).test[0]} | {name: noise.sample(name, 0, 1)[0] for name in REPRESENTATIVES.values()}
+    return {"held out": data.load(protocol.training_set).test[0]} | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
@@ -267,7 +267,7 @@ def still(protocol: Protocol) -> Figure:
         for ax, cell in zip(upper, cells):
             image = cell if isinstance(cell, Tensor) else cell.times[1]
             ax.imshow(image.reshape(28, 28), vmin=0, vmax=1, interpolation="nearest")
-        upper[0].set_ylabel(LABELS.get(name, name))
+        upper[0].set_ylabel(name)
         lower[0].axis("off")
         for ax, cell in zip(lower[1:], cells[1:]):
             live.plane(ax, cell.lam["I"], cell.lam["L"])

@@ -98,4 +98,4 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     browser.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
     browser.evaluate("(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()")
-    wait("Input, reconstructions and spectra: data set bernoulli_0.13, seed 0, d 8")
+    wait("Input, reconstructions and spectra: data set dark noise, seed 0, d 8")

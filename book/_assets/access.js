@@ -1,0 +1,13 @@
+// Names that screen readers read, where the theme and the widgets give none or one that differs from what is seen.
+document.addEventListener("DOMContentLoaded", () => {
+  // a label that is not the visible text; without it the text itself is the name
+  for (const node of document.querySelectorAll("summary[aria-label], button.search-button-field[aria-label]")) node.removeAttribute("aria-label");
+  // sliders of widgets, which appear later than the page
+  const name = () => {
+    for (const handle of document.querySelectorAll(".noUi-handle:not([aria-label])")) {
+      handle.setAttribute("aria-label", handle.closest(".widget-inline-hbox")?.querySelector(".widget-label")?.textContent.trim() || "value");
+    }
+  };
+  name();
+  if (document.querySelector('script[type^="application/vnd.jupyter.widget"]')) new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
+});
