@@ -30,14 +30,14 @@ def _screen(pixels: int, half: float) -> Tensor:
 def shadow(p: Tensor, pixels: int) -> Tensor:
     """The ground from above: the shadow of a post with a ball on top, for the direction `p` to the sun.
 
-    ``p (n, 3) -> (n, pixels²)`` in [0, 1]. The shadow of the top falls at −h (p₁, p₂)/p₃.
+    ``p (n, 3) -> (n, pixels²)`` in [0, ¾], the sunlit ground at ¾. The shadow of the top falls at −h (p₁, p₂)/p₃.
     """
     u = _screen(pixels, 1.0)
-    tip = -0.36 * p[:, None, :2] / p[:, None, 2:]  # (n, 1, 2)
+    tip = -0.30 * p[:, None, :2] / p[:, None, 2:]  # (n, 1, 2)
     along = ((u * tip).sum(2) / (tip.square().sum(2) + 1e-3)).clamp(0, 1)  # 1e-3: no kink where the shadow vanishes
-    post = torch.sigmoid((0.11 - (u - along[..., None] * tip).norm(dim=2)) / 0.05)
-    ball = torch.sigmoid((0.22 - (u - tip).norm(dim=2)) / 0.05)
-    return (1 - post) * (1 - ball)
+    post = torch.sigmoid((0.15 - (u - along[..., None] * tip).norm(dim=2)) / 0.07)
+    ball = torch.sigmoid((0.28 - (u - tip).norm(dim=2)) / 0.07)
+    return 0.75 * (1 - post) * (1 - ball)
 
 
 def solid(q: Tensor, pixels: int) -> Tensor:

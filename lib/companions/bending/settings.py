@@ -21,7 +21,8 @@ class Settings:
     d : latent dimension
     lam : λ, the weight of the bending term
     epsilon : ε, the largest Riemannian distance of a training pair
-    pairs : pairs in a batch; each brings three images, two points and their average
+    pool : pairs of each manifold that are rendered for training
+    pairs : pairs in a batch, drawn from the pool; each brings three images, two points and their average
     encoder_steps, decoder_steps, plain_steps : optimiser steps; the plain autoencoder sees the same kind of batches
     rate : of Adam
     seed : of the initial weights and of the training pairs
@@ -35,11 +36,12 @@ class Settings:
     d: int = 12
     lam: float = 0.1
     epsilon: float = 0.6
+    pool: int = 6_000
     pairs: int = 64
-    encoder_steps: int = 1_200
-    decoder_steps: int = 1_200
-    plain_steps: int = 1_200
-    rate: float = 2e-3
+    encoder_steps: int = 2_000
+    decoder_steps: int = 2_000
+    plain_steps: int = 2_000
+    rate: float = 3e-3
     seed: int = 0
     held_out: int = 2_000
     sobol: int = 16
@@ -50,10 +52,10 @@ class Settings:
     def preset(cls, size: str) -> Settings:
         """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
         return {
-            "smoke": cls(pixels=8, widths=(16, 8), d=4, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8),
+            "smoke": cls(pixels=8, widths=(16, 8), d=4, pool=200, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8),
             "default": cls(),
             "full": cls(
-                pixels=28, d=16, pairs=256, encoder_steps=30_000, decoder_steps=30_000, plain_steps=30_000, rate=1e-3, held_out=20_000, sobol=20,
+                pixels=28, d=16, pool=40_000, pairs=256, encoder_steps=30_000, decoder_steps=30_000, plain_steps=30_000, rate=1e-3, held_out=20_000, sobol=20,
                 draws=tuple(range(6, 19)), repeats=64,
             ),
         }[size]  # fmt: skip

@@ -1,0 +1,182 @@
+"""How the trained embeddings distort and bend, what dimension they use, and where their straight lines lead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .functional import terms
+from .geometry import Cap, Ellipses, Rotations, rotation_matrix
+from .render import IMAGES, SPACES
+from .settings import Settings
+from .training import Trained
+
+__all__ = ["pair_table", "quality", "references", "principal", "embedded", "colouring", "far_pairs", "strips", "interpolation", "binned"]
+
+#: Shares of the way at which interpolations are compared.
+STEPS = (0.25, 0.5, 0.75)
+
+
+def pair_table(nets: Iterable[Trained], settings: Settings) -> pd.DataFrame:
+    """Fresh pairs with d ≤ ε, a row each: manifold, kind, ``quotient`` = ‖φ(y) − φ(x)‖/d, ``second`` = ‖8(½(φ(x) + φ(y)) − φ(av))/d²‖."""
+    parts = []
+    for net in nets:
+        p, q = net.space.pairs(settings.held_out, settings.epsilon, torch.Generator().manual_seed(5))
+        d = net.space.distance(p, q)
+        x, y, a = net.encode(p), net.encode(q), net.encode(net.space.average(p, q))
+        stretch, bending = terms(x, y, a, d)
+        columns = {"quotient": (y - x).norm(dim=1) / d, "second": bending.sqrt(), "stretch": stretch, "bending": bending}
+        parts.append(pd.DataFrame({"manifold": net.manifold, "kind": net.kind} | {name: t.numpy() for name, t in columns.items()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def quality(nets: Iterable[Trained], pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """A row for each autoencoder: both terms, their weighted sum, quantiles of the quotient, root mean square pixel error."""
+    rows = []
+    for net in nets:
+        part = pairs[(pairs.manifold == net.manifold) & (pairs.kind == net.kind)]
+        p = net.space.sample(settings.held_out, torch.Generator().manual_seed(6))
+        error = (net.decode(net.encode(p)) - net.image(p)).square().mean().sqrt()
+        low, high = part.quotient.quantile([0.05, 0.95])
+        rows.append({
+            "manifold": net.manifold, "kind": net.kind, "stretch": part.stretch.mean(), "bending": part.bending.mean(),
+            "sum": part.stretch.mean() + settings.lam * part.bending.mean(), "5%": low, "95%": high, "pixel error": float(error),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _flat(p: Tensor, length: Tensor) -> Tensor:
+    """Polar coordinates around the centre laid out in the plane: angle kept, distance from the centre kept."""
+    return p / p.norm(dim=1, keepdim=True).clamp_min(1e-300) * length[:, None]
+
+
+#: Embeddings in closed form to hold the trained ones against: manifold, name, map.
+CLOSED_FORMS = (
+    ("sundial", "as a piece of the sphere in R³", lambda p: p),
+    ("sundial", "laid flat, distances from the zenith kept", lambda p: _flat(p[:, :2], Cap().distance(p, torch.tensor([[0.0, 0, 1]]).to(p)))),
+    ("solid", "rotation matrices over √2, in R⁹", lambda p: rotation_matrix(p).flatten(1) / math.sqrt(2)),
+    ("ellipse", "laid flat, distances from the circle kept", lambda p: _flat(p[:, 1:], Ellipses().distance(p, torch.tensor([[1.0, 0, 0]]).to(p)))),
+    ("ellipse", "the matrix P, in R³", lambda p: p),
+)  # fmt: skip
+
+
+def references(settings: Settings) -> pd.DataFrame:
+    """Both terms for embeddings in closed form, each at the scale that is best for it, on the pairs of `pair_table`."""
+    rows = []
+    for manifold, name, phi in CLOSED_FORMS:
+        space = SPACES[manifold]
+        p, q = space.pairs(settings.held_out, settings.epsilon, torch.Generator().manual_seed(5))
+        d, codes = space.distance(p, q), [phi(v) for v in (p, q, space.average(p, q))]
+        square = ((codes[1] - codes[0]).norm(dim=1) / d).square()
+        # A s² + B/s² + λ C s⁴⁻² is least at s⁴ = B/(A + λC)
+        s = ((1 / square).mean() / (square.mean() + settings.lam * terms(*codes, d)[1].mean())) ** 0.25
+        stretch, bending = (t.mean().item() for t in terms(*(s * c for c in codes), d))
+        rows.append({"manifold": manifold, "embedding": name, "stretch": stretch, "bending": bending, "sum": stretch + settings.lam * bending})
+    return pd.DataFrame(rows)
+
+
+def principal(net: Trained, points: int) -> np.ndarray:
+    """Shares of the codes' variance by principal component, falling, ``(d,)``."""
+    z = net.encode(net.space.sample(points, torch.Generator().manual_seed(7)))
+    s = torch.linalg.svdvals(z - z.mean(0)).square()
+    return (s / s.sum()).numpy()
+
+
+def colouring(manifold: str, p: Tensor) -> Tensor:
+    """A coordinate that neighbours share: distance from the zenith, turn from the first rotation, elongation of the ellipse."""
+    space = SPACES[manifold]
+    centre = {Cap: [0.0, 0, 1], Rotations: [1.0, 0, 0, 0], Ellipses: [1.0, 0, 0]}[type(space)]
+    return space.distance(p, torch.tensor([centre], dtype=p.dtype).expand_as(p))
+
+
+def embedded(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of random points in their first three principal components ``(n, 3)``, and the `colouring` of each ``(n,)``."""
+    p = net.space.sample(points, torch.Generator().manual_seed(7))
+    z = net.encode(p)
+    z = z - z.mean(0)
+    return (z @ torch.linalg.svd(z, full_matrices=False).Vh[:3].T).numpy(), colouring(net.manifold, p).numpy()
+
+
+def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Pairs of independent uniform points whose distance lies between `low` and `high`."""
+    space, generator = SPACES[manifold], torch.Generator().manual_seed(seed)
+    found: list[tuple[Tensor, Tensor]] = []
+    for _ in range(10_000):
+        p, q = space.sample(4 * count, generator), space.sample(4 * count, generator)
+        keep = (space.distance(p, q) >= low) & (space.distance(p, q) <= high)
+        found.append((p[keep], q[keep]))
+        if sum(len(a) for a, _ in found) >= count:
+            break
+    else:
+        raise ValueError(f"far_pairs: no {count} pairs of {manifold} with a distance in [{low}, {high}]; widen the range")
+    p, q = (torch.cat(column)[:count] for column in zip(*found))
+    return p, q
+
+
+def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) -> dict[str, np.ndarray]:
+    """Images on the way from one point to another, ``(steps, pixels, pixels)``: the geodesic, each network's decoded segment, and the blend of pixels.
+
+    Parameters
+    ----------
+    nets : row label -> network, of one manifold
+    p, q : Tensors, shape (1, m)
+    """
+    net = next(iter(nets.values()))
+    shares = np.linspace(0, 1, steps)
+    rows = {"geodesic": [net.image(net.space.geodesic(p, q, t)) for t in shares]}
+    for label, one in nets.items():
+        a, b = one.encode(p), one.encode(q)
+        rows[label] = [one.decode((1 - t) * a + t * b) for t in shares]
+    rows["blend of pixels"] = [(1 - t) * net.image(p) + t * net.image(q) for t in shares]
+    return {label: torch.cat(row).view(steps, net.pixels, net.pixels).numpy() for label, row in rows.items()}
+
+
+def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> pd.DataFrame:
+    """Root mean square pixel error of interpolated images against the true geodesic's, for independent uniform pairs.
+
+    Columns: manifold, kind (``bending``, ``plain``, ``pixels`` for the blend of the two images), ``distance``,
+    ``error`` (over t = ¼, ½, ¾), and ``detour``, the largest distance of the segment from the codes of the geodesic,
+    divided by its length.
+    """
+    parts = []
+    for manifold, space in SPACES.items():
+        generator = torch.Generator().manual_seed(8)
+        p, q = space.sample(settings.held_out // 2, generator), space.sample(settings.held_out // 2, generator)
+        near = space.pairs(settings.held_out // 2, settings.epsilon, generator)
+        p, q = torch.cat([p, near[0]]), torch.cat([q, near[1]])
+        d = space.distance(p, q)
+        truth = [space.geodesic(p, q, t) for t in STEPS]
+        images = [IMAGES[manifold](v, settings.pixels) for v in truth]
+        for kind in ("bending", "plain", "pixels"):
+            if kind == "pixels":
+                a, b = (IMAGES[manifold](v, settings.pixels) for v in (p, q))
+                made, detour = [(1 - t) * a + t * b for t in STEPS], torch.full_like(d, torch.nan)
+            else:
+                net = nets[manifold, kind]
+                a, b = net.encode(p), net.encode(q)
+                codes = [(1 - t) * a + t * b for t in STEPS]
+                made = [net.decode(z) for z in codes]
+                detour = torch.stack([(net.encode(v) - z).norm(dim=1) for v, z in zip(truth, codes)]).amax(0) / (b - a).norm(dim=1)
+            error = torch.stack([(m - i).square().mean(1) for m, i in zip(made, images)]).mean(0).sqrt()
+            parts.append(pd.DataFrame({"manifold": manifold, "kind": kind, "distance": d.numpy(), "error": error.numpy(), "detour": detour.numpy()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
+    """Medians and quartiles of ``error`` and ``detour`` by distance, bins with fewer than five pairs left out."""
+    rows = []
+    for (manifold, kind), part in table.groupby(["manifold", "kind"], sort=False):
+        edges = np.linspace(0, part.distance.max(), bins + 1)
+        for low, high in zip(edges, edges[1:]):
+            inside = part[(part.distance > low) & (part.distance <= high)]
+            if len(inside) >= 5:
+                row = {"manifold": manifold, "kind": kind, "distance": (low + high) / 2}
+                for column in ("error", "detour"):
+                    row |= dict(zip((f"{column}_25", column, f"{column}_75"), inside[column].quantile([0.25, 0.5, 0.75])))
+                rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,182 @@
+"""Figures of the bending chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...style import BLUE, RED, styled
+from .functional import slope
+
+__all__ = ["pictures", "convergence", "learning", "distortion", "components", "clouds", "journeys", "by_distance"]
+
+INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
+COLOURS = {"bending": BLUE, "plain": RED, "pixels": INK}
+NAMES = {"bending": "low bending", "plain": "plain", "pixels": "blend of pixels"}
+TITLES = {"sundial": "sundial", "solid": "rotating solid", "ellipse": "ellipses"}
+
+
+def _grid(rows: Mapping[str, np.ndarray], size: tuple[float, float]) -> Figure:
+    """One labelled strip of pictures (n, h, w) a row, a hairline between the pictures."""
+    fig, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False)
+    for ax, (label, images) in zip(axes[:, 0], rows.items()):
+        n, h, w = images.shape
+        gap = max(1, w // 16)
+        strip = np.full((h, n * (w + gap) - gap), np.nan)
+        for i, image in enumerate(images):
+            strip[:, i * (w + gap) : i * (w + gap) + w] = image
+        ax.imshow(np.ma.masked_invalid(strip), vmin=0, vmax=1, interpolation="nearest")
+        ax.set_axis_off()
+        ax.text(-0.012, 0.5, label, transform=ax.transAxes, ha="right", va="center", size=8.5)
+    return fig
+
+
+@styled
+def pictures(images: Mapping[str, np.ndarray]) -> Figure:
+    """Random images of each manifold, a row each: label -> (n, pixels, pixels)."""
+    return _grid(images, (7.2, 0.72 * len(images)))
+
+
+@styled
+def journeys(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Strips of interpolated images, a row each: label -> (steps, pixels, pixels)."""
+    return _grid(rows, (6.4, 0.72 * len(rows)))
+
+
+@styled
+def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) -> Figure:
+    """Differences of the Monte Carlo functional from its limit, on log-log axes with fitted slopes.
+
+    Against ε (both terms, and the bending term in float32), against the number of pairs, and the best scale of a sphere.
+    """
+    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.4))
+    colours = dict(zip(epsilon.example.unique(), (BLUE, RED, GREEN)))
+    for ax, column, title in ((axes[0, 0], "stretch", "first term"), (axes[0, 1], "bending", "second term")):
+        for name, part in epsilon.groupby("example", sort=False):
+            p = slope(part.epsilon.to_numpy(), part[column].to_numpy())
+            ax.plot(part.epsilon, part[column], "o-", color=colours[name], label=f"{name}: {p:.2f}")
+            if column == "bending":
+                ax.plot(part.epsilon, part.single, "x:", color=colours[name], lw=0.9, ms=5)
+        ax.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", title=title)
+    axes[0, 0].set_ylabel("difference from the limit")
+    axes[0, 1].plot([], [], "x:", color=INK, lw=0.9, ms=5, label="in float32")
+    top = epsilon.bending.max()
+    axes[0, 1].set_ylim(epsilon.bending.min() / 3, 300 * top)
+    for name, part in pairs.groupby("example", sort=False):
+        p = slope(part.pairs.to_numpy(), part.error.to_numpy())
+        axes[1, 0].plot(part.pairs, part.error, "o-", color=colours[name], label=f"{name}: {p:.2f}")
+    axes[1, 0].set(xscale="log", yscale="log", xlabel="pairs $N$", ylabel="root mean square difference", title="sampling")
+    gap = (best.best - best.limit).abs()
+    axes[1, 1].plot(best.epsilon, gap, "o-", color=ORANGE, label=f"sphere: {slope(best.epsilon.to_numpy(), gap.to_numpy()):.2f}")
+    axes[1, 1].set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", title="best scale", ylabel=r"$|s_\varepsilon-s_0|$")
+    for ax in axes.flat:
+        ax.legend(title="fitted slopes" if ax is axes[0, 0] else None, title_fontsize=8)
+    return fig
+
+
+@styled
+def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float) -> Figure:
+    """Training: the two terms of the encoder's loss, λ times the second, then the pixel errors of decoder and plain autoencoder; running means."""
+    fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), sharey="row")
+
+    def smooth(y: Tensor, width: int = 25) -> tuple[np.ndarray, np.ndarray]:
+        width = min(width, len(y))
+        return np.arange(len(y) - width + 1) + width / 2, np.convolve(y.numpy(), np.ones(width) / width, mode="valid")
+
+    for i, (above, below, manifold) in enumerate(zip(*axes, manifolds)):
+        above.plot(*smooth(curves["stretch"][:, i]), color=GREEN, label=r"$\gamma$ term")
+        above.plot(*smooth(lam * curves["bending"][:, i]), color=ORANGE, label=r"$\lambda\,\times$ bending term")
+        below.plot(*smooth(curves["decoder"][:, i]), color=BLUE, label="decoder, after the encoder")
+        below.plot(*smooth(curves["plain"][:, i]), color=RED, label="plain autoencoder")
+        above.set(yscale="log", title=TITLES[manifold])
+        below.set(yscale="log", xlabel="steps")
+    axes[0, 0].set_ylabel("terms of the loss")
+    axes[1, 0].set_ylabel("mean squared pixel error")
+    handles = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
+    fig.legend(handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside lower center", ncols=2)
+    return fig
+
+
+@styled
+def distortion(pairs: pd.DataFrame) -> Figure:
+    """Distribution functions of the difference quotient and of the second difference over near pairs."""
+    manifolds = list(pairs.manifold.unique())
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharey=True)
+    for column, manifold in zip(axes.T, manifolds):
+        for kind in ("bending", "plain"):
+            part = pairs[(pairs.manifold == manifold) & (pairs.kind == kind)]
+            for ax, name in zip(column, ("quotient", "second")):
+                x = np.sort(part[name])
+                ax.plot(x, (np.arange(len(x)) + 0.5) / len(x), color=COLOURS[kind], label=NAMES[kind])
+        column[0].axvline(1, color=INK, lw=0.9, ls=":")
+        column[0].set(xscale="log", xlim=(0.2, 5), xlabel=r"$\|\varphi(y)-\varphi(x)\|\,/\,d$", title=TITLES[manifold])
+        column[0].set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+        column[0].minorticks_off()
+        column[1].set(xscale="log", xlim=(0.02, 30), xlabel=r"$\|8(\frac{1}{2}(\varphi(x)+\varphi(y))-\varphi(av))\|\,/\,d^2$")
+        column[1].set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("share of pairs")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return fig
+
+
+@styled
+def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
+    """Share of the codes' variance in each principal component, a panel for each manifold."""
+    manifolds = list(dict.fromkeys(manifold for manifold, _ in shares))
+    fig, axes = plt.subplots(1, len(manifolds), figsize=(7.2, 2.5), sharey=True)
+    for ax, manifold in zip(axes, manifolds):
+        for kind, marker in (("bending", "o"), ("plain", "s")):
+            share = shares[manifold, kind]
+            ax.plot(np.arange(1, len(share) + 1), share, f"{marker}-", color=COLOURS[kind], label=NAMES[kind], lw=1.1)
+        ax.set(yscale="log", ylim=(1e-6, 1.5), xlabel="principal component", title=TITLES[manifold])
+        ax.set_xticks(range(1, len(share) + 1, 2 if len(share) < 14 else 3))
+    axes[0].set_ylabel("share of variance")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return fig
+
+
+@styled
+def clouds(embedded: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """First three principal components of the codes, low bending above and plain below; equal scales on the three axes."""
+    manifolds = list(dict.fromkeys(manifold for manifold, _ in embedded))
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 5.0), subplot_kw={"projection": "3d"})
+    colours = plt.get_cmap("viridis")
+    for row, kind in zip(axes, ("bending", "plain")):
+        for ax, manifold in zip(row, manifolds):
+            x, c = embedded[manifold, kind]
+            span = c.max() - c.min()
+            ax.scatter(*x.T, c=colours(0.22 + 0.75 * (c - c.min()) / span), s=3, lw=0, depthshade=False, rasterized=True)
+            half = np.abs(x).max()
+            ax.set(xlim=(-half, half), ylim=(-half, half), zlim=(-half, half))
+            ax.set_axis_off()
+            ax.set_box_aspect((1, 1, 1), zoom=1.5)
+            ax.view_init(28, -60)
+            ax.set_title(f"{TITLES[manifold]}, {NAMES[kind]}", y=0.98)
+    return fig
+
+
+@styled
+def by_distance(table: pd.DataFrame) -> Figure:
+    """Interpolation error (above) and detour in the latent space (below) against the distance of the end points: medians, and quartiles as bands."""
+    manifolds = list(table.manifold.unique())
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharey="row", sharex="col")
+    for column, manifold in zip(axes.T, manifolds):
+        for kind in ("bending", "plain", "pixels"):
+            part = table[(table.manifold == manifold) & (table.kind == kind)]
+            for ax, name in zip(column, ("error", "detour")):
+                if kind == "pixels" and name == "detour":
+                    continue
+                ax.plot(part.distance, part[name], "o-", color=COLOURS[kind], label=NAMES[kind], ms=3)
+                ax.fill_between(part.distance, part[f"{name}_25"], part[f"{name}_75"], color=COLOURS[kind], alpha=0.15, lw=0)
+        column[0].set(title=TITLES[manifold], ylim=(0, None))
+        column[1].set(xlabel="distance of the end points", ylim=(0, None))
+    axes[0, 0].set_ylabel("pixel error")
+    axes[1, 0].set_ylabel("detour / length")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig

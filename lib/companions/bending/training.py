@@ -1,0 +1,166 @@
+"""An encoder trained alone on pairs, its decoder after it, and a plain autoencoder of the same size; three manifolds at once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ...store import Store
+from ..networks import Stack, fit
+from ..stored import stored_tensors
+from .functional import terms
+from .geometry import Space
+from .render import IMAGES, SPACES
+from .settings import VERSION, Settings
+
+__all__ = ["Trained", "train", "Pairs"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One autoencoder of one manifold.
+
+    Attributes
+    ----------
+    manifold : key in `SPACES`
+    kind : ``"bending"`` (encoder first, decoder after it) or ``"plain"``
+    encoder, decoder : stacks of one member, float32
+    scale : codes are multiplied by it in `encode`: 1, and for a plain autoencoder what makes the median quotient
+        ‖φ(y) − φ(x)‖/d equal to 1, since its loss fixes no unit of length
+    """
+
+    manifold: str
+    kind: str
+    encoder: Stack
+    decoder: Stack
+    scale: float
+    pixels: int
+
+    @property
+    def space(self) -> Space:
+        return SPACES[self.manifold]
+
+    def image(self, p: Tensor) -> Tensor:
+        """Images of points, ``(n, pixels²)`` float64."""
+        return IMAGES[self.manifold](p, self.pixels)
+
+    def encode(self, p: Tensor) -> Tensor:
+        """Codes of points, ``(n, d)`` float64."""
+        w = self.encoder.to(torch.float64)
+        return w(self.image(p))[0] * self.scale
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Images of codes, ``(n, pixels²)`` float64."""
+        return self.decoder.to(torch.float64)(z / self.scale)[0]
+
+
+class Pairs:
+    """Pairs of near points with their averages, rendered once for all manifolds; batches are drawn from them.
+
+    Attributes
+    ----------
+    images : Tensor, shape (3, pool, 3, pixels²), float32: point, partner, average
+    distances : Tensor, shape (3, pool), float32
+    """
+
+    def __init__(self, settings: Settings, progress: bool = True):
+        self.settings = settings
+        generator = torch.Generator().manual_seed(1_000 + settings.seed)
+        images, distances = [], []
+        bar = tqdm(total=len(SPACES) * settings.pool, desc="rendering", unit="pair", disable=not progress, leave=False)
+        for name, space in SPACES.items():
+            p, q = space.pairs(settings.pool, settings.epsilon, generator)
+            distances.append(space.distance(p, q))
+            points = torch.stack([p, q, space.average(p, q)], 1)
+            parts = []
+            for part in points.split(256):
+                parts.append(IMAGES[name](part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float())
+                bar.update(len(part))
+            images.append(torch.cat(parts))
+        bar.close()
+        self.images, self.distances = torch.stack(images), torch.stack(distances).float()
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A batch: images ``(3, 3·pairs, pixels²)``, points then partners then averages, and distances ``(3, pairs)``."""
+        rows = torch.randint(self.settings.pool, (self.settings.pairs,), generator=generator)
+        return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
+
+
+def train(settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
+    """Every autoencoder of the chapter by (manifold, kind), and the curves of training, loaded if stored.
+
+    The curves: ``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and
+    ``plain``, mean squared pixel errors; each ``(steps, 3)``, in the order of `SPACES`.
+    """
+    fields = {name: value for name, value in asdict(settings).items() if name not in ("held_out", "sobol", "draws", "repeats")}
+    stacks = _stacks(settings)
+    tensors = stored_tensors("bending", {**fields, "version": VERSION}, lambda: _train(settings, stacks, progress), store)
+    loaded = {name: stack.load(tensors, f"{name}.") for name, stack in stacks.items()}
+    nets = {}
+    for i, (manifold, space) in enumerate(SPACES.items()):
+        for kind, encoder, decoder in (("bending", "encoder", "decoder"), ("plain", "plain_encoder", "plain_decoder")):
+            net = Trained(manifold, kind, loaded[encoder].member(i), loaded[decoder].member(i), 1.0, settings.pixels)
+            if kind == "plain":
+                p, q = space.pairs(1_000, settings.epsilon, torch.Generator().manual_seed(99))
+                quotient = (net.encode(q) - net.encode(p)).norm(dim=1) / space.distance(p, q)
+                net = Trained(manifold, kind, net.encoder, net.decoder, 1 / quotient.median().item(), settings.pixels)
+            nets[manifold, kind] = net
+    return nets, {name.removeprefix("curve."): t for name, t in tensors.items() if name.startswith("curve.")}
+
+
+def _stacks(settings: Settings) -> dict[str, Stack]:
+    down = (settings.pixels**2, *settings.widths, settings.d)
+    sizes, seeds = [down] * len(SPACES), range(len(SPACES))
+    begin = 100 * settings.seed
+    return {
+        "encoder": Stack(sizes, [begin + i for i in seeds]), "decoder": Stack([s[::-1] for s in sizes], [begin + 10 + i for i in seeds], last="tanh"),
+        "plain_encoder": Stack(sizes, [begin + i for i in seeds]), "plain_decoder": Stack([s[::-1] for s in sizes], [begin + 10 + i for i in seeds], last="tanh"),
+    }  # fmt: skip
+
+
+def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict[str, Tensor]:
+    encoder, decoder, plain_encoder, plain_decoder = stacks.values()
+    curves: dict[str, list[Tensor]] = {name: [] for name in ("stretch", "bending", "decoder", "plain")}
+    pool = Pairs(settings, progress)
+    orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]  # decoder and plain network see the same batches
+
+    # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
+    images, distance = pool.draw(orders[0])
+    x, y, _ = encoder(images).chunk(3, 1)
+    unit = ((y - x).norm(dim=2) / distance).median(1).values[:, None, None]
+    for p in encoder.parameters[-2:]:
+        p /= unit
+
+    def pairs_loss(_: int) -> Tensor:
+        images, distance = pool.draw(orders[0])
+        stretch, bending = (t.mean(1) for t in terms(*encoder(images).chunk(3, 1), distance))
+        curves["stretch"].append(stretch.detach())
+        curves["bending"].append(bending.detach())
+        return (stretch + settings.lam * bending).sum()
+
+    fit(encoder.parameters, pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", progress=progress)
+
+    def decoder_loss(_: int) -> Tensor:
+        images, _ = pool.draw(orders[1])
+        with torch.no_grad():
+            z = encoder(images)
+        error = (decoder(z) - images).square().mean((1, 2))
+        curves["decoder"].append(error.detach())
+        return error.sum()
+
+    fit(decoder.parameters, decoder_loss, settings.decoder_steps, settings.rate, label="decoders after them", progress=progress)
+
+    def plain_loss(_: int) -> Tensor:
+        images, _ = pool.draw(orders[2])
+        error = (plain_decoder(plain_encoder(images)) - images).square().mean((1, 2))
+        curves["plain"].append(error.detach())
+        return error.sum()
+
+    fit(plain_encoder.parameters + plain_decoder.parameters, plain_loss, settings.plain_steps, settings.rate, label="plain autoencoders", progress=progress)
+    tensors = {f"curve.{name}": torch.stack(values) for name, values in curves.items()}
+    for name, stack in stacks.items():
+        tensors |= stack.tensors(f"{name}.")
+    return tensors
