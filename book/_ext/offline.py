@@ -1,10 +1,11 @@
-"""Sphinx hooks for the book's pages: nothing from the network, and a line that says what each page shows."""
+"""Sphinx hooks for the book's pages: nothing from the network, formulas that keep their punctuation, and a line that says what a page shows."""
 
 from __future__ import annotations
 
 import html
 import json
 import os
+import re
 
 TRAINED_ON = {
     "mnist": "MNIST (60,000 training images, 28×28)",
@@ -28,6 +29,7 @@ def setup(app):
     app.add_js_file(None, body=ICONS, priority=1)
     app.add_js_file(None, body=LABELS, priority=600)  # after MathJax's settings
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", with_punctuation, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -35,6 +37,15 @@ def setup(app):
 def without_thebe(app, pagename, templatename, context, doctree):
     """The theme adds thebe's scripts to every page; they load from a CDN and raise an error without it."""
     context["script_files"] = [s for s in context["script_files"] if "thebe" not in f"{getattr(s, 'filename', s)}{getattr(s, 'attributes', {})}".lower()]
+
+
+FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
+
+
+def with_punctuation(app, pagename, templatename, context, doctree):
+    """A line may break after a formula, which MathJax makes a box of; the comma after it must not begin the next line."""
+    if "body" in context:
+        context["body"] = FORMULA_AND_MARK.sub(r'<span class="math-and-mark">\1\2</span>', context["body"])
 
 
 def with_provenance(app, pagename, templatename, context, doctree):
