@@ -77,7 +77,9 @@ class Cell:
 
     def __init__(self, net: Autoencoder):
         self.net = net
-        self.parts: dict[str, list[np.ndarray]] = {}
+        self.points = 0
+        self.sums = {"y": 0.0, "y_square": 0.0}  # over points, (784,)
+        self.columns: dict[str, np.ndarray] = {}  # with room for more points
 
     @torch.no_grad()
     def add(self, x: Tensor) -> None:
@@ -89,17 +91,28 @@ class Cell:
         net, trip = self.net, jacobian.round_trip(self.net, x)
         hamming = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
         part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square_().mean(1), "hamming": hamming}
-        part |= {"y_sum": trip.y.sum(0, keepdim=True), "y_square": trip.y.square().sum(0, keepdim=True)}
         for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
             r = jacobian.rank(trip, at)
             part |= {f"lam_{j}": eigenvalues(k), f"rank_{j}": r, f"sign_{j}": orientation(net, trip, at, k, r)}
             part[f"trace_{j}"] = k.diagonal(dim1=1, dim2=2).mean(1)
         for name, value in part.items():
-            self.parts.setdefault(name, []).append(value.cpu().numpy())
+            self._put(name, value.cpu().numpy())
+        self.points += len(x)
+        self.sums["y"] += trip.y.sum(0).cpu().numpy()
+        self.sums["y_square"] += trip.y.square().sum(0).cpu().numpy()
+
+    def _put(self, name: str, values: np.ndarray) -> None:
+        """Append to a column. Many small arrays among large ones that come and go would break up the memory."""
+        end = self.points + len(values)
+        if name not in self.columns or len(self.columns[name]) < end:
+            grown = np.empty((2 * end, *values.shape[1:]), values.dtype)
+            grown[: self.points] = self.arrays()[name] if name in self.columns else 0
+            self.columns[name] = grown
+        self.columns[name][self.points : end] = values
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything taken in so far, by name, one row a point."""
-        return {name: np.concatenate(parts) for name, parts in self.parts.items()}
+        return {name: column[: self.points] for name, column in self.columns.items()}
 
     def row(self, codes: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, Any]:
         """The cell as one row of the results table; its columns are described in `lib.results`.
@@ -120,12 +133,12 @@ class Cell:
         matched = matched_distance(a["lam_I"][:MATCHED], a["lam_L"][:MATCHED])
         row |= {"matched_mean": matched.mean(), "matched_median": np.median(matched), "ordered_median": np.median(distance[:MATCHED])}
         row |= {"pattern_equal": (a["hamming"] == 0).mean(), "hamming": a["hamming"].mean(), "hamming_distance_rho": _rho(a["hamming"], distance)}
-        mean = a["y_sum"].sum(0) / n
+        mean = self.sums["y"] / n
         row |= {
             "error": a["error"].mean(),
             "brightness": a["brightness"].mean(),
             "brightness_sd": a["brightness"].std(),
-            "y_sd": np.sqrt(np.maximum(a["y_square"].sum(0) / n - mean**2, 0).mean()),
+            "y_sd": np.sqrt(np.maximum(self.sums["y_square"] / n - mean**2, 0).mean()),
         }
         mu, cov = codes or self.codes()
         centred = a["z"] - mu
