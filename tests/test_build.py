@@ -9,13 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from lib import build as building
+from lib import gate
 from lib.build import BuildError, build, pages
 from lib.notebooks import NotebookError
 from lib.protocol import ProtocolError
@@ -39,7 +38,7 @@ def book(own_results, tmp_path_factory):
 
 
 def html_pages(book) -> list[Path]:
-    return sorted(p for p in (book[0] / "html").rglob("*.html") if "_static" not in p.parts)
+    return gate.html_pages(book[0] / "html")
 
 
 def test_every_page_of_the_table_of_contents_is_there(book, root):
@@ -77,39 +76,12 @@ def test_every_page_says_what_it_shows(book, root):
         assert foot and all(word in foot[0] for word in ("smoke", "digits inside scikit-learn", "Key", "Commit")), name
 
 
-class Links(HTMLParser):
-    """What a page refers to, and the places in it that can be referred to."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.loaded, self.linked, self.ids = set(), set(), set()
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.ids |= {values[k] for k in ("id", "name") if values.get(k)}
-        for key in ("src", "href", "data", "poster"):
-            if values.get(key) and not (tag == "a" and key != "href"):
-                (self.linked if tag == "a" else self.loaded).add(values[key])
-
-
 def test_no_page_refers_to_a_missing_file_or_place(book):
-    top = book[0] / "html"
-    parsed = {p: Links(p.read_text()) for p in html_pages(book)}
-    missing = []
-    for page, links in parsed.items():
-        for link in links.loaded | links.linked:
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc:
-                if link in links.loaded and parts.scheme not in ("data", "blob"):
-                    missing.append(f"{page.name} loads {link}")
-                continue
-            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            if not target.exists():
-                missing.append(f"{page.relative_to(top)}: {link}")
-            elif parts.fragment and target in parsed and unquote(parts.fragment) not in parsed[target].ids | {"", "top"}:
-                missing.append(f"{page.relative_to(top)}: {link} (no such place)")
-    assert missing == []
+    assert gate.broken(book[0] / "html") == []
+
+
+def test_every_figure_and_table_of_a_notebook_is_on_its_page(book, root):
+    assert gate.absent(book[0] / "html", root) == []
 
 
 def test_no_path_of_the_building_machine_is_published(book):
@@ -118,14 +90,10 @@ def test_no_path_of_the_building_machine_is_published(book):
 
 
 @pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
-def test_pages_ask_nothing_of_the_network_and_raise_no_error(book, browser, dark, width):
+def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_everyone(book, browser, dark, width):
     complaints = []
     for page in html_pages(book):
-        complaints += [f"{page.name}: {text}" for text in browser.visit(page, dark=dark, width=width)]
-        if page.name != "index.html" and (scroll := browser.evaluate("document.documentElement.scrollWidth")) > width:
-            complaints.append(f"{page.name}: scrolls sideways, {scroll} px of {width}")
-        if errors := browser.evaluate("[...document.querySelectorAll('mjx-merror')].map(e => e.textContent.slice(0, 80))"):
-            complaints.append(f"{page.name}: formulas that cannot be read: {errors}")
+        complaints += gate.opened(browser, page, dark=dark, width=width) + gate.inaccessible(browser, page.name)
     assert complaints == []
 
 

@@ -2,6 +2,8 @@
 document.addEventListener("DOMContentLoaded", () => {
   // a label that is not the visible text; without it the text itself is the name
   for (const node of document.querySelectorAll("summary[aria-label], button.search-button-field[aria-label]")) node.removeAttribute("aria-label");
+  // lists of references whose entries have a role of their own, which no list may contain
+  for (const node of document.querySelectorAll(".citation-list[role=list]")) node.removeAttribute("role");
   // sliders of widgets, which appear later than the page
   const name = () => {
     for (const handle of document.querySelectorAll(".noUi-handle:not([aria-label])")) {
