@@ -350,7 +350,8 @@ class Explorer:
         if name == "painted":
             return self.painted
         if name in ("train", "test"):
-            return (self.images.train if name == "train" else self.images.test)[self.index.value]
+            x = self.images.train if name == "train" else self.images.test
+            return x[self.index.value % len(x)]  # the digits have fewer than 500 held-out images
         return _drawn(name)[self.index.value]
 
     def _canvas(self) -> widgets.Widget:

@@ -49,6 +49,14 @@ def test_every_choice_changes_what_is_looked_at(explorer):
     assert len(explorer.seen.z) == 8 and torch.equal(explorer.seen.times[1], explorer.ensembles[1, False].member(8).double()(explorer.input[None])[1][0])
 
 
+def test_every_point_that_can_be_chosen_can_be_shown(explorer):
+    for name in ("test", "train", "uniform"):
+        explorer.set.value = name
+        explorer.index.value = explorer.index.max
+        assert torch.equal(explorer.seen.x, explorer.input)
+    explorer.index.value = 0
+
+
 def test_painting_makes_the_painted_field_the_input(explorer):
     explorer.mix.value = 0.0
     explorer.canvas.children[14 * 3 + 5].click()
