@@ -16,7 +16,7 @@ from .render import IMAGES, SPACES
 from .settings import Settings
 from .training import Trained
 
-__all__ = ["pair_table", "quality", "references", "principal", "embedded", "colouring", "far_pairs", "strips", "interpolation", "binned"]
+__all__ = ["pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "strips", "interpolation", "binned"]
 
 #: Shares of the way at which interpolations are compared.
 STEPS = (0.25, 0.5, 0.75)
@@ -85,6 +85,26 @@ def principal(net: Trained, points: int) -> np.ndarray:
     z = net.encode(net.space.sample(points, torch.Generator().manual_seed(7)))
     s = torch.linalg.svdvals(z - z.mean(0)).square()
     return (s / s.sum()).numpy()
+
+
+def harmonics(net: Trained, highest: int = 6) -> np.ndarray:
+    """Shares of the codes' variation around the centre by angular harmonic m = 1 … highest, for the sundial and the ellipses.
+
+    Codes are taken on circles around the centre, at ¼, ½, ¾ and all of the largest radius, and the energy of cos mφ and sin mφ
+    in them is summed over circles and latent coordinates.
+    """
+    space, angles = net.space, 64
+    phi = torch.arange(angles, dtype=torch.float64) / angles * 2 * math.pi
+    energy = torch.zeros(highest, dtype=torch.float64)
+    for share in (0.25, 0.5, 0.75, 1.0):
+        if isinstance(space, Ellipses):
+            h, rho = math.cosh(share * space.reach), math.sinh(share * space.reach)
+            p = torch.stack([torch.full_like(phi, h), rho * phi.cos(), rho * phi.sin()], 1)
+        else:
+            h, rho = math.cos(share * space.polar), math.sin(share * space.polar)
+            p = torch.stack([rho * phi.cos(), rho * phi.sin(), torch.full_like(phi, h)], 1)
+        energy += torch.fft.rfft(net.encode(p), dim=0).abs().square().sum(1)[1 : highest + 1]
+    return (energy / energy.sum()).numpy()
 
 
 def colouring(manifold: str, p: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,31 +22,43 @@ NAMES = {"bending": "low bending", "plain": "plain", "pixels": "blend of pixels"
 TITLES = {"sundial": "sundial", "solid": "rotating solid", "ellipse": "ellipses"}
 
 
-def _grid(rows: Mapping[str, np.ndarray], size: tuple[float, float]) -> Figure:
-    """One labelled strip of pictures (n, h, w) a row, a hairline between the pictures."""
-    fig, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False)
-    for ax, (label, images) in zip(axes[:, 0], rows.items()):
-        n, h, w = images.shape
-        gap = max(1, w // 16)
-        strip = np.full((h, n * (w + gap) - gap), np.nan)
-        for i, image in enumerate(images):
-            strip[:, i * (w + gap) : i * (w + gap) + w] = image
-        ax.imshow(np.ma.masked_invalid(strip), vmin=0, vmax=1, interpolation="nearest")
-        ax.set_axis_off()
-        ax.text(-0.012, 0.5, label, transform=ax.transAxes, ha="right", va="center", size=8.5)
-    return fig
+def _strip(ax: Axes, images: np.ndarray) -> None:
+    """Pictures (n, h, w) side by side, a hairline between them."""
+    n, h, w = images.shape
+    gap = max(1, w // 16)
+    strip = np.full((h, n * (w + gap) - gap), np.nan)
+    for i, image in enumerate(images):
+        strip[:, i * (w + gap) : i * (w + gap) + w] = image
+    ax.imshow(np.ma.masked_invalid(strip), vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+
+
+def _label(ax: Axes, text: str) -> None:
+    ax.text(-0.012, 0.5, text, transform=ax.transAxes, ha="right", va="center", size=8.5)
 
 
 @styled
 def pictures(images: Mapping[str, np.ndarray]) -> Figure:
     """Random images of each manifold, a row each: label -> (n, pixels, pixels)."""
-    return _grid(images, (7.2, 0.72 * len(images)))
+    fig, axes = plt.subplots(len(images), 1, figsize=(7.2, 0.72 * len(images)), squeeze=False)
+    for ax, (label, row) in zip(axes[:, 0], images.items()):
+        _strip(ax, row)
+        _label(ax, label)
+    return fig
 
 
 @styled
-def journeys(rows: Mapping[str, np.ndarray]) -> Figure:
-    """Strips of interpolated images, a row each: label -> (steps, pixels, pixels)."""
-    return _grid(rows, (6.4, 0.72 * len(rows)))
+def journeys(blocks: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Strips of interpolated images: a column for each block, a row for each way; title -> label -> (steps, pixels, pixels)."""
+    rows = len(next(iter(blocks.values())))
+    fig, axes = plt.subplots(rows, len(blocks), figsize=(7.2, 0.6 * rows + 0.25), squeeze=False)
+    for column, (title, ways) in zip(axes.T, blocks.items()):
+        column[0].set_title(title)
+        for ax, (label, images) in zip(column, ways.items()):
+            _strip(ax, images)
+            if ax in axes[:, 0]:
+                _label(ax, label)
+    return fig
 
 
 @styled
@@ -74,6 +87,9 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
     gap = (best.best - best.limit).abs()
     axes[1, 1].plot(best.epsilon, gap, "o-", color=ORANGE, label=f"sphere: {slope(best.epsilon.to_numpy(), gap.to_numpy()):.2f}")
     axes[1, 1].set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", title="best scale", ylabel=r"$|s_\varepsilon-s_0|$")
+    for ax in (axes[0, 0], axes[0, 1], axes[1, 1]):
+        ax.set_xticks([0.05, 0.1, 0.2, 0.4, 0.8], ["0.05", "0.1", "0.2", "0.4", "0.8"])
+        ax.minorticks_off()
     for ax in axes.flat:
         ax.legend(title="fitted slopes" if ax is axes[0, 0] else None, title_fontsize=8)
     return fig
@@ -165,7 +181,7 @@ def clouds(embedded: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) ->
 def by_distance(table: pd.DataFrame) -> Figure:
     """Interpolation error (above) and detour in the latent space (below) against the distance of the end points: medians, and quartiles as bands."""
     manifolds = list(table.manifold.unique())
-    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharey="row", sharex="col")
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharex="col")
     for column, manifold in zip(axes.T, manifolds):
         for kind in ("bending", "plain", "pixels"):
             part = table[(table.manifold == manifold) & (table.kind == kind)]
