@@ -17,7 +17,7 @@ book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, S
 test: $(STAMP) ## run the tests
 	@$(RUN) -m pytest
 
-lab: $(STAMP) ## open the text notebooks in JupyterLab (right-click, Open With, Notebook)
+lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@$(RUN) -m jupyter lab book
 
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
@@ -43,6 +43,7 @@ $(STAMP): requirements.txt
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make: expected Python 3.11 or newer, got "$(PYTHON)"; for instance make $(MAKECMDGOALS) PYTHON=/path/to/python3.11' >&2; exit 2; }
 	'$(PYTHON)' -m venv .venv
 	$(RUN) -m pip install --requirement requirements.txt
+	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
 .PHONY: help book test lab compare gate publish verify clean clean-results
