@@ -23,6 +23,9 @@ lab: $(STAMP) ## open the text notebooks in JupyterLab
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
 	@$(RUN) -m lib publish --set '$(SET)'
 
+bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
+	@$(RUN) -m lib bench
+
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
 	@$(RUN) -m lib verify --cells '$(CELLS)'
 
@@ -46,4 +49,4 @@ $(STAMP): requirements.txt
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
-.PHONY: help book test lab compare gate publish verify clean clean-results
+.PHONY: help book test lab bench compare gate publish verify clean clean-results

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
     publish.set_defaults(command=_publish)
 
+    bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
+    bench.set_defaults(command=_bench)
+
     verify = commands.add_parser("verify", help="check every published file, recompute a random sample of published cells")
     verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
     verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
@@ -90,6 +93,12 @@ def _publish(options: argparse.Namespace) -> None:
     from .published import publish
 
     print(f"Published: {publish(Protocol.from_profile('paper', options.set))}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench import main
+
+    main()
 
 
 def _verify(options: argparse.Namespace) -> None:
