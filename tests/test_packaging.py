@@ -46,7 +46,7 @@ def test_the_pins_are_complete(direct, pins):
         for text in metadata.requires(name) or ():
             need = Requirement(text)
             if need.marker is None or need.marker.evaluate({"extra": ""}):
-                if normal(need.name) not in pins and not re.match("nvidia|cuda|triton|setuptools|wheel", normal(need.name)):
+                if normal(need.name) not in pins and not re.match("nvidia|cuda|triton", normal(need.name)):
                     missing.add(f"{name} needs {need.name}")
     assert missing == set()
 
