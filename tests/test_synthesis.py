@@ -105,7 +105,7 @@ def smoke(tmp_path_factory):
 def test_every_variant_goes_through_the_whole_protocol(smoke):
     protocol, settings, store = smoke
     table = cells(protocol, settings, store, progress=False)
-    networks = 3 + len(settings.noise) * 2 + len(settings.bending)  # untrained, plain, its twin, and the variants
+    networks = 4 + len(settings.noise) * 2 + len(settings.bending)  # untrained, plain, two twins, and the variants
     assert len(table) == networks * len(settings.dims) * len(settings.seeds) * 4
     assert not table[[c for c in table if c.startswith(("I_", "L_"))]].isna().all().any()
     assert cells(protocol, settings, store, progress=False).equals(table)
@@ -119,7 +119,8 @@ def test_variants_are_trained_once_and_differ(smoke):
     found = {label(r, s): e[0] for r in REGULARISERS for s, e in variants(protocol, settings, r, store, progress=False).items()}
     again = variants(protocol, settings, "denoising", store, progress=False)[0.0][0]
     assert torch.equal(again.theta, found["plain"].theta)
-    thetas = [e.theta for e in found.values()]
+    thetas = [e.theta for name, e in found.items() if not name.startswith("twin")]
+    assert len(found) - len(thetas) == 2
     assert all((a - b).abs().max() > 1e-4 for i, a in enumerate(thetas) for b in thetas[:i])
     assert asymmetry(protocol, settings, points=5, store=store).ratio.between(0, 1).all()
 
@@ -139,3 +140,13 @@ def _table(noise: dict[str, float], error: float) -> pd.DataFrame:
 )
 def test_the_verdict_follows_the_rule_the_page_states(gap, error, verdict):
     assert verdicts(_table(dict.fromkeys(SIGNS, gap), error)).verdict.tolist() == [verdict]
+
+
+def test_a_sign_within_chance_is_neither_eased_nor_worse():
+    """A twin whose gap is ten times the plain network's widens the range in which a variant's gap says nothing."""
+    table = _table(dict.fromkeys(SIGNS, 5.0), 1.0)
+    twin = table[table.strength == 1.0].assign(strength=1e-6)
+    twin.loc[twin.set == "uniform", list(SIGNS)] = 10.1
+    words = verdicts(pd.concat([table, twin])).iloc[0][list(SIGNS.values())]
+    assert words.str.startswith("stays").all()
+    assert verdicts(table).iloc[0][list(SIGNS.values())].str.startswith("worse").all()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -31,11 +32,13 @@ def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
         part = table[(table.space == space) & (table.d == d) & (table.seed == seed)]
         grid = np.zeros((10, 10))
         grid[part.a, part.b] = grid[part.b, part.a] = part.distance
-        image = ax.imshow(grid / np.diag(grid).mean(), cmap="viridis", vmin=0, vmax=4)
+        image = ax.imshow(grid / np.diag(grid).mean(), cmap="viridis", norm=LogNorm(0.5, 16))
         ax.set(title="pixels" if space == "pixels" else f"codes, $d={d}$", xticks=range(10), yticks=range(10))
         ax.tick_params(labelsize=6)
         ax.grid(False)
-    fig.colorbar(image, ax=axes, label="distance / split-half distance", shrink=0.8)
+    bar = fig.colorbar(image, ax=axes, label="distance / split-half", shrink=0.8, ticks=[0.5, 1, 2, 4, 8, 16])
+    bar.ax.set_yticklabels(["½", "1", "2", "4", "8", "16"])
+    bar.ax.minorticks_off()
     return fig
 
 
@@ -93,6 +96,10 @@ def landing_figure(far: pd.DataFrame) -> Figure:
                 ax.plot(rows.d, rows[column], line, color=COLORS["train"], lw=2.2)
             ax.axhline(1, color=INK, lw=0.9, ls=":")
         ax.set(title=title, xlabel="latent dimension $d$", yscale="linear" if column == "outside" else "log")
+        if column != "outside":
+            ticks = [t for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
+            ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+            ax.minorticks_off()
     axes[0].set_ylabel("$W_1$ to the training law / digit class's")
     handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names]
     fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7)

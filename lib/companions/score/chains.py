@@ -22,7 +22,7 @@ from .plane import KINDS, mixture, spiral_fields, spiral_networks
 from .sampling import Chain, effective_sample_size, energy_distance, langevin, metropolis, mmd
 from .settings import VERSION, Settings
 
-__all__ = ["plane_chains", "image_denoiser", "image_chains"]
+__all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 
 #: Noise level of the mixture's chains.
 MIXTURE_SIGMA = 0.2
@@ -77,6 +77,15 @@ def plane_chains(settings: Settings, store: Store | None = None, progress: bool 
     heads = pd.DataFrame([label.split(".") for label in labels], columns=["law", "field", "sampler"])
     columns = ["smoothed", "data", "floor", "mmd", "mmd_floor", "acceptance", "ess"]
     return pd.concat([heads, pd.DataFrame(values.numpy(), columns=columns)], axis=1), stored
+
+
+def chain_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """The table of `plane_chains` for a page: each distance with what chance would give in brackets."""
+    out = runs[["law", "field", "sampler"]].copy()
+    out["sampler"] = out.sampler.map({"langevin": "Langevin", "metropolis": "Metropolis"})
+    out["energy distance"] = [f"{a:.4f} ({b:.4f})" for a, b in zip(runs.smoothed, runs.floor)]
+    out["MMD²"] = [f"{a:.4f} ({b:.4f})" for a, b in zip(runs.mmd, runs.mmd_floor)]
+    return out.assign(**{"to the data": runs["data"], "accepted": runs.acceptance, "ESS": runs.ess})
 
 
 def _mixture_fields(settings: Settings, progress: bool) -> dict[str, Callable[[Tensor], Tensor]]:

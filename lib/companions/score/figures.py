@@ -53,16 +53,20 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
 @styled
 def error_figure(errors: pd.DataFrame) -> Figure:
     """Relative errors of the one-dimensional optima against σ, on logarithmic axes."""
-    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.1))
-    for ax, order, title in zip(axes, (1, 2), (r"$(r-x)/\sigma^2$ against $\nabla\log p$", r"$(r'-1)/\sigma^2$ against $\nabla^2\log p$")):
-        for kind in ("contractive", "denoising"):
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9))
+    titles = (r"$(r-x)/\sigma^2$ against $\nabla\log p$", r"$(r'-1)/\sigma^2$ against $\nabla^2\log p$")
+    for ax, order, title in zip(axes, (1, 2), titles):
+        for kind, width in (("contractive", 3.2), ("denoising", 1.2)):
             part = errors[(errors.optimum == kind) & (errors.order == order) & (errors.target == "score")]
-            ax.loglog(part.sigma, part.error, color=COLOR[kind], marker="o" if kind == "denoising" else "s", label=kind)
+            ax.loglog(part.sigma, part.error, color=COLOR[kind], marker="o" if kind == "denoising" else "s", lw=width, label=kind)
         guide = np.array([part.sigma.min(), 0.1])
         ax.loglog(guide, 0.4 * part.error.min() * (guide / guide[0]) ** 2, color=INK, lw=1, ls=":", label="slope 2")
-        ax.set(title=title, xlabel=r"$\sigma$")
+        ax.set_title(title, fontsize=8.5)
+        ax.set_xlabel(r"$\sigma$")
     exact = errors[errors.target == "smoothed"]
-    axes[0].loglog(exact.sigma, exact.error, color=RED, marker="^", ls="--", lw=1, label=r"denoising against $\nabla\log(p*N_\sigma)$")
+    axes[2].loglog(exact.sigma, exact.error, color=RED, marker="^", lw=1)
+    axes[2].set_title(r"denoising against $\nabla\log(p*N_\sigma)$", fontsize=8.5)
+    axes[2].set(xlabel=r"$\sigma$", ylim=(1e-16, 1e-8))
     axes[0].set_ylabel(r"relative error in $L^2(p)$")
     axes[0].legend(fontsize=7)
     return fig
@@ -85,6 +89,8 @@ def mixture_figure(table: pd.DataFrame) -> Figure:
         axs[1].plot(last.index, last.floor, color=INK, ls="--", marker="s", label="smoothing alone")
         axs[0].set(xscale="log", yscale="log", title=f"{n} dimensions")
         axs[1].set(xscale="log", yscale="log", xlabel=r"$\sigma$")
+        axs[1].set_xticks(sorted(part.sigma.unique()), [f"{s:g}" for s in sorted(part.sigma.unique())])
+        axs[1].minorticks_off()
     axes[0, 0].set_ylabel(r"error to $\nabla\log(p*N_\sigma)$")
     axes[1, 0].set_ylabel(r"error to $\nabla\log p$")
     axes[0, -1].legend(fontsize=7)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,7 +50,8 @@ def share_figure(shares: pd.DataFrame) -> Figure:
 def sign_figure(table: pd.DataFrame) -> Figure:
     """The four signs of instability, one panel each: a row a network, a dot a data set, means over d and seeds."""
     mean = named(table).groupby(["network", "set"], sort=False)[list(SIGNS)].mean().reset_index()
-    networks = list(dict.fromkeys(mean.network))
+    networks = [n for n in dict.fromkeys(mean.network) if n != "untrained"]
+    mean = mean[mean.network != "untrained"]
     fig, axes = plt.subplots(1, len(SIGNS), figsize=(7.2, 0.34 * len(networks) + 1.4), sharey=True)
     for ax, (column, title) in zip(axes, SIGNS.items()):
         _rows(ax, mean, column, networks)
@@ -73,8 +73,11 @@ def trade_figure(table: pd.DataFrame) -> Figure:
     for _, row in summary[summary.network != "untrained"].iterrows():
         color, marker = look[row.network.split()[0]]
         ax.plot(row.cost, row.worse, ls="", marker=marker, ms=7, color=color)
-        ax.annotate(row.network, (row.cost, row.worse), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color)
+        left = row.network.startswith(("plain", "twin"))
+        ax.annotate(
+            row.network, (row.cost, row.worse), xytext=(-7 if left else 7, -2), textcoords="offset points", fontsize=7, color=color, ha="right" if left else "left"
+        )
     ax.axvline(1, color=INK, lw=0.8, ls=":")
     ax.set(xlabel="held-out error / plain network's", ylabel="share of noise cells above\nthe training cell", ylim=(0, 1.02))
-    ax.set_xlim(right=ax.get_xlim()[1] + 0.2 * np.ptp(ax.get_xlim()))
+    ax.margins(x=0.2)
     return fig

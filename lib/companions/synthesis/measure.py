@@ -9,17 +9,17 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ... import noise, spectrum
+from ... import data, noise, spectrum
 from ...model import Autoencoder
 from ...protocol import Protocol
 from ...results import blocks, evaluate
 from ...store import Store
 from ...training import untrained
 from ..stored import stored_table
-from .settings import REGULARISERS, TWIN, Settings
+from .settings import REGULARISERS, TWINS, Settings
 from .variants import _fields, variants
 
-__all__ = ["cells", "named", "every_statistic", "instability", "verdicts", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
+__all__ = ["cells", "named", "every_statistic", "instability", "summary_table", "verdicts", "chance", "nearest_image", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
 
 #: Columns of the results table behind each figure of the paper, with a short name.
 STATISTICS = {
@@ -39,8 +39,10 @@ SIGNS = {
 
 
 def label(regulariser: str, strength: float) -> str:
-    """``plain``, ``twin``, or the regulariser with its strength."""
-    return "plain" if strength == 0 else "twin" if strength == TWIN else f"{regulariser} {strength:g}"
+    """``plain``, ``twin 1``, ``twin 2``, or the regulariser with its strength."""
+    if strength in TWINS:
+        return f"twin {TWINS.index(strength) + 1}"
+    return "plain" if strength == 0 else f"{regulariser} {strength:g}"
 
 
 def cells(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
@@ -69,7 +71,7 @@ def cells(protocol: Protocol, settings: Settings, store: Store | None = None, pr
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``network``: ``plain``, ``twin``, ``untrained``, or the regulariser with its strength."""
+    """The table with a column ``network``: ``plain``, a twin, ``untrained``, or the regulariser with its strength."""
     names = [r if r == "untrained" else label(r, s) for r, s in zip(table.regulariser, table.strength)]
     return table.assign(network=names)
 
@@ -112,33 +114,58 @@ def instability(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
-    """One verdict a variant.
+def summary_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`instability` for a page: each sign as ``training → noise``."""
+    summary = instability(table)
+    out = {"network": summary.network}
+    out |= {title: [f"{a:.2g} → {b:.2g}" for a, b in zip(summary[f"{sign}_train"], summary[sign])] for sign, title in SIGNS.items()}
+    return pd.DataFrame(out | {"share above": summary.worse, "held-out error": summary.error, "relative cost": summary.cost})
 
-    For each sign its *gap* is the mean over noise sets less the value on the training law, in the same
-    network. A sign is *cured* where the variant's gap is at most `near` of the plain networks', *eased*
-    where it is at most half, *worse* where it exceeds it by half; else it *stays*. A gap is compared
-    only where the plain networks have one. A variant *cures* when every sign is cured and the held-out error grows by no more
-    than a tenth, and *eases* when at least half of the signs are eased or cured.
+
+def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
+    """One verdict a variant, its signs with the gap over the plain networks'.
+
+    The *gap* of a sign is its mean over the noise sets less its value on the training law, in
+    the same network; the plain networks and their twins give it a range, from chance alone. A
+    sign is *cured* where the variant's gap is at most `near` times the low end of that range,
+    *eased* where it is at most half of it, *worse* where it exceeds the high end by half; else it
+    *stays*. A sign whose range reaches zero is not compared. A variant *cures* when every sign is cured and the
+    held-out error grows by no more than a tenth, and *eases* when at least half of the signs are
+    eased or cured.
     """
     summary = instability(table).set_index("network")
-    plain = summary.loc["plain"]
+    alike = [n for n in summary.index if n == "plain" or n.startswith("twin")]
     rows = []
-    for name, row in summary.drop(index=["plain", "untrained"], errors="ignore").iterrows():
+    for name, row in summary.drop(index=[*alike, "untrained"], errors="ignore").iterrows():
         words = {}
         for sign, title in SIGNS.items():
-            before, after = plain[sign] - plain[f"{sign}_train"], row[sign] - row[f"{sign}_train"]
-            if before <= 0:
-                words[title] = "no gap to cure"
+            before = summary.loc[alike, sign] - summary.loc[alike, f"{sign}_train"]
+            after = row[sign] - row[f"{sign}_train"]
+            low, high = before.min(), before.max()
+            if low <= 0:
+                words[title] = "not compared"
                 continue
-            share = after / before
-            words[title] = f"{'cured' if share <= near else 'eased' if share <= 0.5 else 'worse' if share > 1.5 else 'stays'} ({share:.2f})"
-        kinds = [w.split()[0] for w in words.values() if not w.startswith("no")]
+            word = "cured" if after <= near * low else "eased" if after <= low / 2 else "worse" if after > 1.5 * high else "stays"
+            words[title] = f"{word} ({after / before.mean():.2f})"
+        kinds = [w.split()[0] for w in words.values() if not w.startswith("not")]
         cured = bool(kinds) and all(k == "cured" for k in kinds) and row.cost <= 1.1
         eased = sum(k in ("cured", "eased") for k in kinds) >= max(1, len(kinds) / 2)
         verdict = "cures" if cured else "eases" if eased else "does not cure"
         rows.append({"network": name} | words | {"cost": row.cost, "verdict": verdict})
     return pd.DataFrame(rows)
+
+
+def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Sign → lowest and highest gap among the plain networks and their twins."""
+    summary = instability(table).set_index("network")
+    alike = summary[[n == "plain" or n.startswith("twin") for n in summary.index]]
+    return {title: ((gap := alike[sign] - alike[f"{sign}_train"]).min(), gap.max()) for sign, title in SIGNS.items()}
+
+
+def nearest_image(protocol: Protocol, points: int = 200) -> dict[str, float]:
+    """Noise set → median Euclidean distance of its points to the nearest training image."""
+    train = data.load(protocol.training_set).train[:20_000]
+    return {name: torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item() for name in protocol.sets}
 
 
 def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Settings", "REGULARISERS", "TWIN", "VERSION"]
+__all__ = ["Settings", "REGULARISERS", "TWINS", "VERSION"]
 
 #: Raise when the result of training a variant changes.
 VERSION = 1
 
 REGULARISERS = ("denoising", "contractive", "bending")
 #: σ of the twins: plain networks but for a noise far too small to matter. What they differ by is chance.
-TWIN = 1e-6
+TWINS = (1e-6, 2e-6)
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ class Settings:
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
         """The strengths of one regulariser; the denoising stack also holds the plain networks (strength 0) and their twins."""
-        return {"untrained": (0.0,), "denoising": (0.0, TWIN, *self.noise), "contractive": self.noise, "bending": self.bending}[regulariser]
+        return {"untrained": (0.0,), "denoising": (0.0, *TWINS, *self.noise), "contractive": self.noise, "bending": self.bending}[regulariser]
