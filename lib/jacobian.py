@@ -84,10 +84,10 @@ def _through(half: torch.nn.Sequential, h: Tensor) -> tuple[Tensor, list[Tensor]
 def matrices(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     """K_I(x) = E(x)G(z) and K_L(z) = E(y)G(z), each ``(n, d, d)``.
 
-    K is a product around a cycle of layers, latent → decoder → image → encoder → latent,
-    whose d columns are carried around together. K_I and K_L part only behind the encoder's
-    first layer, where the activation patterns at x and at y begin to differ; what comes
-    before is nearly all of the work and is done once. Some points go at a time, so that
+    K is a product around a cycle of layers, latent → decoder → image → encoder → latent.
+    The d columns of the identity are carried around it. K_I and K_L part only behind the
+    encoder's first layer, where the activation patterns at x and at y begin to differ; what
+    comes before is nearly all of the work and is done once. Some points go at a time, so that
     what is carried stays in the cache, and units that none of them activates are left out.
     """
     n, d = trip.z.shape
@@ -163,28 +163,19 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
         ``trip.at_x`` and K_I, or ``trip.at_y`` and K_L.
     """
     d = k.shape[1]
-    patterns = [*trip.at_z, *at]
-    narrowest = torch.stack([m.sum(1) for m in patterns]).argmin(0)
+    down = [(w.T, m) for w, m in zip(_weights(net.decoder), trip.at_z)]
+    back = [(w, m) for w, m in zip(_weights(net.encoder)[::-1], at[::-1])]
+    paths = [half[: i + 1] for half in (down, back) for i in range(len(half))]  # from the latent layer to each hidden one
+    narrowest = torch.stack([path[-1][1].sum(1) for path in paths]).argmin(0)
     out = torch.empty_like(k)
     for i in narrowest.unique().tolist():
         rows = (narrowest == i).nonzero().squeeze(1)
-        masks = [m[rows].to(k.dtype)[:, :, None] for m in patterns]
-        cut = masks[i].squeeze(2)
-        if i < len(trip.at_z):  # Aᵀ (n, d, units), from the latent layer down to the cut
-            weights, path = _weights(net.decoder)[: i + 1], masks[: i + 1]
-            basis = weights[0] * path[0]
-            for w, m in zip(weights[1:], path[1:]):
-                basis = (w @ basis) * m
-            basis = basis.transpose(1, 2)
-        else:  # B, from the latent layer back to the cut
-            i -= len(trip.at_z)
-            weights, path = _weights(net.encoder)[i + 1 :], masks[len(trip.at_z) + i :]
-            basis = weights[-1] * path[-1].transpose(1, 2)
-            for w, m in zip(weights[-2::-1], path[-2::-1]):
-                basis = (basis @ w) * m.transpose(1, 2)
+        factor = torch.eye(d, dtype=k.dtype, device=k.device)
+        for w, m in paths[i]:
+            factor = (factor @ w) * m[rows, None].to(k.dtype)  # Aᵀ or B, (n, d, units)
         # the r active units come first; the columns of the others are zero
-        active, units = (t[:, :d] for t in cut.sort(dim=1, descending=True, stable=True))
-        q, _ = torch.linalg.qr(basis.gather(2, units[:, None].expand(-1, d, -1)))
+        active, units = (t[:, :d] for t in paths[i][-1][1][rows].to(k.dtype).sort(dim=1, descending=True, stable=True))
+        q, _ = torch.linalg.qr(factor.gather(2, units[:, None].expand(-1, d, -1)))
         block = q.transpose(1, 2) @ k[rows] @ q
         out[rows] = block * active[:, :, None] * active[:, None, :] + torch.diag_embed(1 - active)
     return out
