@@ -126,8 +126,8 @@ def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> 
     """Pairs of independent uniform points whose distance lies between `low` and `high`."""
     space, generator = SPACES[manifold], torch.Generator().manual_seed(seed)
     found: list[tuple[Tensor, Tensor]] = []
-    for _ in range(10_000):
-        p, q = space.sample(4 * count, generator), space.sample(4 * count, generator)
+    for _ in range(500):
+        p, q = space.sample(count + 8, generator), space.sample(count + 8, generator)
         keep = (space.distance(p, q) >= low) & (space.distance(p, q) <= high)
         found.append((p[keep], q[keep]))
         if sum(len(a) for a, _ in found) >= count:
