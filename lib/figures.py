@@ -22,7 +22,7 @@ from .style import BLUE, COLORS, LABELS, RED, styled
 
 __all__ = [
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "both", "panels", "training_curves", "image_rows", "pixel_laws", "sweep",
+    "both", "spread", "panels", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
 
 #: The four panels of Figures 1, 3 and 6.
@@ -177,6 +177,22 @@ def sweep(table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[s
         ax.set(xlabel=label, title=title)
     axes[0, 0].legend(fontsize=7)
     return fig
+
+
+def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Median, and in brackets lowest and highest value over the networks, one row a data set, dark sets first.
+
+    Parameters
+    ----------
+    columns : column of the table → what it is called
+    """
+    order = [name for name in ("train", "test", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
+    groups = {name: table[table.set == name] for name in order}
+
+    def cell(values: pd.Series) -> str:
+        return f"{values.median():.3g} ({values.min():.3g} … {values.max():.3g})"
+
+    return pd.DataFrame({"data set": [LABELS[name] for name in order]} | {title: [cell(groups[n][c]) for n in order] for c, title in columns.items()})
 
 
 def _by_seed(table: pd.DataFrame, name: str):

@@ -45,7 +45,7 @@ from .spectrum import Cell
 from .store import Store
 from .training import device_of, train, training_fields, untrained
 
-__all__ = ["cells", "evaluate", "blocks", "reconstructions", "spread", "GROUPS", "REPRESENTATIVES"]
+__all__ = ["cells", "evaluate", "blocks", "reconstructions", "GROUPS", "REPRESENTATIVES"]
 
 #: The ten sets by mean brightness (section II-C).
 GROUPS = {
@@ -209,14 +209,3 @@ def reconstructions(ensembles: Sequence[Ensemble], count: int = 6) -> dict[tuple
             x = noise.sample(name, 0, count).to(e.theta)
             out |= {(e.seed, d, name): y for d, y in zip(e.dims, e.forward(x)[1])}
     return out
-
-
-def spread(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """Lowest, middle and highest value of some columns over the networks, one row a data set, dark sets first."""
-    order = [name for name in ("train", "test", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
-    groups = table.groupby("set")
-    out = {"data set": order}
-    for column in columns:
-        for word, q in (("lowest", 0.0), ("median", 0.5), ("highest", 1.0)):
-            out[f"{column}, {word}" if len(columns) > 1 else word] = [groups.get_group(name)[column].quantile(q) for name in order]
-    return pd.DataFrame(out)
