@@ -30,4 +30,4 @@ class Settings:
     @classmethod
     def preset(cls, size: str) -> Settings:
         """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {"smoke": cls(half=12, law=40, pictured=120), "default": cls(), "full": cls(half=300, law=1_500, pictured=3_000)}[size]
+        return {"smoke": cls(half=12, law=40, pictured=120), "default": cls(), "full": cls(half=300, law=800, pictured=3_000)}[size]

@@ -24,7 +24,7 @@ COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
 
 def shades(count: int) -> np.ndarray:
     """Colours of an ordered quantity, readable on white and on dark."""
-    return plt.get_cmap("plasma")(np.linspace(0.15, 0.8, count))
+    return plt.get_cmap("plasma")(np.linspace(0.25, 0.8, count))
 
 
 @styled

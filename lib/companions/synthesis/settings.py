@@ -41,7 +41,7 @@ class Settings:
         return {
             "smoke": cls(dims=(2, 8), noise=(0.5,), bending=(0.01,), epochs=1, points=24),
             "default": cls(),
-            "full": cls(dims=(2, 4, 8, 12, 16, 20), seeds=(0, 1), noise=(0.1, 0.25, 0.5), bending=(0.001, 0.01, 0.1), epochs=300, points=10_000),
+            "full": cls(dims=(2, 4, 8, 12, 16, 20), seeds=(0, 1), noise=(0.1, 0.25, 0.5), bending=(0.001, 0.01, 0.1), epochs=300, points=2_000),
         }[size]
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
