@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .functional import terms
 from .geometry import Cap, Ellipses, Rotations, rotation_matrix
-from .render import IMAGES, SPACES
+from .render import SPACES, draw
 from .settings import Settings
 from .training import Trained
 
@@ -171,10 +171,10 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
         p, q = torch.cat([p, near[0]]), torch.cat([q, near[1]])
         d = space.distance(p, q)
         truth = [space.geodesic(p, q, t) for t in STEPS]
-        images = [IMAGES[manifold](v, settings.pixels) for v in truth]
+        images = [draw(manifold, v, settings.pixels) for v in truth]
         for kind in ("bending", "plain", "pixels"):
             if kind == "pixels":
-                a, b = (IMAGES[manifold](v, settings.pixels) for v in (p, q))
+                a, b = (draw(manifold, v, settings.pixels) for v in (p, q))
                 made, detour = [(1 - t) * a + t * b for t in STEPS], torch.full_like(d, torch.nan)
             else:
                 net = nets[manifold, kind]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .geometry import Cap, Ellipses, Rotations, Space, rotation_matrix
 
-__all__ = ["IMAGES", "SPACES", "shadow", "solid", "ellipse"]
+__all__ = ["draw", "IMAGES", "SPACES", "shadow", "solid", "ellipse"]
 
 #: The sun stands at least 25° above the horizon, so that shadows stay in the picture.
 SPACES: dict[str, Space] = {"sundial": Cap(polar=math.radians(65)), "solid": Rotations(), "ellipse": Ellipses()}
@@ -66,3 +66,8 @@ def ellipse(p: Tensor, pixels: int) -> Tensor:
 
 
 IMAGES = {"sundial": shadow, "solid": solid, "ellipse": ellipse}
+
+
+def draw(name: str, p: Tensor, pixels: int) -> Tensor:
+    """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64, a few hundred at a time to save memory."""
+    return torch.cat([IMAGES[name](part, pixels) for part in p.split(256)])

@@ -13,7 +13,7 @@ from ..networks import Stack, fit
 from ..stored import stored_tensors
 from .functional import terms
 from .geometry import Space
-from .render import IMAGES, SPACES
+from .render import SPACES, draw
 from .settings import VERSION, Settings
 
 __all__ = ["Trained", "train", "Pairs"]
@@ -45,7 +45,7 @@ class Trained:
 
     def image(self, p: Tensor) -> Tensor:
         """Images of points, ``(n, pixels²)`` float64."""
-        return IMAGES[self.manifold](p, self.pixels)
+        return draw(self.manifold, p, self.pixels)
 
     def encode(self, p: Tensor) -> Tensor:
         """Codes of points, ``(n, d)`` float64."""
@@ -77,7 +77,7 @@ class Pairs:
             points = torch.stack([p, q, space.average(p, q)], 1)
             parts = []
             for part in points.split(256):
-                parts.append(IMAGES[name](part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float())
+                parts.append(draw(name, part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float())
                 bar.update(len(part))
             images.append(torch.cat(parts))
         bar.close()

@@ -41,5 +41,5 @@ class Settings:
         return {
             "smoke": cls(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400),
             "default": cls(),
-            "full": cls(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=40_000, batch=1_024, snapshots=16, points=20_000),
+            "full": cls(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=16, points=20_000),
         }[size]
