@@ -123,6 +123,7 @@ def fit(
     after: Callable[[int], None] | None = None,
     label: str = "networks",
     progress: bool = True,
+    threads: int | None = 1,
 ) -> None:
     """Minimise a loss in place with Adam; the rate falls along a cosine to a hundredth.
 
@@ -131,17 +132,24 @@ def fit(
     parameters : leaves to train
     loss : step (from 1) -> scalar, a sum over independent networks, so that none sees another
     after : called with the number of steps done
+    threads : of torch while training; one is best for small products, above all on a machine
+        that others use too, where threads that wait for one another wait long. None leaves it as it is.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
     for p in parameters:
         p.requires_grad_(True)
     optimiser = torch.optim.Adam(parameters, lr=rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate / 100)
-    for step in tqdm(range(1, steps + 1), desc=label, unit="step", disable=not progress, leave=False):
-        optimiser.zero_grad()
-        loss(step).backward()
-        optimiser.step()
-        schedule.step()
-        if after is not None:
-            after(step)
+    try:
+        for step in tqdm(range(1, steps + 1), desc=label, unit="step", disable=not progress, leave=False):
+            optimiser.zero_grad()
+            loss(step).backward()
+            optimiser.step()
+            schedule.step()
+            if after is not None:
+                after(step)
+    finally:
+        torch.set_num_threads(before)
     for p in parameters:
         p.requires_grad_(False)

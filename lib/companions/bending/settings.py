@@ -37,7 +37,7 @@ class Settings:
     lam: float = 0.1
     epsilon: float = 0.6
     pool: int = 6_000
-    pairs: int = 64
+    pairs: int = 48
     encoder_steps: int = 2_000
     decoder_steps: int = 2_000
     plain_steps: int = 2_000

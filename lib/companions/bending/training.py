@@ -125,6 +125,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
     encoder, decoder, plain_encoder, plain_decoder = stacks.values()
     curves: dict[str, list[Tensor]] = {name: [] for name in ("stretch", "bending", "decoder", "plain")}
     pool = Pairs(settings, progress)
+    threads = 1 if settings.pixels <= 16 else None
     orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]  # decoder and plain network see the same batches
 
     # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
@@ -141,7 +142,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["bending"].append(bending.detach())
         return (stretch + settings.lam * bending).sum()
 
-    fit(encoder.parameters, pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", progress=progress)
+    fit(encoder.parameters, pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", progress=progress, threads=threads)
 
     def decoder_loss(_: int) -> Tensor:
         images, _ = pool.draw(orders[1])
@@ -151,7 +152,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["decoder"].append(error.detach())
         return error.sum()
 
-    fit(decoder.parameters, decoder_loss, settings.decoder_steps, settings.rate, label="decoders after them", progress=progress)
+    fit(decoder.parameters, decoder_loss, settings.decoder_steps, settings.rate, label="decoders after them", progress=progress, threads=threads)
 
     def plain_loss(_: int) -> Tensor:
         images, _ = pool.draw(orders[2])
@@ -159,7 +160,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["plain"].append(error.detach())
         return error.sum()
 
-    fit(plain_encoder.parameters + plain_decoder.parameters, plain_loss, settings.plain_steps, settings.rate, label="plain autoencoders", progress=progress)
+    fit(plain_encoder.parameters + plain_decoder.parameters, plain_loss, settings.plain_steps, settings.rate, label="plain autoencoders", progress=progress, threads=threads)
     tensors = {f"curve.{name}": torch.stack(values) for name, values in curves.items()}
     for name, stack in stacks.items():
         tensors |= stack.tensors(f"{name}.")

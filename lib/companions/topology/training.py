@@ -123,5 +123,5 @@ def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, la
             kept.update(encoder.tensors(f"{step}.encoder.") | decoder.tensors(f"{step}.decoder."))
 
     wanted = set(snapshot_steps(settings))
-    fit(encoder.parameters + decoder.parameters, loss, settings.steps, settings.rate, after, label, progress)
+    fit(encoder.parameters + decoder.parameters, loss, settings.steps, settings.rate, after, label, progress, threads=1 if settings.batch <= 256 else None)
     return kept
