@@ -39,7 +39,7 @@ class Diagnosis:
     Attributes
     ----------
     z : Tensor, shape (n, d)
-    y : Tensor, shape (n, *shape of one input)
+    y : Tensor, shape (n, …), as one input
     k : dict of Tensor, shape (n, d, d)
         ``"I"``: K_I(x), whose eigenvalues are the nonzero ones of the Jacobian of f_dec ∘ f_enc
         at x, and zeros; ``"L"``: K_L(z), the Jacobian of f_enc ∘ f_dec at z.
