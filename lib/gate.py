@@ -84,7 +84,7 @@ def absent(html: Path, root: Path = ROOT) -> list[str]:
         source = root / "book" / f"{name}.md"
         places = Links(path.read_text(encoding="utf-8")).ids
         wanted = NAMED.findall(source.read_text(encoding="utf-8")) if source.is_file() else []
-        found += [f"{name}.html: no figure or table {label}" for label in wanted if label not in places]
+        found += [f"{name}.html: no figure or table {label}" for label in wanted if label.lower() not in places]  # Sphinx writes ids in lower case
     return found
 
 
