@@ -25,6 +25,9 @@ lab: $(STAMP) ## open the text notebooks in JupyterLab
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
 	@$(RUN) -m lib publish --set '$(SET)'
 
+sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
+	@$(RUN) -m lib sensitivity
+
 bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
 	@$(RUN) -m lib bench
 
@@ -51,4 +54,4 @@ $(STAMP): requirements.txt
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
-.PHONY: help book test lab bench compare gate publish verify clean clean-results
+.PHONY: help book test lab sensitivity bench compare gate publish verify clean clean-results

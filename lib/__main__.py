@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
     bench.set_defaults(command=_bench)
 
+    sensitivity = commands.add_parser("sensitivity", help="train the published protocol with one unstated choice changed at a time, and publish what that does")
+    sensitivity.add_argument("--choice", action="append", metavar="NAME", help="only this choice, for instance length or loss (default: all); may be repeated")
+    sensitivity.set_defaults(command=_sensitivity)
+
     verify = commands.add_parser("verify", help="check every published file, recompute a random sample of published cells")
     verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
     verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
@@ -93,6 +97,12 @@ def _publish(options: argparse.Namespace) -> None:
     from .published import publish
 
     print(f"Published: {publish(Protocol.from_profile('paper', options.set))}")
+
+
+def _sensitivity(options: argparse.Namespace) -> None:
+    from .published import publish_sensitivity
+
+    print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ ours; all of them stand in this file and were fixed before results at the paper'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -62,21 +62,33 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The tables that claims are judged by: all cells, the untrained networks' cells, and the looks of reconstructions."""
+    """The tables that claims are judged by: all cells, the untrained networks' cells, and the looks of reconstructions.
+
+    Without `intervals` every interval is its value, however few networks there are: for holding
+    claims against many small tables, not for a verdict.
+    """
 
     cells: pd.DataFrame
     null: pd.DataFrame | None = None
     characters: pd.DataFrame | None = None
+    intervals: bool = True
+    _wide: dict[tuple[str, bool], pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def fewest(self) -> int:
+        """The fewest networks that give an estimate."""
+        return FEWEST if self.intervals else 1
 
     def wide(self, column: str, dims: Iterable[int], null: bool = False) -> pd.DataFrame:
         """One column of the table as networks × data sets, for d in `dims`."""
-        table = self.null if null else self.cells
-        if not null and column not in table:
-            table = self.characters
-        if table is None or column not in table:
-            return pd.DataFrame()
-        part = table[table.d.isin(list(dims))]
-        return part.pivot_table(index=["seed", "d"], columns="set", values=column, dropna=False)
+        if (column, null) not in self._wide:
+            table = self.null if null else self.cells
+            if not null and column not in table:
+                table = self.characters
+            known = table is not None and column in table
+            self._wide[column, null] = table.pivot(index=["seed", "d"], columns="set", values=column) if known else pd.DataFrame()
+        frame = self._wide[column, null]
+        return frame[frame.index.get_level_values("d").isin(list(dims))] if len(frame) else frame
 
     def estimate(
         self, label: str, columns: str | Sequence[str], dims: Iterable[int], of: Callable[..., np.ndarray | pd.Series],
@@ -88,25 +100,33 @@ class Evidence:
         """
         columns = [columns] if isinstance(columns, str) else columns
         frames = [self.wide(c, dims) for c in columns]
-        if any(len(f) < FEWEST for f in frames):
+        if any(len(f) < self.fewest for f in frames):
             return Estimate(label, np.nan, np.nan, np.nan, above, below)
         values = of(*frames)
         index = frames[0].index.get_level_values("d").to_numpy()
-        statistic = statistic or (lambda v, d: np.nanmean(v))
-        value, low, high = _interval(np.asarray(values, dtype=float), index, statistic)
+        statistic = statistic or _mean
+        value, low, high = self.interval(np.asarray(values, dtype=float), index, statistic)
         nulls = [self.wide(c, dims, null=True) for c in columns] if self.null is not None else [pd.DataFrame()]
         null = np.nan
         if all(len(f) >= FEWEST for f in nulls):
             null = float(statistic(np.asarray(of(*nulls), dtype=float), nulls[0].index.get_level_values("d").to_numpy()))
         return Estimate(label, value, low, high, above, below, null)
 
+    def interval(self, values: np.ndarray, d: np.ndarray, statistic: Callable[[np.ndarray, np.ndarray], float]) -> tuple[float, float, float]:
+        """A statistic of the networks with its 95 % percentile bootstrap interval."""
+        value = float(statistic(values, d))
+        if not self.intervals:
+            return value, value, value
+        rng = np.random.default_rng(0)
+        draws = [statistic(values[i], d[i]) for i in rng.integers(0, len(values), (RESAMPLES, len(values)))]
+        low, high = np.nanquantile(draws, (0.025, 0.975))
+        return value, float(low), float(high)
 
-def _interval(values: np.ndarray, d: np.ndarray, statistic) -> tuple[float, float, float]:
-    """A statistic of the networks with its 95 % percentile bootstrap interval."""
-    rng = np.random.default_rng(0)
-    draws = [statistic(values[i], d[i]) for i in rng.integers(0, len(values), (RESAMPLES, len(values)))]
-    low, high = np.nanquantile(draws, (0.025, 0.975))
-    return float(statistic(values, d)), float(low), float(high)
+
+def _mean(v: np.ndarray, d: np.ndarray) -> float:
+    """Mean over the networks for which the measure exists."""
+    v = v[~np.isnan(v)]
+    return v.mean() if len(v) else np.nan
 
 
 def _slope(v: np.ndarray, d: np.ndarray) -> float:
@@ -232,9 +252,10 @@ def _tail(evidence: Evidence, share: float, column: str = "I_log_hist") -> pd.Se
 def _tail_estimate(evidence: Evidence) -> Estimate:
     tail = _tail(evidence, 0.01)
     d = tail.index.get_level_values("d").to_numpy()
-    if len(tail) < FEWEST:
-        return Estimate("slope", np.nan, np.nan, np.nan, 0.0)
-    return Estimate("length of the left tail (median minus 1 % quantile of log|λ_I|), slope in d", *_interval(tail.to_numpy(), d, _slope), above=0.0)
+    label = "length of the left tail (median minus 1 % quantile of log|λ_I|), slope in d"
+    if len(tail) < evidence.fewest:
+        return Estimate(label, np.nan, np.nan, np.nan, 0.0)
+    return Estimate(label, *evidence.interval(tail.to_numpy(), d, _slope), above=0.0)
 
 
 def _small(evidence: Evidence, dims, sets: Sequence[str], below: float) -> list[Estimate]:
@@ -242,7 +263,7 @@ def _small(evidence: Evidence, dims, sets: Sequence[str], below: float) -> list[
     edge = np.searchsorted(LOG_BINS, np.log(0.01))
     counts = evidence.cells.I_log_hist.map(lambda text: np.fromstring(text, sep=" "))
     cells = evidence.cells.assign(small=counts.map(lambda c: c[:edge].sum() / c.sum()))
-    return _each(Evidence(cells), "share of |λ_I| below .01", "small", dims, lambda f, s: f[s], sets, below=below)
+    return _each(replace(evidence, cells=cells, null=None), "share of |λ_I| below .01", "small", dims, lambda f, s: f[s], sets, below=below)
 
 
 LOG2 = float(np.log(2))

@@ -1,8 +1,8 @@
 """The published results: the paper's protocol on MNIST, with their provenance, under ``book/published/``.
 
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
-trained networks with their training curves, ``manifest.json`` says what they are, how they came
-about, and the SHA-256 of every file.
+trained networks with their training curves, ``sensitivity.csv`` and ``rounding.csv`` the studies of
+`lib.sensitivity`, ``manifest.json`` says what they are, how they came about, and the SHA-256 of every file.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from . import data, results
+from . import characters as looks
+from . import data, noise, results, sensitivity, spectrum, training
 from .characters import characters
 from .claims import Evidence
 from .model import Ensemble
@@ -30,7 +32,7 @@ from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
 from .training import train
 
-__all__ = ["FOLDER", "cells", "evidence", "ensembles", "manifest", "publish", "verify", "Mismatch", "TOLERANCE"]
+__all__ = ["FOLDER", "cells", "table", "evidence", "ensembles", "manifest", "publish", "publish_sensitivity", "restore", "verify", "Mismatch", "TOLERANCE"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "published"
 
@@ -38,73 +40,149 @@ FOLDER = Path(__file__).resolve().parent.parent / "book" / "published"
 TOLERANCE = 1e-4
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
+#: Latent dimensions and points of each set at which whole 784×784 Jacobians are decomposed in float32.
+WHOLE_DIMS, WHOLE_POINTS = (2, 8, 14, 20), 20
 
 
 class Mismatch(RuntimeError):
     """A published number or file that is not what the manifest or a recomputation says."""
 
 
-def manifest() -> dict[str, Any] | None:
+def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
     """What is published, or None while nothing is."""
-    path = FOLDER / "manifest.json"
+    path = folder / "manifest.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def cells() -> pd.DataFrame | None:
     """The published table of all cells, or None while there is none; raises `CorruptArtefact` when a byte has changed."""
-    return _table("cells")
+    return table("cells")
+
+
+def table(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
+    """A published table by the name of its file, or None while there is none."""
+    path = folder / f"{name}.csv"
+    return read_table(path)[0] if path.exists() else None
 
 
 def evidence() -> Evidence | None:
-    """All three published tables, for `lib.claims`, or None while there are none."""
-    table = cells()
-    return None if table is None else Evidence(table, _table("untrained"), _table("characters"))
+    """All three tables that claims are judged by, for `lib.claims`, or None while there are none."""
+    found = cells()
+    return None if found is None else Evidence(found, table("untrained"), table("characters"))
 
 
-def ensembles() -> list[Ensemble]:
+def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
     """The published networks, an ensemble a seed; empty while there are none."""
     found = []
-    for path in sorted(FOLDER.glob("networks-seed*.safetensors")):
+    for path in sorted(folder.glob("networks-seed*.safetensors")):
         tensors, meta = read_tensors(path)
         found.append(Ensemble.from_tensors(tensors, meta["seed"]))
     return found
 
 
-def _table(name: str) -> pd.DataFrame | None:
-    path = FOLDER / f"{name}.csv"
-    return read_table(path)[0] if path.exists() else None
+def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
+    """Put what is published into the store where that lacks it; returns the published seeds.
+
+    A run can so add a seed to the published ones without repeating them. Nothing is put
+    there if the library would compute other numbers now.
+    """
+    about = manifest(folder)
+    if about is None or about["numbers"] != _numbers():
+        return ()
+    protocol = Protocol.from_mapping(about["protocol"])
+    for e in ensembles(folder):
+        fields = training.training_fields(protocol, e.seed)
+        if store.load_tensors("networks", fields) is None:
+            store.save_tensors("networks", fields, e.tensors())
+    for name, run, trained in (("cells", protocol, True), ("untrained", protocol.replace(points=NULL_POINTS), False)):
+        for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
+            fields = results.cell_fields(run, seed, set_, trained)
+            if store.load_table("cells", fields) is None:
+                store.save_table("cells", fields, part.reset_index(drop=True))
+    return protocol.seeds
 
 
 def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDER) -> Path:
     """Write the published folder from a finished run; what is stored is loaded, what is not is computed.
+
+    Seeds that are published already stay.
 
     Raises
     ------
     Mismatch
         When the run is not the paper's: another training set, fewer epochs or points, or fewer dimensions.
     """
-    paper = Protocol()
-    for name in ("training_set", "dims", "epochs", "points", "sets", "dtype", "loss", "optimizer", "learning_rate", "batch_size"):
-        if getattr(protocol, name) != getattr(paper, name):
-            raise Mismatch(f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first")
+    _check_is_paper(protocol)
     store = store or Store()
+    protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
     for ensemble in train(protocol, store):
         write_tensors(folder / f"networks-seed{ensemble.seed}.safetensors", ensemble.tensors(), {"seed": ensemble.seed, "epochs": protocol.epochs})
     write_table(folder / "cells.csv", results.cells(protocol, store))
     write_table(folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False))
     write_table(folder / "characters.csv", characters(protocol, store))
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".csv", ".safetensors"))
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
         "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
+        "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.load(protocol.training_set).sha256,
+        **_origin(),
+    }
+    kept = {k: v for k, v in (manifest(folder) or {}).items() if k == "sensitivity"}
+    return _write_manifest(about | kept, folder)
+
+
+def _check_is_paper(protocol: Protocol) -> None:
+    paper = Protocol()
+    for name in ("training_set", "dims", "epochs", "points", "sets", "dtype", "loss", "optimizer", "learning_rate", "batch_size"):
+        if getattr(protocol, name) != getattr(paper, name):
+            raise Mismatch(f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first")
+
+
+def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = None, folder: Path = FOLDER, choices: Sequence[str] | None = None) -> Path:
+    """Add the tables of `lib.sensitivity` to what is published; what is stored is loaded, what is not is computed.
+
+    Parameters
+    ----------
+    protocol : default: the published one.
+    choices : default: all of `lib.sensitivity.CHOICES`, the length and the precision.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch("publish: expected published results to hold other choices against, found none; make publish writes them")
+    store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
+    restore(store, folder)
+    chosen = {key: variant for key, variant in sensitivity.variants(protocol).items() if choices is None or key[0] in choices}
+    write_table(folder / "sensitivity.csv", sensitivity.cells(chosen, store))
+    sets = ("train", *results.REPRESENTATIVES.values())
+    write_table(folder / "rounding.csv", sensitivity.rounding(protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store))
+    about["sensitivity"] = {"variants": [": ".join(key) for key in chosen], "numbers": _numbers(), **_origin()}
+    return _write_manifest(about, folder)
+
+
+def _numbers() -> dict[str, int]:
+    """The versions of everything that a number depends on."""
+    return {"training": training.VERSION, "spectrum": spectrum.VERSION, "noise": noise.VERSION, "characters": looks.VERSION}
+
+
+def _origin() -> dict[str, Any]:
+    """Where, when and with what something was computed."""
+    return {
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip(),
         "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")} | {"python": platform.python_version()},
         "hardware": {"processor": _processor(), "cores": os.cpu_count(), "cuda": torch.cuda.is_available()},
-        "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
     }
+
+
+def _write_manifest(about: dict[str, Any], folder: Path) -> Path:
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".csv", ".safetensors"))
+    about["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
     write_atomically(folder / "manifest.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
     return folder
 
@@ -117,7 +195,7 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def verify(count: int = 4, seed: int | None = None, progress: bool = True) -> pd.DataFrame:
+def verify(count: int = 4, seed: int | None = None, progress: bool = True, folder: Path = FOLDER) -> pd.DataFrame:
     """Check every published file against the manifest, then recompute a random sample of cells from the published networks.
 
     Parameters
@@ -136,22 +214,22 @@ def verify(count: int = 4, seed: int | None = None, progress: bool = True) -> pd
     Mismatch
         On a changed byte, a missing file, or a difference beyond `TOLERANCE`.
     """
-    about = manifest()
+    about = manifest(folder)
     if about is None:
         raise Mismatch("verify: expected book/published/manifest.json, found nothing published; make publish writes it")
     for name, expected in about["files"].items():
-        path = FOLDER / name
+        path = folder / name
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise Mismatch(f"verify: {name} is missing or not the file that was published; restore it from the repository")
-    protocol, table = Protocol.from_mapping(about["protocol"]), cells()
-    by_seed = {e.seed: e for e in ensembles()}
-    chosen = table.sample(min(count, len(table)), random_state=np.random.default_rng(seed))
+    protocol, whole = Protocol.from_mapping(about["protocol"]), table("cells", folder)
+    by_seed = {e.seed: e for e in ensembles(folder)}
+    chosen = whole.sample(min(count, len(whole)), random_state=np.random.default_rng(seed))
     rows = []
     for _, row in tqdm(chosen.iterrows(), total=len(chosen), desc="recomputing cells", unit="cell", disable=not progress):
-        whole = by_seed[row.seed]
-        one = Ensemble([whole.member(row.d)], row.seed, whole.curves)
+        ensemble = by_seed[row.seed]
+        one = Ensemble([ensemble.member(row.d)], row.seed, ensemble.curves)
         again = results.evaluate([one], protocol, row.set, progress=False)[0].iloc[0]
-        numbers = [c for c in table.columns if isinstance(row[c], (int, float)) and not (pd.isna(row[c]) and pd.isna(again[c]))]
+        numbers = [c for c in whole.columns if isinstance(row[c], (int, float)) and not (pd.isna(row[c]) and pd.isna(again[c]))]
         gaps = {c: abs(again[c] - row[c]) / max(1.0, abs(row[c])) for c in numbers}
         worst = max(gaps, key=gaps.get)
         rows.append({"seed": row.seed, "d": row.d, "set": row.set, "largest difference": gaps[worst], "in": worst})

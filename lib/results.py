@@ -45,7 +45,7 @@ from .spectrum import Cell
 from .store import Store
 from .training import device_of, train, training_fields, untrained
 
-__all__ = ["cells", "evaluate", "blocks", "reconstructions", "GROUPS", "REPRESENTATIVES"]
+__all__ = ["cells", "cell_fields", "evaluate", "blocks", "reconstructions", "GROUPS", "REPRESENTATIVES"]
 
 #: The ten sets by mean brightness (section II-C).
 GROUPS = {
@@ -139,7 +139,7 @@ def cells(
     store = store or Store()
     ensembles = train(protocol, store, progress) if trained else untrained(protocol)
     names = names or ("train", "test", *protocol.sets)
-    keys = {(name, e.seed): _fields(protocol, e.seed, name, trained) for name in names for e in ensembles}
+    keys = {(name, e.seed): cell_fields(protocol, e.seed, name, trained) for name in names for e in ensembles}
     stored = {place: store.load_table("cells", fields) for place, fields in keys.items()}
     missing = {name: [e for e in ensembles if stored[name, e.seed] is None] for name in names}
 
@@ -185,8 +185,8 @@ def _split(e: Ensemble) -> list[Ensemble]:
     return [Ensemble([e.member(d) for d in part], e.seed, e.curves) for i in range(4) if (part := e.dims[i::4])]
 
 
-def _fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict[str, Any]:
-    """What determines the rows of one seed on one data set."""
+def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict[str, Any]:
+    """What determines the rows of one seed on one data set: the key under which they are stored."""
     if trained:
         networks = training_fields(protocol, seed)
     else:
