@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,12 @@ def test_tables_come_back_digit_for_digit(tmp_path):
     table, meta = read_table(tmp_path / "t.csv")
     pd.testing.assert_frame_equal(table, TABLE, check_exact=True)
     assert meta == {"set": "train"}
+    patterns = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64).view(np.float64)  # of every magnitude
+    numbers = pd.DataFrame({"value": patterns[np.isfinite(patterns)]})
+    write_table(tmp_path / "t.csv", numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv")[0], numbers, check_exact=True)
 
 
 @pytest.mark.parametrize("read, write, content", [(read_tensors, write_tensors, TENSORS), (read_table, write_table, TABLE)])
