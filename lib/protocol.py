@@ -56,7 +56,7 @@ class Protocol:
     sets : tuple of str
         Noise data sets, names from `NOISE_SETS`.
     points : int
-        Points of each data set at which Jacobians are taken. The training data has no more
+        Points of each data set at which Jacobians are taken, at least 2. The training data has no more
         than it has; the noise sets have as many as asked.
     dtype : str
         ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
@@ -106,14 +106,15 @@ class Protocol:
         self._choice("companions", "smoke", "default", "full")
         self._integers("dims", 2, MAX_DIM, "dims=2,8")
         self._integers("seeds", 0, 2**31 - 1, "seeds=0,1")
-        for name in ("epochs", "batch_size", "points"):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("points", 2)):  # one code has no covariance
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                _fail(name, "a whole number of at least 1", value, f"{name}=300")
+            if type(value) is not int or value < least:
+                _fail(name, f"a whole number of at least {least}", value, f"{name}=300")
         if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
             _fail("learning_rate", "a number between 0 and 1", self.learning_rate, "learning_rate=0.001")
-        unknown = [s for s in self.sets if s not in NOISE_SETS]
-        if unknown or not self.sets or len(set(self.sets)) < len(self.sets):
+        sets = self.sets if isinstance(self.sets, tuple) else ()
+        unknown = [s for s in sets if s not in NOISE_SETS]
+        if unknown or not sets or len(set(sets)) < len(sets):
             _fail("sets", "distinct names among " + " ".join(NOISE_SETS), unknown or self.sets, "sets=uniform,bernoulli_0.5")
 
     def _choice(self, name: str, *allowed: str):
@@ -148,12 +149,15 @@ class Protocol:
             raise ProtocolError(f"profile: expected one of {names}, got {profile!r}; use PROFILE=laptop")
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         types = {f.name: f.type for f in fields(cls)}
+        given: dict[str, Any] = {}
         for word in overrides.split():
             name, equals, text = word.partition("=")
             if not equals or name not in types:
                 raise ProtocolError(f"override {word!r}: expected field=value with a field among {', '.join(types)}; for instance epochs=2")
-            values[name] = _parse(name, types[name], text)
-        return cls.from_mapping(values)
+            if name in given:
+                raise ProtocolError(f"override {word!r}: expected each field once, got {name} twice; for instance {name}={text}")
+            given[name] = _parse(name, types[name], text)
+        return cls.from_mapping(values | given)
 
     def replace(self, **changes: Any) -> Protocol:
         """A copy with some fields changed, validated again."""
