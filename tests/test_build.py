@@ -16,7 +16,7 @@ import pytest
 from lib import build as building
 from lib import gate
 from lib.build import BuildError, build, pages
-from lib.notebooks import NotebookError
+from lib.notebooks import NotebookError, read
 from lib.protocol import ProtocolError
 
 # --- the smoke book --------------------------------------------------------------------------------------------------
@@ -51,6 +51,12 @@ def test_every_page_of_the_book_is_in_the_table_of_contents(root):
     written = {p.relative_to(root / "book").with_suffix("").as_posix() for p in (root / "book").rglob("*.md")}
     written = {name for name in written if not name.startswith(("_", "published/"))}
     assert written - set(pages(root / "_toc.yml")) == set()
+
+
+def test_every_page_declares_its_parameters_in_the_same_words(root):
+    notebooks = [read(root / "book" / f"{name}.md") for name in pages(root / "_toc.yml")]
+    cells = [c.source for n in notebooks for c in n.cells if "parameters" in c.metadata.get("tags", ())]
+    assert len(cells) > 20 and set(cells) == {PARAMETERS.split("\n", 2)[2].removesuffix("\n```\n")}
 
 
 def test_the_build_says_where_the_book_is_and_how_long_each_notebook_took(book):
@@ -102,7 +108,8 @@ def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_ever
 
 SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"
-PARAMETERS = '```{code-cell} ipython3\n:tags: [parameters]\n\nprofile = "laptop"   # smoke, laptop or paper\noverrides = ""       # for instance "dims=2,8 epochs=2"\n```\n'
+#: The cell as every page of the book has it.
+PARAMETERS = re.search(r"```\{code-cell\} ipython3\n:tags: \[parameters\]\n.*?```\n", (building.ROOT / "book" / "noise.md").read_text(), re.S)[0]
 
 
 def cell(code: str) -> str:
