@@ -32,6 +32,8 @@ __all__ = ["NotebookError", "Job", "read", "has_code", "declared", "check_parame
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
+#: Notebooks executed at the same time, at most; each takes up to 1 GB.
+WORKERS = 4
 #: What a notebook may read besides its own text, relative to the project's root.
 INPUTS = ("lib", "book/profiles", "book/published", "requirements.txt")
 
@@ -122,14 +124,16 @@ def execute_all(jobs: list[Job], root: Path, kept: Path, run: Path, key: Mapping
         else:
             waiting.append((job, place))
 
-    workers = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(WORKERS, cores)
     running: list[_Running] = []
     failures: list[str] = []
     status = Status()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                running.append(_Running(*waiting.pop(0), root, run, workers))
+                # the companions stand at the end and take longest: begun first, they leave no core idle at the end
+                running.append(_Running(*waiting.pop(), root, run, max(1, cores // workers)))
             time.sleep(0.1)
             for task in [t for t in running if t.process.poll() is not None]:
                 running.remove(task)
@@ -177,19 +181,21 @@ def execute_one(source: Path, words: list[str], output: Path, root: Path, say: C
 class _Running:
     """Papermill at work on one notebook, in a folder of its own."""
 
-    def __init__(self, job: Job, place: Path, root: Path, run: Path, workers: int):
+    def __init__(self, job: Job, place: Path, root: Path, run: Path, threads: int):
         self.job, self.place, self.began = job, place, time.monotonic()
         self.folder = Path(tempfile.mkdtemp(dir=run, prefix=f"{job.name.replace('/', '-')}-"))
         source, self.target = self.folder / "source.ipynb", self.folder / "notebook.ipynb"
         self.bars, self.log = self.folder / "stderr.txt", self.folder / "papermill.txt"
         nbformat.write(job.notebook, source)
-        command = [sys.executable, "-m", "papermill", str(source), str(self.target), "--kernel", "python3", "--language", "python", "--cwd", str(self.folder)]
+        command = [sys.executable, "-c", "import lib; from papermill.cli import papermill; papermill()", str(source), str(self.target)]
+        command += ["--kernel", "python3", "--language", "python", "--cwd", str(self.folder)]
         command += ["--no-progress-bar", "--log-level", "ERROR", "--stderr-file", str(self.bars)]
+        command += ["--no-request-save-on-cell-execute"]  # else the whole notebook is written twice for each cell
         for name, value in job.parameters.items():
             command += ["--parameters_raw", name, value]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
         env = os.environ | {"PYTHONPATH": path, "BOOK_PICTURES": f"_pictures/{Path(job.name).name}"}
-        env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+        env.setdefault("OMP_NUM_THREADS", str(threads))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
 
