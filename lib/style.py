@@ -42,7 +42,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with plt.style.context(STYLE):
             fig = draw(*args, **kwargs)
-            fig.canvas.draw_idle()
+            fig.draw_without_rendering()  # ticks and layout, which are made late, in this style too
         plt.close(fig)
         return fig
 
