@@ -3,6 +3,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
+PUSH    ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 RUN     := .venv/bin/python
@@ -37,6 +38,12 @@ verify: $(STAMP) ## check the published files and recompute a random sample of p
 compare: $(STAMP) ## hold a finished run of the profile paper against the published one, by verdicts and intervals
 	@$(RUN) -m lib compare
 
+pdf: $(STAMP) ## print the finished pages to _build/html/book.pdf (needs Chromium)
+	@$(RUN) -m lib pdf
+
+notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
+	@$(RUN) -m lib notebooks --push '$(PUSH)'
+
 gate: $(STAMP) ## check the finished pages before they are deployed, and write SHA256SUMS beside them
 	@$(RUN) -m lib gate
 
@@ -54,4 +61,4 @@ $(STAMP): requirements.txt
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
-.PHONY: help book test lab sensitivity bench compare gate publish verify clean clean-results
+.PHONY: help book test lab pdf notebooks sensitivity bench compare gate publish verify clean clean-results

@@ -73,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
     compare.set_defaults(command=_compare)
 
+    pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
+    pdf.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
+    pdf.set_defaults(command=_pdf)
+
+    launch = commands.add_parser("notebooks", help="write the notebooks as .ipynb for Binder and Colab")
+    launch.add_argument("--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch")
+    launch.add_argument("--push", default="", metavar="REMOTE", help="put them on the branch named in _config.yml, at this remote (default: do not)")
+    launch.set_defaults(command=_notebooks)
+
     gate = commands.add_parser("gate", help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone")
     gate.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
     gate.set_defaults(command=_gate)
@@ -133,6 +142,21 @@ def _compare(options: argparse.Namespace) -> None:
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
         raise BuildError(f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet")
+
+
+def _pdf(options: argparse.Namespace) -> None:
+    from .pdf import write
+
+    write(options.html)
+
+
+def _notebooks(options: argparse.Namespace) -> None:
+    from . import launch
+
+    written = launch.write(options.output)
+    print(f"{len(written)} notebooks in {options.output.resolve()}")
+    if options.push:
+        print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
 
 
 def _gate(options: argparse.Namespace) -> None:

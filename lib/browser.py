@@ -1,7 +1,8 @@
-"""Headless Chromium for the gate and the tests, over the DevTools protocol."""
+"""Headless Chromium for the gate, the printed book and the tests, over the DevTools protocol."""
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ import websocket
 __all__ = ["Browser", "CHROMIUM"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+#: Seconds in which Chromium starts, loads a page, or answers: many, for machines that are busy with other work.
+PATIENCE = 300
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",
@@ -30,13 +33,13 @@ class Browser:
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         address = Path(self.profile) / "DevToolsActivePort"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (address.is_file() and len(address.read_text().splitlines()) == 2):
             if time.monotonic() > deadline or self.process.poll() is not None:
                 raise RuntimeError("chromium did not start")
             time.sleep(0.1)
         port, path = address.read_text().splitlines()
-        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=60)
+        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=PATIENCE)
         self.number, self.target, self.session, self.events = 0, None, None, deque()
 
     def close(self):
@@ -81,7 +84,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.call("Page.navigate", url=path.resolve().as_uri())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not any(e["method"] == "Page.loadEventFired" for e in self.events):
             assert time.monotonic() < deadline, f"{path} did not load"
             try:
@@ -95,6 +98,10 @@ class Browser:
         # widgets are drawn in tasks of their own; two idle rounds let them finish
         self.evaluate("new Promise(done => requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150)))")
         return [text for event in self.events if (text := _complaint(event))]
+
+    def pdf(self) -> bytes:
+        """The open page as its print rules lay it out."""
+        return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True, generateTaggedPDF=False)["data"])
 
 
 def _complaint(event: dict) -> str:

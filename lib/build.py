@@ -30,7 +30,7 @@ from .progress import Status, seconds
 from .protocol import Protocol
 from .store import digest
 
-__all__ = ["build", "compute", "pages", "provenance", "BuildError", "ROOT"]
+__all__ = ["build", "compute", "pages", "parts", "provenance", "BuildError", "ROOT"]
 
 ROOT = Path(__file__).resolve().parent.parent
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -113,8 +113,8 @@ def _describe(protocol: Protocol) -> str:
     )
 
 
-def pages(toc: Path) -> list[str]:
-    """Every page named in a table of contents, in order, without extension."""
+def parts(toc: Path) -> list[tuple[str, list[str]]]:
+    """The parts of a table of contents: caption, empty before the first, and the pages under it in order, without extension."""
 
     def walk(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
@@ -127,7 +127,14 @@ def pages(toc: Path) -> list[str]:
             for item in node:
                 yield from walk(item)
 
-    return list(walk(yaml.safe_load(toc.read_text(encoding="utf-8"))))
+    tree = yaml.safe_load(toc.read_text(encoding="utf-8"))
+    captioned = tree.pop("parts", [])
+    return [("", list(walk(tree))), *((part.get("caption", ""), list(walk(part))) for part in captioned)]
+
+
+def pages(toc: Path) -> list[str]:
+    """Every page named in a table of contents, in order, without extension."""
+    return [name for _, names in parts(toc) for name in names]
 
 
 def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:

@@ -13,3 +13,7 @@ document.addEventListener("DOMContentLoaded", () => {
   name();
   if (document.querySelector('script[type^="application/vnd.jupyter.widget"]')) new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
 });
+// On paper nothing can be opened: what is folded is printed, code excepted (book.css).
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
+});

@@ -63,4 +63,4 @@ def with_provenance(app, pagename, templatename, context, doctree):
     line = " ".join(f"<span><b>{name}</b> {html.escape(value)}</span>" for name, value in parts.items())
     if not about["published"]:
         line += " <span>The figures show this build alone: no results at the paper's scale are published with the book yet.</span>"
-    context["body"] += f'\n<footer class="provenance" aria-label="What this page shows">{line}</footer>'
+    context["body"] += f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
