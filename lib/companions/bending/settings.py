@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import Sizes
+
 __all__ = ["Settings", "VERSION"]
 
 #: Raise when a stored network of this chapter changes.
@@ -11,7 +13,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Sizes):
     """Sizes of the chapter's experiments. γ(s) = s² + s⁻² − 2 throughout; it, λ and ε are our choices.
 
     Attributes
@@ -48,14 +50,8 @@ class Settings:
     draws: tuple[int, ...] = (6, 7, 8, 9, 10, 11, 12, 13)
     repeats: int = 32
 
-    @classmethod
-    def preset(cls, size: str) -> Settings:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {
-            "smoke": cls(pixels=8, widths=(16, 8), d=4, pool=200, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8),
-            "default": cls(),
-            "full": cls(
-                pixels=28, d=16, pool=40_000, pairs=256, encoder_steps=30_000, decoder_steps=30_000, plain_steps=30_000, rate=1e-3, held_out=20_000, sobol=20,
-                draws=tuple(range(6, 19)), repeats=64,
-            ),
-        }[size]  # fmt: skip
+    SMOKE = dict(pixels=8, widths=(16, 8), d=4, pool=200, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8)
+    FULL = dict(
+        pixels=28, d=16, pool=40_000, pairs=256, encoder_steps=30_000, decoder_steps=30_000, plain_steps=30_000, rate=1e-3, held_out=20_000, sobol=20,
+        draws=tuple(range(6, 19)), repeats=64,
+    )  # fmt: skip

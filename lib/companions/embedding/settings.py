@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import Sizes
+
 __all__ = ["Settings", "VERSION"]
 
 #: Raise when a stored result of this chapter changes.
@@ -11,7 +13,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Sizes):
     """Sizes of samples.
 
     Attributes
@@ -27,7 +29,5 @@ class Settings:
     neighbours: int = 5
     pictured: int = 500
 
-    @classmethod
-    def preset(cls, size: str) -> Settings:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {"smoke": cls(half=12, law=40, pictured=120), "default": cls(), "full": cls(half=300, law=800, pictured=3_000)}[size]
+    SMOKE = dict(half=12, law=40, pictured=120)
+    FULL = dict(half=300, law=800, pictured=3_000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import Sizes
+
 __all__ = ["Settings", "VERSION"]
 
 #: Raise when a stored result of this chapter changes.
@@ -11,7 +13,7 @@ VERSION = 2
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Sizes):
     """Sizes of the chapter's experiments; lengths are in steps of the optimiser or of a chain.
 
     Attributes
@@ -43,18 +45,11 @@ class Settings:
     image_chain_steps: int = 400
     held_out: int = 1_000
 
-    @classmethod
-    def preset(cls, size: str) -> Settings:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {
-            "smoke": cls(
-                nodes=4_001, sigmas=(0.2, 0.8), mixture_steps=40, mixture_seeds=(0,), hidden=16, batch=64, spiral_steps=40, spiral_hidden=16,
-                spiral_batch=64,                 chains=40, chain_steps=40, image_hidden=16, image_steps=20, image_chains=10, image_chain_steps=20, held_out=60,
-            ),
-            "default": cls(),
-            "full": cls(
-                nodes=100_001, sigmas=(0.025, 0.05, 0.1, 0.2, 0.4, 0.8), mixture_steps=30_000, mixture_seeds=(0, 1, 2, 3), hidden=128, batch=512,
-                spiral_steps=30_000, spiral_hidden=192, spiral_batch=1_024, chains=2_000, chain_steps=5_000, image_sigma=0.6, image_hidden=1_024,
-                image_steps=30_000, image_chains=1_000, image_chain_steps=3_000, held_out=4_000,
-            ),
-        }[size]  # fmt: skip
+    SMOKE = dict(
+        nodes=4_001, sigmas=(0.2, 0.8), mixture_steps=40, mixture_seeds=(0,), hidden=16, batch=64, spiral_steps=40, spiral_hidden=16, spiral_batch=64,
+        chains=40, chain_steps=40, image_hidden=16, image_steps=20, image_chains=10, image_chain_steps=20, held_out=60,
+    )  # fmt: skip
+    FULL = dict(
+        nodes=100_001, mixture_steps=30_000, mixture_seeds=(0, 1, 2, 3), hidden=128, batch=512, spiral_steps=30_000, spiral_hidden=192, spiral_batch=1_024,
+        chains=2_000, chain_steps=5_000, image_sigma=0.6, image_hidden=1_024, image_steps=30_000, image_chains=1_000, image_chain_steps=3_000, held_out=4_000,
+    )  # fmt: skip

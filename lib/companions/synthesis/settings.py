@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import Sizes
+
 __all__ = ["Settings", "REGULARISERS", "TWINS", "VERSION"]
 
 #: Raise when the result of training a variant changes.
@@ -15,7 +17,7 @@ TWINS = (1e-6, 2e-6)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Sizes):
     """The variants and the size of their runs. The networks of strength 0 are the plain ones.
 
     Attributes
@@ -35,14 +37,8 @@ class Settings:
     epochs: int = 100
     points: int = 300
 
-    @classmethod
-    def preset(cls, size: str) -> Settings:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {
-            "smoke": cls(dims=(2, 8), noise=(0.5,), bending=(0.01,), epochs=1, points=24),
-            "default": cls(),
-            "full": cls(dims=(2, 4, 8, 12, 16, 20), seeds=(0, 1), noise=(0.1, 0.25, 0.5), bending=(0.001, 0.01, 0.1), epochs=300, points=2_000),
-        }[size]
+    SMOKE = dict(dims=(2, 8), noise=(0.5,), bending=(0.01,), epochs=1, points=24)
+    FULL = dict(dims=(2, 4, 8, 12, 16, 20), seeds=(0, 1), noise=(0.1, 0.25, 0.5), bending=(0.001, 0.01, 0.1), epochs=300, points=2_000)
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
         """The strengths of one regulariser; the denoising stack also holds the plain networks (strength 0) and their twins."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .. import Sizes
+
 __all__ = ["Settings", "VERSION"]
 
 #: Raise when a stored network of this chapter changes.
@@ -11,7 +13,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Sizes):
     """Sizes of the chapter's experiments.
 
     Attributes
@@ -35,11 +37,5 @@ class Settings:
     snapshots: int = 9
     points: int = 4_000
 
-    @classmethod
-    def preset(cls, size: str) -> Settings:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
-        return {
-            "smoke": cls(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400),
-            "default": cls(),
-            "full": cls(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=16, points=20_000),
-        }[size]
+    SMOKE = dict(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400)
+    FULL = dict(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=16, points=20_000)
