@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from . import data, notebooks, results, training
 from .notebooks import Job
 from .progress import Status, seconds
-from .protocol import Protocol
+from .protocol import Protocol, ProtocolError
 from .store import digest
 
 __all__ = ["build", "compute", "pages", "parts", "provenance", "BuildError", "ROOT"]
@@ -56,6 +57,8 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
     """
     began = time.monotonic()
     protocol = Protocol.from_profile(profile, overrides)
+    if protocol.device == "cuda" and not torch.cuda.is_available():
+        raise ProtocolError("device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu")
     output = Path(output or root / "_build").resolve()
     parameters = {"profile": profile, "overrides": overrides}
     about = provenance(protocol, profile, root)
@@ -166,7 +169,7 @@ def _place(name: str, folder: Path, src: Path) -> None:
 
 def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(run / "src")]
+    command = [sys.executable, "-c", "import lib; from jupyter_book.cli.main import main; main()", "build", str(run / "src")]
     command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve()), "--path-output", str(run)]
     command += ["--all", "-W", "-n", "--keep-going"]
     env = os.environ | {"BOOK_PROVENANCE": json.dumps(about), "PYTHONIOENCODING": "utf-8"}

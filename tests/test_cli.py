@@ -46,6 +46,13 @@ def test_a_wrong_word_ends_in_one_line(line, notebook, capsys):
     assert re.search(WRONG[line], told.err)
 
 
+def test_a_gpu_that_is_not_there_ends_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main("book --profile smoke --set device=cuda".split()) == 2
+    told = capsys.readouterr()
+    assert re.fullmatch(r"book: device: expected a CUDA GPU .*, found none; use device=auto or device=cpu\n", told.err) and told.out == ""
+
+
 def test_mnist_that_is_not_mnist_ends_in_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"not digits")
     monkeypatch.setenv("MNIST_DIR", str(tmp_path))
