@@ -86,8 +86,8 @@ class Chapter:
 def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Callable[[str], None] = print) -> Path:
     """Print the finished book in the folder `html` to ``book.pdf`` beside its pages, and name it at their feet.
 
-    Code is left out: the pages and the repository have it. Dropdowns are open, all tabs are
-    printed, the published one first, and of the parts that need scripts only their pictures remain.
+    Folded code is left out: the pages and the repository have it. Other folds are open, all tabs
+    are printed, the published one first, and of the parts that need scripts their pictures remain.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _front(browser: Browser, title: str, outline: list[tuple[str, list[Chapter]]
         rows.append(f"<h2>{markup.escape(caption)}</h2>" if caption else "")
         rows += [f'<p><a href="{c.path.as_uri()}">{markup.escape(c.title)}</a><span></span>{c.first + 1}</p>' for c in chapters]
     browser.visit(first.path, width=WIDTH)
-    foot = browser.evaluate("document.querySelector('.provenance')?.outerHTML ?? ''")
+    foot = browser.evaluate("document.querySelectorAll('.provenance a').forEach(link => link.remove()); document.querySelector('.provenance')?.outerHTML ?? ''")
     text = f'<div class="contents"><h1>{markup.escape(title)}</h1>{"".join(rows)}{foot}</div>'
     browser.evaluate(f"(document.querySelector('.bd-article') ?? document.body).innerHTML = {json.dumps(text)}; 0")
     return _printed(browser, "", 0, style="lower-roman")

