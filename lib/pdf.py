@@ -100,7 +100,9 @@ def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Ca
     if missing:
         raise BuildError(f"pdf: expected a finished book with {missing[0].name} in {html}, found no such page; make book writes it")
     if not browser and not CHROMIUM:
-        raise BuildError("pdf: expected Chromium to print with, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)")
+        raise BuildError(
+            "pdf: expected Chromium to print with, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)"
+        )
     own = browser or Browser()
     try:
         chapters = _chapters(own, [p for _, paths in outline for p in paths])
@@ -151,7 +153,9 @@ def _front(browser: Browser, title: str, outline: list[tuple[str, list[Chapter]]
         rows.append(f"<h2>{markup.escape(caption)}</h2>" if caption else "")
         rows += [f'<p><a href="{c.path.as_uri()}">{markup.escape(c.title)}</a><span></span>{c.first + 1}</p>' for c in chapters]
     browser.visit(first.path, width=WIDTH)
-    foot = browser.evaluate("document.querySelectorAll('.provenance a').forEach(link => link.remove()); document.querySelector('.provenance')?.outerHTML ?? ''")
+    foot = browser.evaluate(
+        "document.querySelectorAll('.provenance a').forEach(link => link.remove()); document.querySelector('.provenance')?.outerHTML ?? ''"
+    )
     text = f'<div class="contents"><h1>{markup.escape(title)}</h1>{"".join(rows)}{foot}</div>'
     browser.evaluate(f"(document.querySelector('.bd-article') ?? document.body).innerHTML = {json.dumps(text)}; 0")
     return _printed(browser, "", 0, style="lower-roman")
@@ -179,7 +183,9 @@ def _joined(title: str, front: PdfReader, chapters: list[Chapter], outline: list
     return out.getvalue()
 
 
-def _leading(page: DictionaryObject, path: Path | None, places: dict[tuple[Path, str], Place], pages: Sequence[DictionaryObject]) -> Iterator[IndirectObject]:
+def _leading(
+    page: DictionaryObject, path: Path | None, places: dict[tuple[Path, str], Place], pages: Sequence[DictionaryObject]
+) -> Iterator[IndirectObject]:
     """The links of one printed page, leading to places in the book; a link to a file that is not in it is left out."""
     for reference in page.get("/Annots", ()):
         link = reference.get_object()
@@ -195,7 +201,9 @@ def _leading(page: DictionaryObject, path: Path | None, places: dict[tuple[Path,
         yield reference
 
 
-def _outline(writer: PdfWriter, shift: int, chapters: list[Chapter], outline: list[tuple[str, list[Path]]], places: dict[tuple[Path, str], Place]) -> None:
+def _outline(
+    writer: PdfWriter, shift: int, chapters: list[Chapter], outline: list[tuple[str, list[Path]]], places: dict[tuple[Path, str], Place]
+) -> None:
     """Parts, the pages under them, and the sections of each page."""
     by_path = {c.path: c for c in chapters}
     for caption, paths in outline:

@@ -87,7 +87,9 @@ def test_what_a_notebook_imports_is_among_what_colab_is_given(written, root):
     owners = importlib.metadata.packages_distributions()
     tops = {name.partition(".")[0] for name in seen if name} - {"lib"} - set(sys.stdlib_module_names)
     assert len(tops) > 5
-    assert {top for top in tops if not {re.sub(r"[-_.]+", "-", o).lower() for o in owners.get(top, [top])} & given} - {"IPython"} == set()  # IPython runs the notebook
+    assert {top for top in tops if not {re.sub(r"[-_.]+", "-", o).lower() for o in owners.get(top, [top])} & given} - {
+        "IPython"
+    } == set()  # IPython runs the notebook
 
 
 def test_tools_are_direct_dependencies(root):

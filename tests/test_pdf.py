@@ -38,7 +38,13 @@ def printed(browser, root, tmp_path_factory):
 
 def test_pages_come_in_the_order_of_the_table_of_contents(printed):
     texts = [page.extract_text() for page in printed[1].pages]
-    assert [next(word for word in ("A small book", "Alpha", "Beta", "Gamma", "Delta") if word in text) for text in texts] == ["A small book", "Alpha", "Beta", "Gamma", "Delta"]
+    assert [next(word for word in ("A small book", "Alpha", "Beta", "Gamma", "Delta") if word in text) for text in texts] == [
+        "A small book",
+        "Alpha",
+        "Beta",
+        "Gamma",
+        "Delta",
+    ]
     assert printed[1].page_labels == ["i", "1", "2", "3", "4"]
     assert [str(number) in text.split() for number, text in enumerate(texts[1:], 1)] == [True] * 4
 
