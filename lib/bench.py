@@ -364,6 +364,7 @@ def figure_methods(numbers: dict[str, Any]) -> Figure:
         ax.plot(rows.d, rows[name], marker="o", label=label)
     ax.set(yscale="log", xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
     ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
+    fig.data = {"times": rows}
     return fig
 
 
@@ -381,4 +382,5 @@ def figure_parts(numbers: dict[str, Any]) -> Figure:
         base += rows[name].to_numpy()
     ax.set(xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
     ax.legend(loc="upper left")
+    fig.data = {"times": rows}
     return fig

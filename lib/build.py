@@ -177,11 +177,14 @@ def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:
 
 
 def _place(name: str, folder: Path, src: Path) -> None:
-    """Put an executed notebook and its pictures where its text was."""
-    (src / f"{name}.md").unlink()
-    shutil.copyfile(folder / "notebook.ipynb", src / f"{name}.ipynb")
+    """Put an executed notebook and its pictures where its text was, and the text among the pictures, which link to it."""
+    page = src / name
+    pictures = page.parent / "_pictures"
     if (folder / "_pictures").is_dir():
-        shutil.copytree(folder / "_pictures", (src / name).parent / "_pictures", dirs_exist_ok=True)
+        shutil.copytree(folder / "_pictures", pictures, dirs_exist_ok=True)
+    (pictures / page.name).mkdir(parents=True, exist_ok=True)
+    os.replace(f"{page}.md", pictures / page.name / f"{page.name}.md")
+    shutil.copyfile(folder / "notebook.ipynb", f"{page}.ipynb")
 
 
 def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:

@@ -1,17 +1,15 @@
 """One input under the glass: what a network makes of it, in widgets.
 
-With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there
-`album` switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
+With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there an
+album (`lib.albums`) switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import itertools
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -21,19 +19,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import data, jacobian, live, noise, page, published, spectrum
+from . import data, jacobian, live, noise, published, spectrum
+from .albums import BLUE, GREEN, INK, RED, album, picture, shown, svg, text
 from .model import Autoencoder, Ensemble
 from .protocol import Protocol
 from .results import REPRESENTATIVES
 from .style import styled
 from .training import train, untrained
 
-__all__ = ["Look", "look", "Codes", "drawing", "album", "frames", "still", "grid", "Explorer", "show"]
+__all__ = ["Look", "look", "Codes", "drawing", "frames", "still", "grid", "Explorer", "show"]
 
 #: How often the autoencoder has been applied in the drawing.
 TIMES = (1, 4, 64)
-#: The page's own ink, and colours that can be told apart on white and on dark pages.
-INK, GREEN, BLUE, RED = "currentColor", "#009E73", "#2F8BD0", "#E0651F"
 #: The data sets in words a list of choices can show.
 NAMES = {"test": "held out", "train": "training data"}
 #: Training codes shown around a code.
@@ -127,32 +124,12 @@ class Codes:
 def drawing(seen: Look, codes: Codes | None = None) -> str:
     """Input, reconstructions, eigenvalues, singular values and the code's place, as an SVG 720 × 440."""
     cells = [("input", seen.x), *((f"{n} time{'s' * (n > 1)} through", y) for n, y in seen.times.items())]
-    parts = [_picture(20 + 175 * i, 22, 155, x, title) for i, (title, x) in enumerate(cells)]
+    parts = [text(97.5 + 175 * i, 15, title) + picture(20 + 175 * i, 22, 155, 155, x) for i, (title, x) in enumerate(cells)]
     parts += [_plane(20, 208, 195, seen), _bars(275, 208, 195, seen.singular), _place(505, 208, 195, codes, seen.z) if codes else ""]
     words = {1: "kept", -1: "reversed", 0: "none"}
     facts = (f"K_{j}: rank {seen.rank[j]} of {len(seen.z)}, orientation {words[seen.orientation[j]]}" for j in "IL")
-    parts += [_text(20 + 255 * i, 436, text, "start") for i, text in enumerate(facts)]
-    body = "".join(parts)
-    style = "font-family:sans-serif;font-size:12px;width:720px;max-width:100%;height:auto;display:block"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 440" style="{style}" aria-hidden="true">{body}</svg>'
-
-
-def _shown(picture: str, alt: str) -> str:
-    """A drawing with its description; widgets' own images cannot have one."""
-    return f'<div role="img" aria-label="{html.escape(alt)}">{picture}</div>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "middle", color: str = INK) -> str:
-    text = re.sub(r"([KJ])_([IL])", r'\1<tspan dy="3" font-size="9">\2</tspan><tspan dy="-3">&#8203;</tspan>', html.escape(text))
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{text}</text>'
-
-
-def _picture(x: float, y: float, size: float, values: Tensor, title: str) -> str:
-    pixels = (values.reshape(28, 28).clamp(0, 1) * 255).round().byte().numpy()
-    image = base64.b64encode(page._png(pixels)).decode()
-    return _text(x + size / 2, y - 7, title) + (
-        f'<image x="{x}" y="{y}" width="{size}" height="{size}" style="image-rendering:pixelated" href="data:image/png;base64,{image}"/>'
-    )
+    parts += [text(20 + 255 * i, 436, fact, "start") for i, fact in enumerate(facts)]
+    return svg(720, 440, "".join(parts))
 
 
 def _plane(x: float, y: float, size: float, seen: Look) -> str:
@@ -160,15 +137,15 @@ def _plane(x: float, y: float, size: float, seen: Look) -> str:
     reach = next((r for r in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1e3, 1e4, 1e6) if r >= 1.05 * largest), largest)
     half = size / 2
     cx, cy, scale = x + half, y + half, half / reach
-    out = [_text(cx, y - 7, "eigenvalues"), f'<g stroke="{INK}" fill="none"><path d="M{x} {cy}h{size}M{cx} {y}v{size}" stroke-width=".6"/>']
+    out = [text(cx, y - 7, "eigenvalues"), f'<g stroke="{INK}" fill="none"><path d="M{x} {cy}h{size}M{cx} {y}v{size}" stroke-width=".6"/>']
     out.append(f'<circle cx="{cx}" cy="{cy}" r="{scale:.2f}" stroke-dasharray="4 3"/></g>')
     for j, color in (("I", BLUE), ("L", RED)):
         points = [(cx + v.real * scale, cy - v.imag * scale) for v in seen.lam[j].tolist()]
         out.append(f'<g stroke="{color}" fill="none" stroke-width="1.7">')
         out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4"/>' if j == "I" else f'<path d="M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0 -7l-7 7"/>' for a, b in points]
         out.append("</g>")
-    legend = _text(x, y + size + 14, "○ K_I", "start", BLUE) + _text(x + 55, y + size + 14, "× K_L", "start", RED)
-    return "".join(out) + legend + _text(x + size, y + size + 14, f"frame: ±{reach:g}", "end")
+    legend = text(x, y + size + 14, "○ K_I", "start", BLUE) + text(x + 55, y + size + 14, "× K_L", "start", RED)
+    return "".join(out) + legend + text(x + size, y + size + 14, f"frame: ±{reach:g}", "end")
 
 
 def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
@@ -181,9 +158,9 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
         for i, v in enumerate(singular.tolist())
     )
     one = y + size - height(1.0)
-    ticks = "".join(_text(x - 4, y + size - height(10.0**e) + 4, f"{10.0**e:g}", "end") for e in (-2, 0, 2))
+    ticks = "".join(text(x - 4, y + size - height(10.0**e) + 4, f"{10.0**e:g}", "end") for e in (-2, 0, 2))
     line = f'<path d="M{x} {one:.1f}h{size}M{x} {y}v{size}h{size}" stroke="{INK}" stroke-width=".6" fill="none"/>'
-    return _text(x + size / 2, y - 7, "singular values of J_I") + f'<g fill="{BLUE}" fill-opacity=".75">{bars}</g>{line}{ticks}'
+    return text(x + size / 2, y - 7, "singular values of J_I") + f'<g fill="{BLUE}" fill-opacity=".75">{bars}</g>{line}{ticks}'
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
@@ -195,47 +172,15 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     a, b = at(place.clamp(-reach, reach).tolist())
     beyond = " (beyond)" if place.abs().max() > reach else ""
     return (
-        _text(x + size / 2, y - 7, "code among training codes")
+        text(x + size / 2, y - 7, "code among training codes")
         + f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill="none" stroke="{INK}" stroke-width=".6"/>'
         + f'<path d="{dots}" stroke="{INK}" stroke-opacity=".55" stroke-width="3" stroke-linecap="round"/>'
         + f'<circle cx="{a:.1f}" cy="{b:.1f}" r="5.5" fill="{GREEN}"/>'
-        + _text(x + size, y + size + 14, f"distance {codes.far(z):.3g} sd{beyond}", "end")
+        + text(x + size, y + size + 14, f"distance {codes.far(z):.3g} sd{beyond}", "end")
     )
 
 
 # --- without a kernel ------------------------------------------------------------------------------------------------
-
-
-def album(frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str) -> widgets.Widget:
-    """Pictures drawn beforehand, switched in the browser: the last key by a slider, the others by lists of choices.
-
-    Parameters
-    ----------
-    frames : SVG pictures by key, for every combination of the keys' values.
-    labels : what the keys are called.
-    alt : what the pictures show; the key is put behind it.
-    """
-    values = [list(dict.fromkeys(column)) for column in zip(*frames)]
-    *lists, last = values
-    style = {"description_width": "initial"}
-    chooses = [widgets.Dropdown(options=v, description=label, style=style) for v, label in zip(lists, labels)]
-    slider = widgets.SelectionSlider(options=last, description=labels[-1], style=style, continuous_update=True, layout={"width": "100%", "max_width": "520px"})
-    links = []
-
-    def stack(key: tuple[str, ...]) -> widgets.Widget:
-        depth = len(key)
-        if depth == len(values):
-            text = f"{alt}: {', '.join(f'{n} {v}' for n, v in zip(labels, key))}"
-            return widgets.HTML(_shown(frames[key], text), layout={"width": "100%", "max_width": "720px"})
-        chooser = [*chooses, slider][depth]
-        made = widgets.Stack([stack((*key, v)) for v in values[depth]], selected_index=0, layout={"width": "100%"})
-        links.append(widgets.jslink((chooser, "index"), (made, "selected_index")))
-        return made
-
-    pictures = stack(())
-    box = widgets.VBox([widgets.HBox(chooses, layout={"flex_flow": "row wrap"}), slider, pictures], layout={"width": "100%"})
-    box.links = links  # else they are collected as garbage and never reach the page
-    return box
 
 
 def points(protocol: Protocol) -> dict[str, Tensor]:
@@ -344,7 +289,7 @@ class Explorer:
             self.all_codes[key] = Codes(self.nets[key], self.images.train)
         self.seen = look(self.nets[key], self.input)
         alt = f"d = {self.d.value}: input, reconstructions, eigenvalues, singular values and code; rank {self.seen.rank['I']}, orientation {self.seen.orientation['I']}"
-        self.picture.value = _shown(drawing(self.seen, self.all_codes[key]), alt)
+        self.picture.value = shown(drawing(self.seen, self.all_codes[key]), alt)
 
     def _point(self, name: str) -> Tensor:
         if name == "painted":

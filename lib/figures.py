@@ -1,12 +1,13 @@
 """The paper's figures, each drawn from the results table: `table -> Figure`.
 
 The same function draws this build's figure and the published one. Seeds are told apart by
-the line: the first is solid, the second dashed, and so on.
+the line: the first is solid, the second dashed, and so on. Every figure carries the columns it
+shows (see `lib.style.styled`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,9 +19,11 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from .results import GROUPS, REPRESENTATIVES
+from .spectrum import ARG_BINS, LOG_BINS
 from .style import BLUE, COLORS, LABELS, RED, styled
 
 __all__ = [
+    "tables", "numbers", "histograms",
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
     "both", "spread", "panels", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
@@ -51,7 +54,7 @@ def figure1(table: pd.DataFrame) -> Figure:
     keys = [("median, quartiles", "o", 1.6), ("mean", "x", 0.9)]
     handles = [Line2D([], [], color="#808792", marker=m, lw=w, label=label) for label, m, w in keys]
     axes[0, 0].legend(handles=handles + _seed_handles(table))
-    return fig
+    return _shows(fig, table[table.set.isin(PANELS)], [f"distance_{k}" for k in ("median", "q1", "q3", "mean")])
 
 
 @styled
@@ -65,7 +68,7 @@ def figure2(table: pd.DataFrame) -> Figure:
     for ax in axes[1]:
         ax.set_xlabel("latent dimension $d$")
     _set_legend(fig, table)
-    return fig
+    return _shows(fig, table, [f"{j}_{statistic}" for statistic in ("mean", "geometric") for j in "IL"])
 
 
 @styled
@@ -107,7 +110,7 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
         _lines(ax, table, column)
         ax.set(title=title, xlabel="latent dimension $d$", yscale="log" if column in log else "linear")
     _set_legend(fig, table)
-    return fig
+    return _shows(fig, table, statistics)
 
 
 @styled
@@ -128,6 +131,8 @@ def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[i
         ax.set(title=f"seed {seed}", xlabel="epoch", yscale="log", xscale="log")
     axes[0, 0].set_ylabel("mean squared pixel error")
     axes[0, -1].legend(ncols=1 + len(dims) // 10, fontsize=7)
+    columns = {f"seed {seed}, d={d}, {k}": pair[k][:, i] for seed, pair in curves.items() for i, d in enumerate(dims) for k in ("train", "test")}
+    fig.data = {"curves": pd.DataFrame({"epoch": epochs} | columns)}
     return fig
 
 
@@ -161,6 +166,7 @@ def pixel_laws(histograms: Mapping[str, tuple[np.ndarray, float]], edges: np.nda
         ax.spines.left.set_visible(False)
         ax.grid(False)
     fig.supxlabel("pixel value", size=9, color="#808792")
+    fig.data = {"laws": pd.DataFrame({"from": edges[:-1], "to": edges[1:]} | {name: share for name, (share, _) in histograms.items()})}
     return fig
 
 
@@ -176,11 +182,29 @@ def sweep(table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[s
                 ax.plot(part[parameter], part[column], line, color=shades[d], label=f"$d={d}$" if line == "-" else None)
         ax.set(xlabel=label, title=title)
     axes[0, 0].legend(fontsize=7)
-    return fig
+    return _shows(fig, table, [parameter, *statistics])
+
+
+def histograms(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """How many eigenvalues lie where: the cells' histograms of ``log`` |λ| or |``arg`` λ|, one row a bin that is not empty.
+
+    Returns
+    -------
+    DataFrame with columns ``set, seed, d, jacobian, from, to, count``
+    """
+    edges = {"log": LOG_BINS, "arg": ARG_BINS}[what]
+    parts = []
+    for j in "IL":
+        for head, counts in zip(table[["set", "seed", "d"]].itertuples(index=False), table[f"{j}_{what}_hist"]):
+            part = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": np.array(counts.split(), int)})
+            parts.append(part[part["count"] > 0].assign(**head._asdict(), jacobian=j))
+    return pd.concat(parts, ignore_index=True)[["set", "seed", "d", "jacobian", "from", "to", "count"]]
 
 
 def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     """Median, and in brackets lowest and highest value over the networks, one row a data set, dark sets first.
+
+    The values of the single networks are in its ``attrs["data"]``, as `lib.page.table` expects them.
 
     Parameters
     ----------
@@ -192,7 +216,32 @@ def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     def cell(values: pd.Series) -> str:
         return f"{values.median():.3g} ({values.min():.3g} … {values.max():.3g})"
 
-    return pd.DataFrame({"data set": [LABELS[name] for name in order]} | {title: [cell(groups[n][c]) for n in order] for c, title in columns.items()})
+    out = pd.DataFrame({"data set": [LABELS[name] for name in order]} | {title: [cell(groups[n][c]) for n in order] for c, title in columns.items()})
+    out.attrs["data"] = numbers(table, columns)
+    return out
+
+
+def numbers(table: pd.DataFrame, columns: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Those columns of the results table, and what a row is of: the numbers behind a figure, as `lib.page` takes them."""
+    return {"cells": table[["set", "seed", "d", *columns]].reset_index(drop=True)}
+
+
+def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dict[str, Tensor]]]:
+    """Tables I, II, … of the paper, one for each seed, as `lib.page.pictures` takes them: d → data set → reconstructions.
+
+    `samples` are those of `lib.results.reconstructions`.
+    """
+    found: dict[int, dict[str, dict[str, Tensor]]] = {}
+    for (seed, d, name), images in samples.items():
+        group = next(group for group, member in REPRESENTATIVES.items() if member == name)
+        found.setdefault(seed, {}).setdefault(f"$d={d}$", {})[f"{group}, {LABELS[name]}"] = images
+    return list(found.values())
+
+
+def _shows(fig: Figure, table: pd.DataFrame, columns: Iterable[str]) -> Figure:
+    """The figure with the columns of the table that it shows."""
+    fig.data = numbers(table, columns)
+    return fig
 
 
 def _by_seed(table: pd.DataFrame, name: str):
@@ -225,7 +274,7 @@ def _pair(table: pd.DataFrame, statistic: str, label: str) -> Figure:
         ax.set(title=rf"$J_{{\mathcal{{{j}}}}}$", xlabel="latent dimension $d$")
     axes[0].set_ylabel(label)
     _set_legend(fig, table)
-    return fig
+    return _shows(fig, table, [f"{j}_{statistic}" for j in "IL"])
 
 
 def _set_legend(fig: Figure, table: pd.DataFrame) -> None:
@@ -257,4 +306,7 @@ def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Fi
     fig.supylabel(label, size=9, color="#808792")
     handles = [Patch(facecolor=c + "40", edgecolor=c, label=rf"$J_{{\mathcal{{{j}}}}}$") for j, c in (("I", BLUE), ("L", RED))]
     fig.legend(handles=handles, loc="outside upper right", ncols=2)
+    part = table[table.set.isin(PANELS) & (table.seed == seed)]
+    _shows(fig, part, [f"{j}_{prefix}_{k}" for j in "IL" for k in ("low", "q1", "median", "q3", "high")])
+    fig.data["histograms"] = histograms(part, prefix)
     return fig

@@ -3,6 +3,9 @@
 A notebook's cell shows one object in two dresses: as HTML for JupyterLab, and as
 MyST Markdown for the book, which Sphinx parses, numbers and cross-references like any
 other text. The pictures go to files beside the executed notebook.
+
+Figures answer back: below each stand the numbers it shows, as files and, where they are few,
+as a table, and links to the function that drew it and to the notebook that called it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import io
 import os
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,10 +28,14 @@ from torch import Tensor
 
 from .style import STYLE
 
-__all__ = ["figure", "table", "pictures", "claim", "markdown", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
+#: Rows up to which the numbers behind a figure are shown on the page, and beyond which they are not offered.
+FEW, MANY = 60, 20_000
+
+Tables = Mapping[str, pd.DataFrame]
 
 
 class Block:
@@ -37,11 +44,23 @@ class Block:
     def __init__(self, myst: str, lab: str):
         self.myst, self.lab = myst, lab
 
+    def __add__(self, below: Block) -> Block:
+        return Block(self.myst + below.myst, self.lab + below.lab)
+
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/markdown": self.myst, "text/html": self.lab, "text/plain": self.myst}
 
 
-def figure(name: str, fig: Figure, caption: str, alt: str, published: Figure | None = None, fmt: str = "svg") -> Block:
+def figure(
+    name: str,
+    fig: Figure,
+    caption: str,
+    alt: str,
+    published: Figure | None = None,
+    fmt: str = "svg",
+    data: Tables | None = None,
+    published_data: Tables | None = None,
+) -> Block:
     """A numbered figure, referred to as ``{numref}`` `name`.
 
     With `published`, the page has two tabs: *Published (MNIST, paper scale)*, which is the
@@ -58,20 +77,21 @@ def figure(name: str, fig: Figure, caption: str, alt: str, published: Figure | N
     alt : str
         What is to be seen, for readers who do not see it.
     fmt : ``"svg"`` for lines, ``"png"`` for pictures and for very many points.
+    data, published_data : tables by name, the numbers behind each; default: those the figure
+        carries (`lib.style.styled`). ``{}`` shows none.
     """
-    alt = " ".join(alt.split())
+    made = _made(getattr(fig, "by", None))
     if published is None:
-        path, data = _save(name, fig, fmt)
-        return Block(_numbered(name, path, caption, alt), _img(data, fmt, alt, caption))
-    main, main_data = _save(f"{name}-published", published, fmt)
-    other, other_data = _save(f"{name}-build", fig, fmt)
-    plain = "\n".join([f"```{{image}} {other}", f":alt: This build: {alt}", ":class: dark-light", "```"])
-    myst = _tabs(_numbered(name, main, caption, alt), plain)
-    return Block(myst, _img(main_data, fmt, alt, "Published. " + caption) + _img(other_data, fmt, alt, "This build."))
+        return _drawn(name, fig, fmt, alt, name, caption, data) + made
+    main = _drawn(f"{name}-published", published, fmt, alt, name, caption, published_data)
+    return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data)) + made
 
 
-def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}") -> Block:
-    """A numbered table of the values in `frame`, referred to as ``{numref}`` `name`."""
+def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}", data: Tables | None = None) -> Block:
+    """A numbered table of the values in `frame`, referred to as ``{numref}`` `name`.
+
+    `data`, default ``frame.attrs["data"]``, are the numbers that it sums up.
+    """
 
     def cell(column, value):
         if isinstance(value, float):
@@ -82,23 +102,57 @@ def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str,
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
     for row in rows:
         lines += [("* - " if i == 0 else "  - ") + text for i, text in enumerate(row)]
-    return Block("\n".join([*lines, "````"]), f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False))
+    shown = Block("\n".join([*lines, "````"]), f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False))
+    return shown + _numbers(name, frame.attrs.get("data", {}) if data is None else data)
 
 
-def pictures(name: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, published: Mapping[str, Mapping[str, Tensor]] | None = None) -> Block:
+def pictures(
+    name: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, published: Mapping[str, Mapping[str, Tensor]] | None = None, by: Callable | None = None
+) -> Block:
     """A numbered table of small pictures: row label → column label → images ``(m, 784)`` side by side.
 
-    With `published`, two tabs as in `figure`.
+    With `published`, two tabs as in `figure`. `by` is the function that made the pictures.
     """
     if published is None:
-        lines, lab = _picture_table(name, grid, caption, name)
-        return Block(lines, lab)
-    main, lab = _picture_table(f"{name}-published", published, caption, name)
-    other, other_lab = _picture_table(f"{name}-build", grid, "", None)
-    return Block(_tabs(main, other), lab + other_lab)
+        return _picture_table(name, grid, caption, name) + _made(by)
+    return _tabs(_picture_table(f"{name}-published", published, caption, name), _picture_table(f"{name}-build", grid, "", None)) + _made(by)
 
 
-def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, label: str | None) -> tuple[str, str]:
+def _numbers(stem: str, tables: Tables) -> Block:
+    """The tables behind a figure, folded: a CSV file of each to download, and the table itself where it is short."""
+    body = Block("", "")
+    for key, table in tables.items():
+        if 0 < len(table) <= MANY:
+            path = _write(f"{stem}-{key}", table.to_csv(index=False, lineterminator="\n").encode(), "csv")
+            name, columns = Path(path).name, ", ".join(map(str, table.columns)) if len(table.columns) < 20 else f"{len(table.columns)} columns"
+            size = f"{len(table):,} rows of {columns}"
+            body += Block(f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n", f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>')
+            if len(table) <= FEW:
+                cells = table.to_html(index=False, border=0, float_format="{:.4g}".format)
+                body += Block(f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{cells}</div>\n```\n\n', cells)
+    if not body.myst:
+        return body
+    return Block(f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::", f"<details><summary>The numbers</summary>{body.lab}</details>")
+
+
+def _plain(text: str) -> str:
+    """Text that MyST shows as it is."""
+    return re.sub(r"([\\$*_`<>|{}\[\]])", r"\\\1", text)
+
+
+def _made(by: Callable | None) -> Block:
+    """Where a figure comes from: the function that drew it, on the library's page, and the notebook that called it."""
+    links = []
+    if by is not None and by.__module__.startswith("lib."):
+        links.append(f"Drawn by {{func}}`{by.__module__.removeprefix('lib.')}.{by.__qualname__} <{by.__module__}.{by.__qualname__}>`")
+    if folder := os.environ.get("BOOK_PICTURES"):
+        links.append(f"{{download}}`notebook <{folder}/{Path(folder).name}.md>`")
+    if not links:
+        return Block("", "")
+    return Block("\n\n" + "\n".join([":::{container} made", " · ".join(links), ":::"]), "")
+
+
+def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, label: str | None) -> Block:
     columns = list(next(iter(grid.values())))
     lines = ["```{list-table} " + " ".join(caption.split()), *([f":name: {label}"] if label else []), ":header-rows: 1", ":class: pictures", ""]
     lines += ["* -", *(f"  - {c}" for c in columns)]
@@ -108,19 +162,21 @@ def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption:
         lab += f"<tr><th>{html.escape(row)}</th>"
         for column in columns:
             images = cells[column]
-            strip = images.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).clamp(0, 1)
-            data = _png((strip * 255).round().byte().numpy())
+            data = png(images)
             path = _write(f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png")
-            alt = re.sub(r"[$\\{}]", "", f"{row}, {column}: {len(images)} reconstructions")
+            alt = re.sub(r"\\mathcal|[$\\{}]", "", f"{row}, {column}: {len(images)} reconstructions")
             lines.append(f"  - ![{alt}]({path})")
             lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
         lab += "</tr>"
-    return "\n".join([*lines, "```"]), lab + "</table>"
+    return Block("\n".join([*lines, "```"]), lab + "</table>")
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(images: Tensor) -> bytes:
+    """Grey images ``(m, 784)`` side by side as one picture; values outside [0, 1] are cut off."""
+    strip = images.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).clamp(0, 1)
+    grey = (strip * 255).round().byte().numpy()
     buffer = io.BytesIO()
-    plt.imsave(buffer, pixels, cmap="gray", vmin=0, vmax=255, format="png", metadata={"Software": None})
+    plt.imsave(buffer, np.dstack([grey] * 3), format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -152,21 +208,23 @@ def markdown(text: str) -> Block:
     return Block(text, f"<div style='white-space:pre-wrap'>{html.escape(text)}</div>")
 
 
-def _tabs(published: str, build: str) -> str:
+def _tabs(published: Block, build: Block) -> Block:
     """Two tabs; all pairs on a page switch together."""
     items = (("Published (MNIST, paper scale)", "published", published), ("This build", "build", build))
-    body = "\n".join(f"````{{tab-item}} {title}\n:sync: {key}\n\n{content}\n````\n" for title, key, content in items)
-    return f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````"
+    body = "\n".join(f"````{{tab-item}} {title}\n:sync: {key}\n\n{block.myst}\n````\n" for title, key, block in items)
+    return Block(f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````", "".join(f"<h5>{title}</h5>{block.lab}" for title, _, block in items))
 
 
-def _numbered(name: str, path: str, caption: str, alt: str) -> str:
-    return "\n".join([f"```{{figure}} {path}", f":name: {name}", f":alt: {alt}", ":class: dark-light", "", textwrap.dedent(caption).strip(), "```"])
-
-
-def _img(data: bytes, fmt: str, alt: str, caption: str) -> str:
+def _drawn(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str, data: Tables | None) -> Block:
+    """A figure with its caption if it has a label, a mere picture if not, and its numbers."""
+    path, raw = _save(stem, fig, fmt)
+    alt = " ".join(alt.split())
+    head = [f"```{{figure}} {path}", f":name: {label}"] if label else [f"```{{image}} {path}"]
+    foot = ["", textwrap.dedent(caption).strip(), "```"] if label else ["```"]
     mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
-    source = f"data:{mime};base64,{base64.b64encode(data).decode()}"
-    return f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    source = f"data:{mime};base64,{base64.b64encode(raw).decode()}"
+    lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab) + _numbers(stem, getattr(fig, "data", {}) if data is None else data)
 
 
 def _save(name: str, fig: Figure, fmt: str) -> tuple[str, bytes]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Callable, ParamSpec
+from typing import Any, Callable, ParamSpec
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
 __all__ = ["styled", "STYLE", "COLORS", "LABELS", "BLUE", "RED"]
@@ -36,7 +39,12 @@ P = ParamSpec("P")
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw under the book's style sheet, and leave no global state and no open figure behind."""
+    """Draw under the book's style sheet, and leave no global state and no open figure behind.
+
+    A figure so drawn answers back: ``figure.by`` is the function that drew it, and ``figure.data``
+    maps a name to each table it was drawn from, which is every table among the arguments unless
+    the function has set it. `lib.page.figure` shows both.
+    """
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -44,6 +52,17 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             fig = draw(*args, **kwargs)
             fig.draw_without_rendering()  # ticks and layout, which are made late, in this style too
         plt.close(fig)
+        fig.by = wrapper
+        if not hasattr(fig, "data"):
+            given = inspect.signature(draw).bind(*args, **kwargs).arguments
+            fig.data = {name: table for name, value in given.items() if (table := _table(value)) is not None}
         return fig
 
     return wrapper
+
+
+def _table(value: Any) -> pd.DataFrame | None:
+    """A table, or tables by the title of their panel put below one another; None for anything else."""
+    if isinstance(value, Mapping) and value and all(isinstance(v, pd.DataFrame) for v in value.values()):
+        return pd.concat(value, names=["panel"]).reset_index("panel").reset_index(drop=True)
+    return value if isinstance(value, pd.DataFrame) else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,21 @@ def own_results(tmp_path_factory):
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+def make_book(output: Path, **env: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(output)]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def book(own_results, tmp_path_factory):
+    """The whole book, built from nothing with the smallest profile."""
+    output = tmp_path_factory.mktemp("book")
+    done = make_book(output)
+    if done.returncode:
+        pytest.fail(f"the smoke book does not build:\n{done.stdout}\n{done.stderr[-4000:]}", pytrace=False)
+    return output, done.stdout
 
 
 @pytest.fixture(scope="session")

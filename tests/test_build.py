@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import make_book
 
 from lib import build as building
 from lib import gate, training
@@ -22,21 +23,6 @@ from lib.protocol import Protocol, ProtocolError
 from lib.store import Store
 
 # --- the smoke book --------------------------------------------------------------------------------------------------
-
-
-def make_book(output: Path, **env: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(output)]
-    return subprocess.run(command, cwd=building.ROOT, env=os.environ | env, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="session")
-def book(own_results, tmp_path_factory):
-    """The whole book, built from nothing with the smallest profile."""
-    output = tmp_path_factory.mktemp("book")
-    done = make_book(output)
-    if done.returncode:
-        pytest.fail(f"the smoke book does not build:\n{done.stdout}\n{done.stderr[-4000:]}", pytrace=False)
-    return output, done.stdout
 
 
 def html_pages(book) -> list[Path]:

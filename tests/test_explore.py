@@ -9,7 +9,7 @@ import pytest
 import torch
 from ipywidgets.embed import embed_minimal_html
 
-from lib import explore, jacobian, noise, spectrum
+from lib import albums, explore, jacobian, noise, spectrum
 from lib.model import Autoencoder
 from lib.protocol import Protocol
 
@@ -85,7 +85,7 @@ def test_a_code_is_placed_among_the_training_codes(explorer):
 def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, tmp_path):
     frames = explore.frames(PROTOCOL)
     assert len(frames) == 4 * 2 * 2
-    box = explore.album(frames, ("data set", "seed", "d"), "Input, reconstructions and spectra")
+    box = albums.album(frames, ("data set", "seed", "d"), "Input, reconstructions and spectra")
     shutil.copytree(root / "book" / "_assets" / "thirdparty" / "html-manager", tmp_path / "manager")
     embed_minimal_html(tmp_path / "page.html", views=[box], title="album", embed_url="manager/embed.js", requirejs=False)
     page = (tmp_path / "page.html").read_text()

@@ -154,6 +154,8 @@ def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
         ax.set_xticks(range(1, len(share) + 1, 2 if len(share) < 14 else 3))
     axes[0].set_ylabel("share of variance")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    table = pd.DataFrame({" ".join(key): share for key, share in shares.items()})
+    fig.data = {"shares": table.rename_axis("component").rename(index=lambda i: i + 1).reset_index()}
     return fig
 
 

@@ -61,6 +61,7 @@ def sign_figure(table: pd.DataFrame) -> Figure:
             ax.set_xlim(left=max(1e-6, ax.get_xlim()[0]))
     axes[0].set_yticklabels(networks)
     _legend(fig, list(mean.set.unique()))
+    fig.data = {"means": mean}
     return fig
 
 
@@ -80,4 +81,5 @@ def trade_figure(table: pd.DataFrame) -> Figure:
     ax.axvline(1, color=INK, lw=0.8, ls=":")
     ax.set(xlabel="held-out error / plain network's", ylabel="share of noise cells above\nthe training cell", ylim=(0, 1.02))
     ax.margins(x=0.2)
+    fig.data = {"summary": summary}
     return fig

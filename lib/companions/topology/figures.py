@@ -127,6 +127,7 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], summaries: Mapping[str, pd.Data
         below.minorticks_off()
     axes[1, 1].legend(loc="lower left")
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
+    fig.data = dict(summaries)  # the errors themselves are arrays of thousands
     return fig
 
 
@@ -140,16 +141,17 @@ def dimensions(table: pd.DataFrame, titles: Mapping[str, tuple[str, int]]) -> Fi
     titles : manifold -> (title, its dimension k)
     """
     fig, axes = plt.subplots(1, len(titles), figsize=(7.2, 2.5), sharey=True, sharex=True)
-    delta = np.geomspace(3e-4, 2.4, 250)
+    delta, shares = np.geomspace(3e-4, 2.4, 250), {}
     for ax, (name, (title, k)) in zip(axes, titles.items()):
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
-                share = survival(e, delta)
+                share = shares[f"{name}, d={d}, line {i + 1}"] = survival(e, delta)
                 ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=label if i == 0 else None)
         ax.axvline(1, color=INK, lw=0.9, ls=":")
         ax.set(xscale="log", yscale="log", title=title, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
     axes[0].set_ylabel(r"share with error $>\delta$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.data = {"shares": pd.DataFrame({"delta": delta} | shares)}
     return fig
 
 
