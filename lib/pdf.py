@@ -33,8 +33,14 @@ __all__ = ["write", "NAME", "MARK"]
 NAME = "book.pdf"
 #: Where a finished page names the PDF, once there is one; written by ``book/_ext/offline.py``.
 MARK = "<!-- book.pdf -->"
-#: As wide as the text on paper, so that formulas are broken where paper needs it.
-WIDTH = 700
+#: As wide as the text on paper (162 mm), and the width of a window that leaves as much to it: formulas are broken where paper needs it.
+PAPER, WIDTH = 612, 700
+#: Folds opened, and tables that are too wide made smaller: on paper nothing scrolls.
+FIT = """dispatchEvent(new Event("beforeprint"));
+for (const table of document.querySelectorAll(".bd-article table")) {
+    const room = (table.closest(".pst-scrollable-table-container") ?? table.parentElement).clientWidth;
+    if (table.offsetWidth > room) table.style.zoom = room / table.offsetWidth;
+}"""
 #: The first heading and those one level below: their words, without the theme's links, and the names of their places.
 HEADINGS = """[document.querySelector("h1"), ...document.querySelectorAll("h1 ~ section h2, h1 ~ h2")].map(heading => {
     const copy = heading.cloneNode(true);
@@ -142,6 +148,9 @@ def _printed(browser: Browser, title: str, first: int, wanted: list[str] = (), s
     browser.evaluate(f"""document.documentElement.classList.add("whole-book");
         document.head.appendChild(Object.assign(document.createElement("style"), {{textContent: {json.dumps(head)}}}));
         document.body.insertAdjacentHTML("beforeend", {json.dumps(places)}); 0""")
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.call("Emulation.setDeviceMetricsOverride", width=PAPER, height=900, deviceScaleFactor=1, mobile=False)
+    browser.evaluate(FIT)
     return PdfReader(io.BytesIO(browser.pdf()))
 
 
