@@ -92,8 +92,9 @@ class Chapter:
 def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Callable[[str], None] = print) -> Path:
     """Print the finished book in the folder `html` to ``book.pdf`` beside its pages, and name it at their feet.
 
-    Folded code is left out: the pages and the repository have it. Other folds are open, all tabs
-    are printed, the published one first, and of the parts that need scripts their pictures remain.
+    Folded code and the numbers behind figures are left out: the pages and the repository have
+    them. Other folds are open, all tabs are printed, the published one first, and of the parts
+    that need scripts their pictures remain.
 
     Raises
     ------
