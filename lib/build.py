@@ -37,6 +37,8 @@ __all__ = ["build", "compute", "pages", "parts", "provenance", "BuildError", "RO
 ROOT = Path(__file__).resolve().parent.parent
 #: Images passed through training from which several processes are worth their start.
 WORTHWHILE = 100_000
+#: What the pages are made from besides executed notebooks, relative to the project's root.
+SOURCES = ("book", "lib", "_config.yml", "_toc.yml", "requirements.txt")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -63,6 +65,7 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
     if protocol.device == "cuda" and not torch.cuda.is_available():
         raise ProtocolError("device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu")
     output = Path(output or root / "_build").resolve()
+    index = output / "html" / "index.html"
     parameters = {"profile": profile, "overrides": overrides}
     about = provenance(protocol, profile, root)
     with _private_folder(output) as run:
@@ -71,12 +74,15 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
         compute(protocol)
         say(f"{len(jobs)} notebooks")
         key = {"protocol": dataclasses.asdict(protocol), "images": data.load(protocol.training_set).sha256}
-        for name, folder in notebooks.execute_all(jobs, root, output / "notebooks", run, key, say).items():
-            _place(name, folder, run / "src")
-        say("pages")
-        html = _render(root, run, about)
-        _publish(html, output / "html", run)
-    index = output / "html" / "index.html"
+        executed = notebooks.execute_all(jobs, root, output / "notebooks", run, key, say)
+        stamp = digest({"about": about, "executed": {n: f.name for n, f in executed.items()}, "files": notebooks.inputs_digest(root, SOURCES)})
+        if index.is_file() and _stamp(index.parent).is_file() and _stamp(index.parent).read_text() == stamp:
+            say("pages unchanged")
+        else:
+            say("pages")
+            for name, folder in executed.items():
+                _place(name, folder, run / "src")
+            _publish(_render(root, run, about), index.parent, run, stamp)
     say(f"The book is {index} (profile {about['profile']}, {seconds(time.monotonic() - began)}).")
     return index
 
@@ -215,13 +221,20 @@ def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     return html
 
 
-def _publish(html: Path, place: Path, run: Path) -> None:
+def _stamp(place: Path) -> Path:
+    """Where it is written what the pages at `place` were made from."""
+    return place.with_name(f".{place.name}")
+
+
+def _publish(html: Path, place: Path, run: Path, stamp: str) -> None:
     """Let the finished pages take the place of the previous ones."""
     with (place.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        _stamp(place).unlink(missing_ok=True)  # first and last: a build killed in between leaves pages of unknown origin
         if place.exists():
             os.rename(place, run / "previous")
         os.rename(html, place)
+        _stamp(place).write_text(stamp)
 
 
 @contextlib.contextmanager

@@ -81,10 +81,10 @@ class Job:
     parameters: dict[str, str]
 
 
-def inputs_digest(root: Path) -> str:
-    """Digest of every file of the project that a notebook may read besides itself."""
+def inputs_digest(root: Path, entries: Iterable[str] = INPUTS) -> str:
+    """Digest of every file of the project that a notebook may read besides itself, or of those in other `entries`."""
     sha = hashlib.sha256()
-    for entry in INPUTS:
+    for entry in entries:
         top = root / entry
         files = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         for path in files:
