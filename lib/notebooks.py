@@ -32,8 +32,8 @@ __all__ = ["NotebookError", "Job", "read", "has_code", "declared", "check_parame
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
-#: Notebooks executed at the same time, at most; each takes up to 1 GB.
-WORKERS = 4
+#: Notebooks executed at the same time, at most; the largest take 2 GB each.
+WORKERS = 3
 #: What a notebook may read besides its own text, relative to the project's root.
 INPUTS = ("lib", "book/profiles", "book/published", "requirements.txt")
 
