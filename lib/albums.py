@@ -109,14 +109,15 @@ def distributions(table: pd.DataFrame, what: str) -> widgets.Widget:
             counts = np.array(column.split(), int)
             shares[seed, d, name, j] = counts / max(counts.sum(), 1)
     used = np.flatnonzero(np.max(list(shares.values()), axis=0) > 0.002)
-    bins = slice(used[0], used[-1] + 1)
+    zero = int(np.searchsorted(edges, 0))  # |λ| = 1, or Arg λ = 0, is always in sight
+    bins = slice(min(used[0], zero), max(used[-1], zero) + 1)
     frames = {}
     for seed, d in sorted({key[:2] for key in shares}):
-        body = text(8, 326, "J_I", "start", BLUE) + text(32, 326, "J_L", "start", RED) + text(472, 326, symbol, "end")
+        body = text(8, 312, "J_I", "start", BLUE) + text(32, 312, "J_L", "start", RED) + text(472, 312, symbol, "end")
         for i, name in enumerate(names):
             pair = {j: shares[seed, d, name, j][bins] for j in "IL"}
             body += _panel(8 + 240 * (i % 2), 20 + 150 * (i // 2), WORDS[name], pair, edges[bins.start : bins.stop + 1], ticks)
-        frames[str(seed), str(d)] = svg(480, 332, body)
+        frames[str(seed), str(d)] = svg(480, 318, body)
     return album(frames, ("seed", "d"), f"Histograms of {symbol} of both Jacobians on training data and three noise sets", 480)
 
 

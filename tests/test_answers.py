@@ -183,4 +183,5 @@ def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(book, b
     places = {x.partition("#")[2] for x in links if "#" in x}
     assert places == {f"lib.figures.{draw.__name__}" for draw in FIGURES}
     browser.visit(file_of(next(x for x in links if "#" in x)))
-    assert browser.evaluate(f"{sorted(places)}.map(id => document.getElementById(id)?.textContent.split('(')[0])") == sorted(p.rpartition(".")[2] for p in places)
+    names = browser.evaluate(f"{sorted(places)}.map(id => document.getElementById(id)?.querySelector('.descname').textContent)")
+    assert names == sorted(p.rpartition(".")[2] for p in places)
