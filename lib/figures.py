@@ -223,7 +223,8 @@ def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 def numbers(table: pd.DataFrame, columns: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Those columns of the results table, and what a row is of: the numbers behind a figure, as `lib.page` takes them."""
-    return {"cells": table[["set", "seed", "d", *columns]].reset_index(drop=True)}
+    head = [name for name in ("choice", "value", "set", "seed", "d") if name in table]  # the first two: of `lib.sensitivity`
+    return {"cells": table[[*head, *columns]].reset_index(drop=True)}
 
 
 def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dict[str, Tensor]]]:

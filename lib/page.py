@@ -32,8 +32,8 @@ __all__ = ["figure", "table", "pictures", "claim", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
-#: Rows up to which the numbers behind a figure are shown on the page, and beyond which they are not offered.
-FEW, MANY = 60, 20_000
+#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not even offered.
+FEW, MANY = 60, 1_000_000
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -78,7 +78,7 @@ def figure(
         What is to be seen, for readers who do not see it.
     fmt : ``"svg"`` for lines, ``"png"`` for pictures and for very many points.
     data, published_data : tables by name, the numbers behind each; default: those the figure
-        carries (`lib.style.styled`). ``{}`` shows none.
+        carries (`lib.style.styled`), but none beyond a megabyte. ``{}`` shows none.
     """
     made = _made(getattr(fig, "by", None))
     if published is None:
@@ -122,8 +122,9 @@ def _numbers(stem: str, tables: Tables) -> Block:
     """The tables behind a figure, folded: a CSV file of each to download, and the table itself where it is short."""
     body = Block("", "")
     for key, table in tables.items():
-        if 0 < len(table) <= MANY:
-            path = _write(f"{stem}-{key}", table.to_csv(index=False, lineterminator="\n").encode(), "csv")
+        text = table.to_csv(index=False, lineterminator="\n").encode()
+        if len(table) and len(text) <= MANY:
+            path = _write(f"{stem}-{key}", text, "csv")
             name, columns = Path(path).name, ", ".join(map(str, table.columns)) if len(table.columns) < 20 else f"{len(table.columns)} columns"
             size = f"{len(table):,} rows of {columns}"
             body += Block(f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n", f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>')
