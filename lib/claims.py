@@ -32,6 +32,9 @@ RESAMPLES, FEWEST = 2_000, 4
 #: A distance below this is rounding; in ratios it counts as this.
 FLOOR = 1e-12
 
+#: Values ``(resamples, networks, …)`` and their d ``(resamples, networks)`` to one number a resample.
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -92,7 +95,7 @@ class Evidence:
 
     def estimate(
         self, label: str, columns: str | Sequence[str], dims: Iterable[int], of: Callable[..., np.ndarray | pd.Series],
-        above: float | None = None, below: float | None = None, statistic: Callable[[np.ndarray], float] | None = None,
+        above: float | None = None, below: float | None = None, statistic: Statistic | None = None,
     ) -> Estimate:  # fmt: skip
         """The mean over networks of ``of(*frames)``, one frame a column; or another `statistic` of networks' values.
 
@@ -109,34 +112,36 @@ class Evidence:
         nulls = [self.wide(c, dims, null=True) for c in columns] if self.null is not None else [pd.DataFrame()]
         null = np.nan
         if all(len(f) >= FEWEST for f in nulls):
-            null = float(statistic(np.asarray(of(*nulls), dtype=float), nulls[0].index.get_level_values("d").to_numpy()))
+            null = float(statistic(np.asarray(of(*nulls), dtype=float)[None], nulls[0].index.get_level_values("d").to_numpy()[None])[0])
         return Estimate(label, value, low, high, above, below, null)
 
-    def interval(self, values: np.ndarray, d: np.ndarray, statistic: Callable[[np.ndarray, np.ndarray], float]) -> tuple[float, float, float]:
+    def interval(self, values: np.ndarray, d: np.ndarray, statistic: Statistic) -> tuple[float, float, float]:
         """A statistic of the networks with its 95 % percentile bootstrap interval."""
-        value = float(statistic(values, d))
-        if not self.intervals:
+        value = float(statistic(values[None], d[None])[0])
+        if not self.intervals or np.isnan(value):
             return value, value, value
-        rng = np.random.default_rng(0)
-        draws = [statistic(values[i], d[i]) for i in rng.integers(0, len(values), (RESAMPLES, len(values)))]
-        low, high = np.nanquantile(draws, (0.025, 0.975))
+        draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+        low, high = np.nanquantile(statistic(values[draws], d[draws]), (0.025, 0.975))
         return value, float(low), float(high)
 
 
-def _mean(v: np.ndarray, d: np.ndarray) -> float:
+def _mean(v: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Mean over the networks for which the measure exists."""
-    v = v[~np.isnan(v)]
-    return v.mean() if len(v) else np.nan
+    known = ~np.isnan(v)
+    with np.errstate(invalid="ignore"):  # no network at all: not a number
+        return np.where(known, v, 0.0).sum(1) / known.sum(1)
 
 
-def _slope(v: np.ndarray, d: np.ndarray) -> float:
+def _slope(v: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Least squares slope over d."""
-    return np.polyfit(d, v, 1)[0] if np.ptp(d) else np.nan
+    d = d - d.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # one d alone has no slope
+        return (d * v).sum(1) / (d * d).sum(1)
 
 
-def _sd_gap(v: np.ndarray, d: np.ndarray) -> float:
+def _sd_gap(v: np.ndarray, d: np.ndarray) -> np.ndarray:
     """Standard deviation over networks of the first column minus that of the second."""
-    return np.nanstd(v[:, 0]) - np.nanstd(v[:, 1])
+    return np.subtract(*np.nanstd(v, axis=1).T)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .style import BLUE, COLORS, LABELS, RED, styled
 __all__ = [
     "tables", "numbers", "histograms",
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "both", "spread", "panels", "training_curves", "image_rows", "pixel_laws", "sweep",
+    "both", "spread", "panels", "choices", "lengths", "verdicts", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
 
 #: The four panels of Figures 1, 3 and 6.
@@ -111,6 +111,76 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
         ax.set(title=title, xlabel="latent dimension $d$", yscale="log" if column in log else "linear")
     _set_legend(fig, table)
     return _shows(fig, table, statistics)
+
+
+@styled
+def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], log: bool = False) -> Figure:
+    """One statistic under every variant of `lib.sensitivity`: a row a variant, a dot a data set, a panel a latent dimension."""
+    names = list(dict.fromkeys(zip(table.choice, table.value)))
+    rows = {name: -i for i, name in enumerate(names)}
+    fig, axes = plt.subplots(1, len(dims), figsize=(7.2, 0.9 + 0.23 * len(names)), sharex=True, sharey=True, squeeze=False)
+    for ax, d in zip(axes.flat, dims):
+        for name in _sets(table):
+            part = table[(table.d == d) & (table.set == name)]
+            y = [rows[key] for key in zip(part.choice, part.value)]
+            strong = name == "train"
+            ax.plot(part[column], y, "o", color=COLORS[name], ms=6 if strong else 3.5, alpha=1 if strong else 0.85, zorder=3 if strong else 2)
+        ax.set(title=f"$d={d}$", xscale="log" if log else "linear")
+        for (before, _), (after, _), y in zip(names, names[1:], rows.values()):
+            if before != after:
+                ax.axhline(y - 0.5, color="#808792", lw=0.6, alpha=0.6)
+        ax.grid(axis="y", lw=0.4)
+    axes[0, 0].set_yticks(list(rows.values()), [f"{value}" if choice in value or choice == "length" else f"{choice}: {value}" for choice, value in names])
+    fig.supxlabel(label, size=9, color="#808792")
+    handles = [Line2D([], [], color=COLORS[n], marker="o", ls="", ms=6 if n == "train" else 3.5, label=LABELS[n]) for n in _sets(table)]
+    fig.legend(handles=handles, loc="outside right center", handlelength=0.8)
+    return fig
+
+
+@styled
+def lengths(table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()) -> Figure:
+    """Statistics against epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
+    table = table[table.choice == "length"]
+    fig, axes = plt.subplots(len(statistics), len(dims), figsize=(7.2, 1.55 * len(statistics) + 0.6), sharex=True, sharey="row", squeeze=False)
+    for axs, (column, title) in zip(axes, statistics.items()):
+        for ax, d in zip(axs, dims):
+            for name in _sets(table):
+                part = table[(table.d == d) & (table.set == name)].sort_values("epochs")
+                strong = name == "train"
+                ax.plot(part.epochs, part[column], color=COLORS[name], lw=2.6 if strong else 1.2, marker="o", ms=3.5 if strong else 2, zorder=3 if strong else 2)
+            ax.set(xscale="log", yscale="log" if column in log else "linear")
+        axs[0].set_ylabel(title)
+    epochs = sorted(table.epochs.unique())
+    for ax, d in zip(axes[0], dims):
+        ax.set_title(f"$d={d}$")
+        ax.set_xticks(epochs, [str(e) for e in epochs])
+        ax.set_xticks([], minor=True)
+    fig.supxlabel("epochs of training", size=9, color="#808792")
+    _set_legend(fig, table)
+    return fig
+
+
+@styled
+def verdicts(found: pd.DataFrame) -> Figure:
+    """Claims × variants: the share of a claim's estimates on the side wanted, written into a square whose depth of colour says the same."""
+    names = list(dict.fromkeys(zip(found.choice, found.value)))
+    share = found.set_index(["claim", "choice", "value"]).share
+    claims = sorted(found.claim.unique())
+    fig, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * len(names)))
+    grid = np.array([[share[claim, *name] for claim in claims] for name in names])
+    ax.pcolormesh(np.arange(len(claims) + 1) - 0.5, np.arange(len(names) + 1) - 0.5, np.ma.masked_invalid(grid), cmap="cividis", vmin=0, vmax=1, edgecolors="#808792", lw=0.3)
+    for i, row in enumerate(grid):
+        for j, value in enumerate(row):
+            text = "–" if np.isnan(value) else f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
+            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="#808792" if np.isnan(value) else "white" if value < 0.55 else "black")
+    ax.set_xticks(range(len(claims)), claims)
+    ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
+    ax.invert_yaxis()
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.xaxis.tick_top()
+    ax.set_title("claim", size=9, color="#808792")
+    return fig
 
 
 @styled

@@ -142,26 +142,37 @@ def _check_is_paper(protocol: Protocol) -> None:
 def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = None, folder: Path = FOLDER, choices: Sequence[str] | None = None) -> Path:
     """Add the tables of `lib.sensitivity` to what is published; what is stored is loaded, what is not is computed.
 
+    Choices that are published already and not asked for stay.
+
     Parameters
     ----------
     protocol : default: the published one.
-    choices : default: all of `lib.sensitivity.CHOICES`, the length and the precision.
+    choices : names as in `lib.sensitivity.variants`; default: all.
 
     Raises
     ------
     Mismatch
-        While nothing is published.
+        While nothing is published, or at a choice of another name.
     """
     about = manifest(folder)
     if about is None:
         raise Mismatch("publish: expected published results to hold other choices against, found none; make publish writes them")
     store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
+    variants = sensitivity.variants(protocol)
+    known = list(dict.fromkeys(choice for choice, _ in variants))
+    choices = choices or known
+    if unknown := sorted({*choices} - {*known}):
+        raise Mismatch(f"sensitivity: expected a choice among {', '.join(known)}, got {', '.join(unknown)}")
     restore(store, folder)
-    chosen = {key: variant for key, variant in sensitivity.variants(protocol).items() if choices is None or key[0] in choices}
-    write_table(folder / "sensitivity.csv", sensitivity.cells(chosen, store))
-    sets = ("train", *results.REPRESENTATIVES.values())
-    write_table(folder / "rounding.csv", sensitivity.rounding(protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store))
-    about["sensitivity"] = {"variants": [": ".join(key) for key in chosen], "numbers": _numbers(), **_origin()}
+    found, before = [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)], table("sensitivity", folder)
+    if before is not None and about["sensitivity"]["numbers"] == _numbers():
+        found.append(before[~before.choice.isin(choices)])
+    whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
+    write_table(folder / "sensitivity.csv", whole)
+    if "precision" in choices:
+        sets = ("train", *results.REPRESENTATIVES.values())
+        write_table(folder / "rounding.csv", sensitivity.rounding(protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store))
+    about["sensitivity"] = {"variants": list(dict.fromkeys(whole.choice + ": " + whole.value)), "numbers": _numbers(), **_origin()}
     return _write_manifest(about, folder)
 
 
