@@ -21,6 +21,7 @@ import pandas as pd
 
 from .results import GROUPS
 from .spectrum import LOG_BINS
+from .style import LABELS
 
 __all__ = ["Estimate", "Claim", "Evidence", "CLAIMS", "judge", "numbers", "summary", "LOW", "MODERATE", "CHARACTER", "LARGE", "ALL"]
 
@@ -203,7 +204,7 @@ def summary(evidence: Evidence) -> pd.DataFrame:
 
 def _each(evidence: Evidence, label: str, columns, dims, of, sets: Sequence[str] = NOISE, **bounds) -> list[Estimate]:
     """One estimate for each noise set: ``of(frames…, set)``."""
-    return [evidence.estimate(f"{label}, {s}", columns, dims, lambda *f, s=s: of(*f, s), **bounds) for s in sets]
+    return [evidence.estimate(f"{label}, {LABELS[s]}", columns, dims, lambda *f, s=s: of(*f, s), **bounds) for s in sets]
 
 
 def _minus_train(frame: pd.DataFrame, s: str) -> pd.Series:

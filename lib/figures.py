@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from .claims import Estimate
 from .results import GROUPS, REPRESENTATIVES
 from .spectrum import ARG_BINS, LOG_BINS
 from .style import BLUE, COLORS, LABELS, RED, styled
@@ -25,7 +26,7 @@ from .style import BLUE, COLORS, LABELS, RED, styled
 __all__ = [
     "tables", "numbers", "histograms",
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "both", "spread", "panels", "choices", "lengths", "verdicts", "training_curves", "image_rows", "pixel_laws", "sweep",
+    "both", "spread", "panels", "estimates", "choices", "lengths", "verdicts", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
 
 #: The four panels of Figures 1, 3 and 6.
@@ -111,6 +112,43 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
         ax.set(title=title, xlabel="latent dimension $d$", yscale="log" if column in log else "linear")
     _set_legend(fig, table)
     return _shows(fig, table, statistics)
+
+
+@styled
+def estimates(found: Sequence[Estimate]) -> Figure:
+    """The estimates of a claim with their intervals, a panel for each side wanted; dark what lies on it, red what does not.
+
+    Bands show the side wanted, hollow marks the untrained networks where there are any. Estimates that are
+    shown only, and those without a value, are left to the table.
+    """
+    panels: dict[tuple[float | None, float | None], list[Estimate]] = {}
+    for e in found:
+        if e.ok is not None and np.isfinite(e.value):
+            panels.setdefault((e.above, e.below), []).append(e)
+    sizes = [len(p) for p in panels.values()] or [1]
+    fig, axes = plt.subplots(len(sizes), 1, figsize=(7.2, 0.35 + sum(0.17 * n + 0.42 for n in sizes)), height_ratios=[n + 1.2 for n in sizes], squeeze=False)
+    for ax, ((above, below), part) in zip(axes.flat, panels.items()):
+        y = -np.arange(len(part))
+        for i, e in zip(y, part):
+            color = BLUE if e.ok else RED
+            ax.plot([e.low, e.high], [i, i], color=color, lw=2, solid_capstyle="butt")
+            ax.plot(e.value, i, "o" if e.ok else "D", color=color, ms=4)
+        low, high = ax.get_xlim()
+        edges = [b for b in (above, below) if b is not None]
+        low, high = min(low, *edges), max(high, *edges)
+        pad = 0.04 * (high - low)
+        low, high = low - pad, high + pad
+        for i, e in zip(y, part):
+            if low <= e.null <= high:
+                ax.plot(e.null, i, "o", mfc="none", color="#808792", ms=4, mew=0.9)
+        ax.axvspan(low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0)
+        for edge in edges:
+            ax.axvline(edge, color="#808792", lw=0.8)
+        ax.set(xlim=(low, high), ylim=(y[-1] - 0.7, 0.7))
+        ax.set_yticks(y, [e.label for e in part], fontsize=7)
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="y", visible=False)
+    return fig
 
 
 @styled

@@ -8,7 +8,7 @@ latent dimensions and at a shorter length, beside the same networks of the proto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from .spectrum import eigenvalues, orientation
 from .store import Store
 from .training import SNAPSHOTS, train
 
-__all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "verdicts", "between", "rounding"]
+__all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "moves", "differences", "verdicts", "between", "rounding"]
 
 #: Latent dimensions, epochs and points of each set at which choices other than the length are compared.
 DIMS, EPOCHS, POINTS = (2, 4, 8, 14, 17, 20), 100, 5_000
@@ -81,6 +81,45 @@ def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
     own = table[table.choice == choice]
     base = table[(table.choice == "length") & table.epochs.isin(own.epochs.unique()) & table.d.isin(own.d.unique())]
     return own if choice == "length" else pd.concat([base.assign(choice=choice, value="the protocol"), own], ignore_index=True)
+
+
+def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """How far each choice moves each statistic: medians over networks on the training data, and over networks and noise sets on noise.
+
+    Parameters
+    ----------
+    columns : column of the table → what it is called
+
+    Returns
+    -------
+    DataFrame, one row a variant, each choice below the protocol that it is to be held against (`like`).
+    """
+    rows = []
+    for choice in table.choice.unique():
+        for value, part in like(table, choice).groupby("value", sort=False):
+            row = {"choice": choice, "value": value}
+            for column, title in columns.items():
+                for where, sets in (("training data", part.set == "train"), ("noise", ~part.set.isin(["train", "test"]))):
+                    row[f"{title}, {where}"] = part.loc[sets, column].median()
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The largest difference that a choice makes to each statistic, over all networks and data sets, beside the protocol's value there.
+
+    Parameters
+    ----------
+    columns : column of the table → what it is called
+    """
+    wide = like(table, choice).pivot(index=["seed", "d", "set"], columns="value", values=list(columns))
+    rows = []
+    for column, title in columns.items():
+        pair = wide[column].dropna()
+        gap = (pair[value] - pair["the protocol"]).abs()
+        seed, d, name = gap.idxmax()
+        rows.append({"statistic": title, "largest difference": gap.max(), "the protocol's value": pair["the protocol"][gap.idxmax()], "at": f"d={d}, {name}", "median difference": gap.median()})
+    return pd.DataFrame(rows)
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """An ensemble is its networks trained alone; a run that was killed is one that was not."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -197,3 +199,19 @@ def test_curves_are_the_errors_measured_directly(tmp_path, few_digits):
 def test_training_learns(tmp_path, few_digits):
     ensemble = train(protocol(epochs=30), Store(tmp_path), progress=False)[0]
     assert (ensemble.curves["train"][-1] < 0.7 * ensemble.curves["train"][0]).all()
+
+
+def test_flushing_subnormal_means_changes_no_weight():
+    """Training runs with subnormal numbers flushed to zero, for speed alone."""
+    run, found = protocol(), []
+    for flush in (False, True):
+        trainer = Trainer(Ensemble.initial(DIMS, 0), run)
+        trainer.step(images(8).float())
+        for name, state in trainer.optimizer.state[trainer.theta].items():
+            if name == "exp_avg":
+                state[(trainer.theta != 0) & (torch.arange(len(state)) % 2 == 0)] = 1e-41
+        with training.subnormals_flushed() if flush else contextlib.nullcontext():
+            for seed in range(1, 6):
+                trainer.step(images(8, seed).float())
+        found.append(trainer.theta.detach().clone())
+    assert (found[0] == found[1]).all()

@@ -15,6 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from ..store import Store
+from ..training import subnormals_flushed
 
 try:
     import fcntl
@@ -53,6 +54,7 @@ def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], 
     with _alone(store.path(stage, fields, "safetensors")):
         found = store.load_tensors(stage, fields)
         if found is None:
-            store.save_tensors(stage, fields, compute())
+            with subnormals_flushed():  # what is stored as tensors has mostly been trained
+                store.save_tensors(stage, fields, compute())
             found = store.load_tensors(stage, fields)
     return found
