@@ -23,7 +23,7 @@ from .results import GROUPS
 from .spectrum import LOG_BINS
 from .style import LABELS
 
-__all__ = ["Estimate", "Claim", "Evidence", "CLAIMS", "judge", "numbers", "summary", "LOW", "MODERATE", "CHARACTER", "LARGE", "ALL"]
+__all__ = ["Estimate", "Claim", "Evidence", "CLAIMS", "judge", "numbers", "summary", "MARKS", "LOW", "MODERATE", "CHARACTER", "LARGE", "ALL"]
 
 #: Ranges of d for the paper's *low*, *moderate*, *high enough for one character* and *large*.
 LOW, MODERATE, CHARACTER, LARGE, ALL = range(2, 5), range(5, 12), range(12, 33), range(14, 33), range(2, 33)
@@ -171,6 +171,10 @@ def judge(estimates: Sequence[Estimate]) -> str:
     if not decided or any(np.isnan(e.value) for e in estimates if e.ok is not None):
         return "cannot be said"
     return "holds" if all(decided) else "holds in part" if any(decided) else "does not hold"
+
+
+#: A sign for each verdict, for a table that is taken in at a glance.
+MARKS = {"holds": "●", "holds in part": "◐", "does not hold": "○", "cannot be said": "–"}
 
 
 def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:

@@ -15,13 +15,20 @@ from scipy import special, stats
 
 from .protocol import ProtocolError
 
-__all__ = ["sample", "distribution", "BLOCK", "VERSION"]
+__all__ = ["sample", "distribution", "FAMILIES", "BLOCK", "VERSION"]
 
 #: Raise when a drawn value changes; stored cells are then computed anew.
 VERSION = 1
 #: Points drawn together. Part of the definition of the data sets: changing it changes them.
 BLOCK = 500
 PIXELS = 784
+
+
+#: Laws along two families, whose members differ in brightness and, at mean one half, in variance (section II-B).
+FAMILIES = {
+    "bernoulli": tuple(f"bernoulli_{p}" for p in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)),
+    "beta": tuple(f"beta_{a}_{a}" for a in (0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 50.0)),
+}
 
 
 def distribution(name: str) -> stats.distributions.rv_frozen:

@@ -17,7 +17,7 @@ import io
 import os
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .style import STYLE
 
-__all__ = ["figure", "table", "pictures", "claim", "markdown", "png", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "column", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
@@ -181,9 +181,15 @@ def png(images: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def claim(number: int, says: str, measured: str, verdict: str, estimates: pd.DataFrame, see: str) -> Block:
-    """A claim of the paper as a box: claim, definition, verdict, and the numbers behind it, folded."""
+def claim(number: int, says: str, measured: str, verdict: str, fig: Figure, estimates: pd.DataFrame, see: str) -> Block:
+    """A claim of the paper as a box: claim, definition, verdict, its estimates drawn, and their numbers, folded.
+
+    `fig` is that of `lib.figures.estimates`, `estimates` the table of `lib.claims.numbers`, `see` the label of the figure
+    that shows what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
+    """
     kind = {"holds": "tip", "holds in part": "note", "does not hold": "warning"}.get(verdict, "seealso")
+    path, raw = _save(f"claim-{number}", fig, "svg")
+    alt = f"The estimates of claim {number} with their intervals beside the side wanted; the numbers follow."
     rows = [list(estimates.columns)] + [[v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)]
     cells = "\n".join(("* - " if i == 0 else "  - ") + text for row in rows for i, text in enumerate(row))
     myst = f"""`````{{admonition}} {number}. {says}
@@ -191,6 +197,11 @@ def claim(number: int, says: str, measured: str, verdict: str, estimates: pd.Dat
 :name: claim-{number}
 
 **{verdict.capitalize()}.** {measured} See {{numref}}`{see}`.
+
+```{{image}} {path}
+:alt: {alt}
+:class: dark-light
+```
 
 ````{{dropdown}} The numbers
 ```{{list-table}}
@@ -200,7 +211,14 @@ def claim(number: int, says: str, measured: str, verdict: str, estimates: pd.Dat
 ```
 ````
 `````"""
-    return Block(myst, f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{estimates.to_html(index=False)}")
+    image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(raw).decode()}" style="max-width:100%">'
+    return Block(myst, f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}")
+
+
+def column(blocks: Iterable[Block]) -> Block:
+    """Blocks below one another."""
+    blocks = list(blocks)
+    return Block("\n\n".join(b.myst for b in blocks), "".join(b.lab for b in blocks))
 
 
 def markdown(text: str) -> Block:

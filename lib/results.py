@@ -85,11 +85,12 @@ def evaluate(
 
     Parameters
     ----------
-    laws : mean and covariance of the training codes by (seed, d); default: computed here.
+    laws : mean and covariance of the training codes by (seed, d); default: computed here. Codes of a network that
+        it does not have are held against their own law.
     """
     dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
-    laws = laws or training_codes(ensembles, protocol)
+    laws = training_codes(ensembles, protocol) if laws is None else laws
     total = min(protocol.points, len(data.load(protocol.training_set).x)) if name == "train" else protocol.points
     with tqdm(total=total, disable=not progress, unit="pt", desc=f"spectra on {name}", leave=False) as bar:
         for x in blocks(protocol, name):
@@ -102,7 +103,7 @@ def evaluate(
         rows = []
         for d, cell in zip(e.dims, members):
             head = {"training_set": protocol.training_set, "seed": e.seed, "d": d, "epochs": len(e.curves.get("train", ())), "set": name}
-            rows.append(head | cell.row(laws[e.seed, d]))
+            rows.append(head | cell.row(laws.get((e.seed, d))))
         tables.append(pd.DataFrame(rows))
     return tables
 

@@ -9,6 +9,7 @@ latent dimensions and at a shorter length, beside the same networks of the proto
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from .spectrum import eigenvalues, orientation
 from .store import Store
 from .training import SNAPSHOTS, train
 
-__all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "moves", "differences", "verdicts", "between", "rounding"]
+__all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "moves", "differences", "verdicts", "answers", "between", "rounding"]
 
 #: Latent dimensions, epochs and points of each set at which choices other than the length are compared.
 DIMS, EPOCHS, POINTS = (2, 4, 8, 14, 17, 20), 100, 5_000
@@ -141,6 +142,21 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def answers(found: pd.DataFrame) -> dict[str, Any]:
+    """What `verdicts` say to the two questions of the chapter; claims that a variant's networks cannot judge do not count.
+
+    Returns
+    -------
+    dict: ``held``, a table of the share of claims that hold wholly under each variant; ``always``, ``never`` and
+    ``turning``, the numbers of the claims that hold wholly under every variant, under none, and under some.
+    """
+    said = found.dropna(subset="share").assign(whole=lambda t: t.share == 1)
+    held = said.groupby(["choice", "value"], sort=False).whole.mean().rename("held").reset_index()
+    by_claim = said.groupby("claim").whole.mean()
+    pick = lambda chosen: [int(n) for n in by_claim.index[chosen]]
+    return {"held": held, "always": pick(by_claim == 1), "never": pick(by_claim == 0), "turning": pick((by_claim > 0) & (by_claim < 1))}
+
+
 def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed") -> pd.DataFrame:
     """How much of the variance of a sign lies between networks: Var p / (p̄(1 − p̄)), by length and data set.
 
@@ -150,12 +166,17 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
     Returns
     -------
-    DataFrame with columns ``epochs, set, reversed, between``.
+    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.results.GROUPS`)
+    the share of reversed points and the part between networks, means over the sets of the group.
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
-    groups = part.groupby(["epochs", "set"], sort=False)[column]
-    mean, variance = groups.mean(), groups.var(ddof=0)
-    return pd.DataFrame({"reversed": mean, "between": variance / (mean * (1 - mean))}).reset_index()
+    columns = {}
+    for title, sets in {"training data": ("train",), **{f"{name} noise": sets for name, sets in results.GROUPS.items()}}.items():
+        groups = part[part.set.isin(sets)].groupby(["epochs", "set"])[column]
+        mean, variance = groups.mean(), groups.var(ddof=0)
+        for word, values in (("reversed", mean), ("between", variance / (mean * (1 - mean)))):
+            columns[f"{title}: {word}"] = values.groupby("epochs").mean()
+    return pd.DataFrame(columns).reset_index()
 
 
 @torch.no_grad()

@@ -184,22 +184,26 @@ def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
     return pd.DataFrame({name: value.numpy() for name, value in columns.items()})
 
 
-def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, store: Store | None = None) -> pd.DataFrame:
-    """`code_pairs` for every trained network of the first seed and every data set, loaded where stored.
+def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, dims: Sequence[int] | None = None, store: Store | None = None) -> pd.DataFrame:
+    """`code_pairs` for trained networks of the first seed and every data set, loaded where stored.
+
+    Parameters
+    ----------
+    dims : those of the networks; default: all.
 
     Returns
     -------
     DataFrame with columns ``d``, ``set`` and those of `code_pairs`, `points` rows a cell
     (fewer where the set is smaller); the nearest code is sought among those of the training images.
     """
-    store, seed = store or Store(), protocol.seeds[0]
-    fields = {**training_fields(protocol, seed), "sets": tuple(sets), "points": points, "noise": noise.VERSION, "pairs": VERSION}
+    store, seed, dims = store or Store(), protocol.seeds[0], tuple(dims or protocol.dims)
+    fields = {**training_fields(protocol, seed), "of": dims, "sets": tuple(sets), "points": points, "noise": noise.VERSION, "pairs": VERSION}
     table = store.load_table("theory", fields)
     if table is None:
         ensemble = train(protocol, store)[0]
         images = data.load(protocol.training_set)
         tables = []
-        for d in tqdm(ensemble.dims, desc="pairs of codes", unit="network"):
+        for d in tqdm(dims, desc="pairs of codes", unit="network"):
             net = ensemble.member(d).double()
             codes = torch.cat([net.encoder(block) for block in images.train.split(1_000)])
             for name in sets:

@@ -24,6 +24,8 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(published, "_check_is_paper", lambda protocol: None)
         patch.setattr(published, "NULL_POINTS", 10)
+        patch.setattr(published, "SWEPT_POINTS", 5)
+        patch.setattr(published, "PAIRS_POINTS", 5)
         patch.setattr(published, "WHOLE_DIMS", (2,))
         patch.setattr(published, "WHOLE_POINTS", 2)
         yield
@@ -50,9 +52,20 @@ def test_a_smaller_run_is_not_published(tmp_path):
 
 def test_every_file_is_named_with_its_digest(made):
     about = published.manifest(made)
-    assert set(about["files"]) == {"cells.csv", "untrained.csv", "characters.csv", "networks-seed0.safetensors"}
+    assert set(about["files"]) == {"cells.csv", "untrained.csv", "characters.csv", "sweep.csv", "pairs.csv", "networks-seed0.safetensors"}
     assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
     assert len(published.table("cells", made)) == 2 * 12
+
+
+def test_the_published_networks_give_the_published_numbers_without_the_training_data(made, tmp_path, monkeypatch):
+    """At as many points as were published; no image may be read."""
+    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
+    found = published.again(RUN.points, Store(tmp_path), made)
+    there = published.table("cells", made).merge(found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one")
+    assert len(there) == len(found) == 2 * 10
+    for column in ("I_mean", "L_mean", "I_sd_log", "I_reversed", "distance_median", "brightness"):
+        np.testing.assert_allclose(there[column], there[f"{column}_again"], rtol=1e-9)
+    assert published.again(3, Store(tmp_path), tmp_path) is None
 
 
 def test_verify_recomputes_what_is_published(folder):

@@ -52,9 +52,28 @@ def test_every_claim_is_judged_under_every_variant(table):
 
 
 def test_variance_of_a_sign_between_networks():
-    rows = [{"choice": "length", "epochs": 1, "d": d, "set": s, "I_reversed": p} for s, ps in {"a": (0.0, 1.0), "b": (0.5, 0.5)}.items() for d, p in zip((2, 3), ps)]
-    found = sensitivity.between(pd.DataFrame(rows), (2, 3)).set_index("set")
-    assert found.between["a"] == 1 and found.between["b"] == 0 and (found.reversed == 0.5).all()
+    shares = {"train": (0.0, 1.0)} | {name: (0.5, 0.5) for name in Protocol().sets}
+    rows = [{"choice": "length", "epochs": 1, "d": d, "set": s, "I_reversed": p} for s, ps in shares.items() for d, p in zip((2, 3), ps)]
+    found = sensitivity.between(pd.DataFrame(rows), (2, 3)).iloc[0]
+    assert found["training data: between"] == 1 and found["dark noise: between"] == 0
+    assert found["training data: reversed"] == found["bright noise: reversed"] == 0.5
+
+
+def test_answers_sort_the_claims_by_the_variants_under_which_they_hold():
+    shares = {("a", "x"): (1.0, 1.0, 0.5, np.nan), ("a", "y"): (1.0, 0.5, 0.0, 1.0)}
+    rows = [{"claim": i, "choice": c, "value": v, "share": s} for (c, v), row in shares.items() for i, s in enumerate(row, 1)]
+    found = sensitivity.answers(pd.DataFrame(rows))
+    assert (found["always"], found["never"], found["turning"]) == ([1, 4], [3], [2])
+    assert found["held"].held.tolist() == [2 / 3, 2 / 4]
+
+
+def test_what_a_choice_moves_is_the_difference_to_the_protocol(table):
+    moved = sensitivity.moves(table, {"I_mean": "mean"}).set_index(["choice", "value"])
+    rows = table[(table.choice == "loss") & (table.set == "train")]
+    assert moved.loc[("loss", "mean distance"), "mean, training data"] == rows.I_mean.median()
+    found = sensitivity.differences(table, "precision", "float32", {"I_mean": "mean"}).iloc[0]
+    wide = sensitivity.like(table, "precision").pivot(index=["d", "set"], columns="value", values="I_mean")
+    assert found["largest difference"] == (wide["float32"] - wide["the protocol"]).abs().max() > 0
 
 
 def test_float32_of_the_whole_matrix_agrees_at_full_rank(own_results):
