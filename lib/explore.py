@@ -98,9 +98,12 @@ class Codes:
     net : Autoencoder
     x : Tensor, shape (n, 784)
         Training images; `CODES` evenly spaced ones are used.
+    of : str
+        What they are codes of, if not of the network's own training images.
     """
 
-    def __init__(self, net: Autoencoder, x: Tensor):
+    def __init__(self, net: Autoencoder, x: Tensor, of: str = "training"):
+        self.of = of
         z = net.encoder(x[torch.arange(min(CODES, len(x))) * len(x) // min(CODES, len(x))])
         self.mean = z.mean(0)
         variances, axes = torch.linalg.eigh(torch.cov(z.T))
@@ -172,7 +175,7 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     a, b = at(place.clamp(-reach, reach).tolist())
     beyond = " (beyond)" if place.abs().max() > reach else ""
     return (
-        text(x + size / 2, y - 7, "code among training codes")
+        text(x + size / 2, y - 7, f"code among {codes.of} codes")
         + f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill="none" stroke="{INK}" stroke-width=".6"/>'
         + f'<path d="{dots}" stroke="{INK}" stroke-opacity=".55" stroke-width="3" stroke-linecap="round"/>'
         + f'<circle cx="{a:.1f}" cy="{b:.1f}" r="5.5" fill="{GREEN}"/>'
@@ -183,9 +186,14 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
 # --- without a kernel ------------------------------------------------------------------------------------------------
 
 
+def _named(protocol: Protocol) -> dict[str, str]:
+    """What the sets of images are called: to published networks the small digits are neither held out nor training data."""
+    return {"test": "small digits", "codes": "small digits'"} if live.foreign(protocol) else {**NAMES, "codes": "training"}
+
+
 def points(protocol: Protocol) -> dict[str, Tensor]:
     """One point of each of four data sets, by name: a held-out image and the paper's representatives."""
-    return {"held out": data.load(protocol.training_set).test[0]} | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
+    return {_named(protocol)["test"]: data.load(protocol.training_set).test[0]} | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
@@ -195,7 +203,7 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
     for ensemble in ensembles:
         for d in live.chosen(ensemble.dims):
             net = ensemble.member(d).double()
-            codes = Codes(net, images.train)
+            codes = Codes(net, images.train, _named(protocol)["codes"])
             out |= {(name, str(ensemble.seed), str(d)): drawing(look(net, x), codes) for name, x in inputs.items()}
     order = itertools.product(inputs, *(list(dict.fromkeys(key[i] for key in out)) for i in (1, 2)))
     return {key: out[key] for key in order}
@@ -247,7 +255,7 @@ class Explorer:
     """
 
     def __init__(self, protocol: Protocol):
-        self.images = data.load(protocol.training_set)
+        self.images, self.names = data.load(protocol.training_set), _named(protocol)
         ensembles, which = grid(protocol)
         self.nets: dict[tuple, Autoencoder] = {}
         self.all_codes: dict[tuple, Codes] = {}
@@ -255,7 +263,7 @@ class Explorer:
         self.ensembles = {(e.seed, trained): e for trained, es in ((True, ensembles), (False, start)) for e in es}
         self.seen: Look | None = None
         self.painted = torch.zeros(784, dtype=torch.float64)
-        sets = [(NAMES.get(name, name.replace("_", " ")), name) for name in ("test", "train", *protocol.sets)]
+        sets = [(self.names.get(name, name.replace("_", " ")), name) for name in ("test", "train", *protocol.sets) if name != "train" or name in self.names]
 
         wide = {"style": {"description_width": "initial"}, "layout": {"width": "320px"}}
         self.d = widgets.SelectionSlider(options=list(ensembles[0].dims), description="d", **wide)
@@ -286,7 +294,7 @@ class Explorer:
         key = (self.seed.value, self.trained.value, self.d.value)
         if key not in self.nets:
             self.nets[key] = self.ensembles[key[:2]].member(key[2]).double()
-            self.all_codes[key] = Codes(self.nets[key], self.images.train)
+            self.all_codes[key] = Codes(self.nets[key], self.images.train, self.names["codes"])
         self.seen = look(self.nets[key], self.input)
         alt = f"d = {self.d.value}: input, reconstructions, eigenvalues, singular values and code; rank {self.seen.rank['I']}, orientation {self.seen.orientation['I']}"
         self.picture.value = shown(drawing(self.seen, self.all_codes[key]), alt)

@@ -25,7 +25,7 @@ from .protocol import Protocol
 from .style import BLUE, LABELS, RED, styled
 from .training import train
 
-__all__ = ["networks", "chosen", "rounded", "flipped", "export", "export_samples", "samples", "block", "still", "plane", "NETWORKS", "NAMES"]
+__all__ = ["networks", "foreign", "chosen", "rounded", "flipped", "export", "export_samples", "samples", "block", "still", "plane", "NETWORKS", "NAMES"]
 
 #: Networks a page offers at most, spread over the latent dimensions there are.
 NETWORKS = 8
@@ -42,6 +42,12 @@ def networks(protocol: Protocol) -> tuple[Ensemble, str]:
         return found[0], f"published networks (MNIST, the paper's protocol), seed {found[0].seed}"
     ensemble = train(protocol)[0]
     return ensemble, f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs), seed {ensemble.seed}"
+
+
+def foreign(protocol: Protocol) -> bool:
+    """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
+    about = published.manifest()
+    return about is not None and about["protocol"]["training_set"] != protocol.training_set
 
 
 def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:
