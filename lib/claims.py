@@ -262,7 +262,7 @@ def _tail(evidence: Evidence, share: float, column: str = "I_log_hist") -> pd.Se
 def _tail_estimate(evidence: Evidence) -> Estimate:
     tail = _tail(evidence, 0.01)
     d = tail.index.get_level_values("d").to_numpy()
-    label = "length of the left tail (median minus 1 % quantile of log|λ_I|), slope in d"
+    label = "length of the left tail (median minus 1 % quantile of $\\log|\\lambda_I|$), slope in d"
     if len(tail) < evidence.fewest:
         return Estimate(label, np.nan, np.nan, np.nan, 0.0)
     return Estimate(label, *evidence.interval(tail.to_numpy(), d, _slope), above=0.0)
@@ -273,14 +273,14 @@ def _small(evidence: Evidence, dims, sets: Sequence[str], below: float) -> list[
     edge = np.searchsorted(LOG_BINS, np.log(0.01))
     counts = evidence.cells.I_log_hist.map(lambda text: np.fromstring(text, sep=" "))
     cells = evidence.cells.assign(small=counts.map(lambda c: c[:edge].sum() / c.sum()))
-    return _each(replace(evidence, cells=cells, null=None), "share of |λ_I| below .01", "small", dims, lambda f, s: f[s], sets, below=below)
+    return _each(replace(evidence, cells=cells, null=None), "share of $|\\lambda_I|$ below .01", "small", dims, lambda f, s: f[s], sets, below=below)
 
 
 LOG2 = float(np.log(2))
 
 CLAIMS = (
     Claim(1, "The two Jacobians' eigenvalues are close on the training data and further apart on every noise set.",
-        "Log ratio of Figure 1's distance, set over training data in the same network, above 0 for every set: once for the median over points, once for the mean. On the training data the median distance is below a tenth of the squared mean |λ_I|.",
+        "Log ratio of Figure 1's distance, set over training data in the same network, above 0 for every set: once for the median over points, once for the mean. On the training data the median distance is below a tenth of the squared mean $|\\lambda_I|$.",
         lambda e: [
             e.estimate("median distance / mean² on the training data", ["distance_median", "I_mean"], ALL, lambda a, b: a["train"] / b["train"] ** 2, below=0.1),
             *_each(e, "log ratio of medians", "distance_median", ALL, _log_ratio, above=0.0),
@@ -297,15 +297,15 @@ CLAIMS = (
     Claim(3, "The means on noise vary more from architecture to architecture than those on the training data.",
         "Standard deviation over networks of the log arithmetic mean, seeds centred: noise set minus training data, above 0 for every set and both Jacobians.",
         lambda e: _across(e, "J_I", "I_mean") + _across(e, "J_L", "L_mean"), "fig-2"),
-    Claim(4, "For large d the mean |λ_I| falls into three clusters, dark above middle above bright.",
+    Claim(4, "For large d the mean $|\\lambda_I|$ falls into three clusters, dark above middle above bright.",
         "d ≥ 14. Mean over the dark sets minus mean over the middle ones, and middle minus bright, above 0; the groups do not overlap in more than half of the networks.",
         lambda e: [
             e.estimate("dark − middle", "I_mean", LARGE, _group_gap("dark", "middle"), above=0.0),
             e.estimate("middle − bright", "I_mean", LARGE, _group_gap("middle", "bright"), above=0.0),
             e.estimate("share of networks with separate groups", "I_mean", LARGE, _separated, above=0.5),
         ], "fig-2"),
-    Claim(5, "The mean |λ_L| does not cluster so.",
-        "d ≥ 14. The groups do not overlap in fewer than half of the networks, and in fewer than for λ_I.",
+    Claim(5, "The mean $|\\lambda_L|$ does not cluster so.",
+        "d ≥ 14. The groups do not overlap in fewer than half of the networks, and in fewer than for $\\lambda_I$.",
         lambda e: [
             e.estimate("share of networks with separate groups, J_L", "L_mean", LARGE, _separated, below=0.5),
             e.estimate("the same share, J_I minus J_L", ["I_mean", "L_mean"], LARGE, lambda a, b: _separated(a) - _separated(b), above=0.0),
@@ -314,10 +314,10 @@ CLAIMS = (
         "d ≥ 14. Log ratio, set over training data, below 0 for every set: arithmetic and geometric means, both Jacobians.",
         lambda e: [est for c in ("I_mean", "I_geometric", "L_mean", "L_geometric") for est in _each(e, c, c, LARGE, _log_ratio, below=0.0)], "fig-2"),
     Claim(7, "On the training data the left tail of log|λ| grows with d, yet zeros stay rare.",
-        "Slope in d of the distance from the median of log|λ_I| to its 1 % quantile, above 0; share of zero eigenvalues below 1 %.",
+        "Slope in d of the distance from the median of $\\log|\\lambda_I|$ to its 1 % quantile, above 0; share of zero eigenvalues below 1 %.",
         lambda e: [_tail_estimate(e), e.estimate("share of zeros, J_I", "I_zeros", ALL, _train, below=0.01), e.estimate("share of zeros, J_L", "L_zeros", ALL, _train, below=0.01)], "fig-3"),
-    Claim(8, "log|λ_I| spreads more on every noise set than on the training data.",
-        "Standard deviation of log|λ_I|, set minus training data in the same network, above 0 for every set.",
+    Claim(8, "$\\log|\\lambda_I|$ spreads more on every noise set than on the training data.",
+        "Standard deviation of $\\log|\\lambda_I|$, set minus training data in the same network, above 0 for every set.",
         lambda e: _each(e, "difference", "I_sd_log", ALL, _minus_train, above=0.0), "fig-4"),
     Claim(9, "Orientation is rarely reversed on the training data, and about half the time on all but the darkest noise for large d.",
         "Share of points with reversed orientation under K_I: below .1 on the training data, all d; between .4 and .6 for each middle and bright set, d ≥ 14. Shown beside: the dark sets, and full-rank points alone.",
@@ -328,8 +328,8 @@ CLAIMS = (
             *_each(e, "share among full-rank points", "I_reversed_full", LARGE, lambda f, s: f[s]),
             *_each(e, "share of rank-deficient points", "I_deficient", LARGE, lambda f, s: f[s], ("train", *NOISE)),
         ], "fig-5"),
-    Claim(10, "|Arg λ_I| is small on the training data, wider on every noise set, and widest on bright ones.",
-        "Mean |Arg λ_I|: below π/8 on the training data; set minus training data above 0 for every set; bright minus middle and bright minus dark above 0.",
+    Claim(10, "$|\\mathrm{Arg}\\,\\lambda_I|$ is small on the training data, wider on every noise set, and widest on bright ones.",
+        "Mean $|\\mathrm{Arg}\\,\\lambda_I|$: below π/8 on the training data; set minus training data above 0 for every set; bright minus middle and bright minus dark above 0.",
         lambda e: [
             e.estimate("training data", "I_arg_mean", ALL, _train, below=np.pi / 8),
             *_each(e, "difference", "I_arg_mean", ALL, _minus_train, above=0.0),
@@ -349,11 +349,11 @@ CLAIMS = (
     Claim(12, "The reconstructions fall in two groups, sets with mean below one half and the others.",
         "d ≥ 12. Distance of a set's mean copy from those of sets on the other side minus from those on its own side, above 0 for every set.",
         lambda e: _each(e, "other side − same side", ["other_side", "same_side"], CHARACTER, lambda a, b, s: a[s] - b[s], above=0.0), "tab-I"),
-    Claim(13, "The codes of noise are far from those of the training data even where the copies look alike; at low d the mean λ_L on noise is far from the training data's.",
-        "Lower quartile of the codes' Mahalanobis distance on a set minus the training data's median, above 0 for every set. d ≤ 4: |log ratio| of mean |λ_L| above log 1.5 for every set.",
+    Claim(13, "The codes of noise are far from those of the training data even where the copies look alike; at low d the mean $\\lambda_L$ on noise is far from the training data's.",
+        "Lower quartile of the codes' Mahalanobis distance on a set minus the training data's median, above 0 for every set. d ≤ 4: |log ratio| of mean $|\\lambda_L|$ above log 1.5 for every set.",
         lambda e: [
             *_each(e, "Mahalanobis, lower quartile − median", ["mahalanobis_q1", "mahalanobis_median"], ALL, lambda a, b, s: a[s] - b["train"], above=0.0),
-            *_each(e, "d ≤ 4: |log ratio| of mean |λ_L|", "L_mean", LOW, lambda f, s: _log_ratio(f, s).abs(), above=float(np.log(1.5))),
+            *_each(e, "d ≤ 4: |log ratio| of mean $|\\lambda_L|$", "L_mean", LOW, lambda f, s: _log_ratio(f, s).abs(), above=float(np.log(1.5))),
         ], "fig-2"),
     Claim(14, "At moderate d the copies of noise are uniform and still look like digits.",
         "5 ≤ d ≤ 11: relative spread below a quarter and relative confidence above nine tenths for every set. The measures are ours.",
@@ -362,7 +362,7 @@ CLAIMS = (
             *_each(e, "relative confidence", "confidence", MODERATE, lambda f, s: f[s] / f["train"], above=0.9),
         ], "tab-I"),
     Claim(15, "The medians of log|λ| vary more over d on noise than on the training data.",
-        "Standard deviation over networks of the median of log|λ_I|, seeds centred: set minus training data, above 0 for every set.",
+        "Standard deviation over networks of the median of $\\log|\\lambda_I|$, seeds centred: set minus training data, above 0 for every set.",
         lambda e: _across(e, "J_I", "I_log_median", log=False), "fig-3"),
     Claim(16, "At low d no noise set shows zero or small eigenvalues.",
         "d ≤ 4: share of zero eigenvalues of K_I below 1 %, and share of nonzero ones with modulus below .01 below 5 %, for every set.",
