@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import joblib
 import torch
 import yaml
 
@@ -30,13 +29,11 @@ from . import data, notebooks, results, training
 from .notebooks import Job
 from .progress import Status, seconds
 from .protocol import Protocol, ProtocolError
-from .store import Store, digest
+from .store import digest
 
 __all__ = ["build", "compute", "pages", "parts", "provenance", "BuildError", "ROOT"]
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Images passed through training from which several processes are worth their start.
-WORTHWHILE = 100_000
 #: What the pages are made from besides executed notebooks, relative to the project's root.
 SOURCES = ("book", "lib", "_config.yml", "_toc.yml", "requirements.txt")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -89,23 +86,9 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
 
 def compute(protocol: Protocol) -> None:
     """What the notebooks show, computed or found stored, with progress bars on the terminal."""
-    _train(protocol)
+    training.train_side_by_side([protocol])
     for trained in (True, False):  # the untrained networks are the null baseline
         results.cells(protocol, trained=trained)
-
-
-def _train(protocol: Protocol) -> None:
-    """Train what is not stored; on a CPU each seed in a process of its own, since one step has little work for many threads."""
-    store = Store()
-    waiting = [s for s in protocol.seeds if store.load_tensors("networks", training.training_fields(protocol, s)) is None]
-    workers = min(len(waiting), joblib.cpu_count()) if training.device_of(protocol).type == "cpu" else 1
-    if workers < 2 or protocol.epochs * data.load(protocol.training_set).trained < WORTHWHILE:
-        training.train(protocol, store)
-        return
-    # one bar at a time: they would write over one another
-    tasks = [joblib.delayed(training.train)(protocol.replace(seeds=(s,)), store, i % workers == 0) for i, s in enumerate(waiting)]
-    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)):
-        joblib.Parallel()(tasks)
 
 
 def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str, Any]:

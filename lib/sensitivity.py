@@ -23,7 +23,7 @@ from .model import Autoencoder
 from .protocol import Protocol
 from .spectrum import eigenvalues, orientation
 from .store import Store
-from .training import SNAPSHOTS, train
+from .training import SNAPSHOTS, train, train_side_by_side
 
 __all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "moves", "differences", "verdicts", "answers", "between", "rounding"]
 
@@ -63,6 +63,7 @@ def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None
     DataFrame with the columns ``choice`` and ``value`` before those of `lib.results`.
     """
     store, tables = store or Store(), []
+    train_side_by_side([*protocols.values()], store, progress)
     for (choice, value), protocol in tqdm(protocols.items(), desc="variants", unit="variant", disable=not progress):
         table = results.cells(protocol, store, progress=progress)
         looks = characters(protocol, store, progress)

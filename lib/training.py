@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import joblib
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -19,14 +20,16 @@ from tqdm import tqdm
 from . import data
 from .model import Ensemble
 from .protocol import Protocol
-from .store import Store
+from .store import Store, digest
 
-__all__ = ["train", "untrained", "training_fields", "batch_order", "device_of", "subnormals_flushed", "Trainer"]
+__all__ = ["train", "train_side_by_side", "untrained", "training_fields", "batch_order", "device_of", "subnormals_flushed", "Trainer"]
 
 #: Raise when the result of training changes; stored networks are then trained anew.
 VERSION = 1
 #: A longer run leaves these shorter ones behind as finished results of their own.
 SNAPSHOTS = (10, 30, 100)
+#: Images passed through training from which several processes are worth their start.
+WORTHWHILE = 100_000
 #: Seconds of training that a kill may cost.
 CHECKPOINT_SECONDS = 20.0
 
@@ -86,6 +89,35 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
     """
     store = store or Store()
     return [_train_seed(protocol, seed, store, progress) for seed in protocol.seeds]
+
+
+def train_side_by_side(protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True) -> None:
+    """Train what is not stored yet of all protocols and seeds; on a CPU several at once, each in a process of its own.
+
+    One step has little work for many threads: two processes with one thread each train two seeds
+    in four fifths of the time that both threads need for one after the other.
+    """
+    store = store or Store()
+    runs: dict[str, list[Protocol]] = {}  # those that differ in length alone, the longest first: it passes through the others
+    for p in sorted(protocols, key=lambda p: -p.epochs):
+        for seed in p.seeds:
+            if not store.path("networks", training_fields(p, seed), "safetensors").exists():
+                runs.setdefault(digest(training_fields(p, seed, epochs=0)), []).append(p.replace(seeds=(seed,)))
+    longest = [p for p, *_ in runs.values()]
+    workers = min(len(runs), joblib.cpu_count()) if all(device_of(p).type == "cpu" for p in longest) else 1
+    if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
+        for run in runs.values():
+            _train_all(run, store, progress)
+        return
+    # one bar at a time: they would write over one another
+    tasks = [joblib.delayed(_train_all)(run, store, progress and i % workers == 0) for i, run in enumerate(runs.values())]
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)):
+        joblib.Parallel()(tasks)
+
+
+def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> None:
+    for protocol in protocols:
+        train(protocol, store, progress)
 
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:

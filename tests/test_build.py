@@ -12,15 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from conftest import make_book
 
 from lib import build as building
-from lib import gate, training
+from lib import gate
 from lib.build import BuildError, build, pages
 from lib.notebooks import NotebookError, read
 from lib.protocol import Protocol, ProtocolError
-from lib.store import Store
 
 # --- the smoke book --------------------------------------------------------------------------------------------------
 
@@ -90,16 +88,6 @@ def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_ever
     for page in html_pages(book):
         complaints += gate.opened(browser, page, dark=dark, width=width) + gate.inaccessible(browser, page.name)
     assert complaints == []
-
-
-def test_seeds_trained_side_by_side_are_the_networks_trained_one_after_another(tmp_path, monkeypatch):
-    protocol = Protocol.from_profile("smoke", "dims=2,3 epochs=2")
-    monkeypatch.setenv("BOOK_RESULTS", str(tmp_path / "together"))
-    monkeypatch.setattr(building, "WORTHWHILE", 0)
-    building._train(protocol)
-    assert len(list(tmp_path.glob("together/networks/*"))) == 2
-    together, alone = (training.train(protocol, Store(tmp_path / name), progress=False) for name in ("together", "alone"))
-    assert all(torch.equal(a.theta, b.theta) and torch.equal(a.curves["test"], b.curves["test"]) for a, b in zip(together, alone, strict=True))
 
 
 # --- small books, built and broken -----------------------------------------------------------------------------------

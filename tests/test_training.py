@@ -215,3 +215,14 @@ def test_flushing_subnormal_means_changes_no_weight():
                 trainer.step(images(8, seed).float())
         found.append(trainer.theta.detach().clone())
     assert (found[0] == found[1]).all()
+
+
+def test_runs_trained_side_by_side_are_those_trained_one_after_another(tmp_path, monkeypatch):
+    """Two seeds, each at two lengths."""
+    run = protocol(dims=(2, 3), seeds=(0, 1), epochs=2)
+    monkeypatch.setattr(training, "WORTHWHILE", 0)
+    training.train_side_by_side([run.replace(epochs=1), run], Store(tmp_path / "together"), progress=False)
+    assert len(list(tmp_path.glob("together/networks/*"))) == 4
+    for wanted in (run, run.replace(epochs=1)):
+        together, alone = (train(wanted, Store(tmp_path / name), progress=False) for name in ("together", "alone"))
+        assert all(torch.equal(a.theta, b.theta) and torch.equal(a.curves["test"], b.curves["test"]) for a, b in zip(together, alone, strict=True))
