@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import published, sensitivity, training
+from lib import published, results, sensitivity, training
+from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
 from lib.store import CorruptArtefact, Store, write_table
@@ -70,6 +71,24 @@ def test_the_published_networks_give_the_published_numbers_without_the_training_
 
 def test_verify_recomputes_what_is_published(folder):
     assert (published.verify(3, seed=0, progress=False, folder=folder)["largest difference"] <= published.TOLERANCE).all()
+
+
+@pytest.mark.skipif(published.manifest() is None, reason="nothing is published yet")
+def test_what_the_repository_publishes_is_whole():
+    """Every byte is the manifest's, every cell is there, and the networks give the published shares of reversed points."""
+    about = published.manifest()
+    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".safetensors")}
+    assert digests == about["files"]
+    protocol = Protocol.from_mapping(about["protocol"])
+    cells = published.table("cells")
+    places = {(s, d, name) for s in protocol.seeds for d in protocol.dims for name in ("train", "test", *protocol.sets)}
+    assert set(cells[["seed", "d", "set"]].itertuples(index=False, name=None)) == places and len(cells) == len(places)
+    networks = [Ensemble([e.member(d) for d in (2, 20)], e.seed, e.curves) for e in published.ensembles()]
+    n = 400
+    for found in results.evaluate(networks, protocol.replace(points=n), "bernoulli_0.5", progress=False, laws={}):
+        both = found.merge(cells, on=["seed", "d", "set"], suffixes=("", "_published"), validate="one_to_one")
+        p = both.I_reversed_published
+        assert len(both) == 2 and ((both.I_reversed - p).abs() <= 5 * (p * (1 - p) / n) ** 0.5 + 2 / n).all()
 
 
 def test_verify_fails_on_a_changed_byte(folder):
