@@ -22,7 +22,7 @@ from .training import train, training_fields
 
 __all__ = [
     "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
-    "kink_distance", "latent_jacobian", "lipschitz", "same_region", "ray", "code_pairs", "pairs", "iterates",
+    "kink_distance", "latent_jacobian", "lipschitz", "same_region", "ray", "code_pairs", "pairs", "inference", "iterates",
     "project_sphere", "project_ellipse", "ellipse_factor", "projection_jacobian",
 ]  # fmt: skip
 
@@ -212,6 +212,29 @@ def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, dims: Sequ
         store.save_table("theory", fields, pd.concat(tables, ignore_index=True))
         table = store.load_table("theory", fields)  # what is shown is what is stored
     return table
+
+
+def inference(table: pd.DataFrame) -> pd.DataFrame:
+    """What the paper infers from Theorem I.2, held against the codes themselves: do distant means of λ_L go with distant codes?
+
+    Parameters
+    ----------
+    table : the results table (`lib.results`)
+
+    Returns
+    -------
+    DataFrame, one row a noise set, medians over networks: ``means``, |log ratio| of the mean |λ_L| to the training
+    data's; ``codes`` and ``own``, the median √(Mahalanobis distance²/d) of the set's codes and of the training codes;
+    and ``rho``, the rank correlation of ``means`` and ``codes`` over networks.
+    """
+    wide = table.pivot(index=["seed", "d"], columns="set", values=["L_mean", "mahalanobis_median"])
+    rows = []
+    for name in (s for s in table.set.unique() if s not in ("train", "test")):
+        means = np.log(wide["L_mean"][name] / wide["L_mean"]["train"]).abs()
+        codes = wide["mahalanobis_median"][name]
+        own = wide["mahalanobis_median"]["train"].median()
+        rows.append({"set": name, "means": means.median(), "codes": codes.median(), "own": own, "rho": means.corr(codes, method="spearman")})
+    return pd.DataFrame(rows)
 
 
 def iterates(net: Autoencoder, x: Tensor, steps: int) -> pd.DataFrame:

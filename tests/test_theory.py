@@ -196,3 +196,14 @@ def test_code_pairs_take_the_nearest_code_and_satisfy_every_theorem():
     assert (pairs.bauer_fike <= pairs.bauer_fike_bound * slack).all()
     assert (pairs.matched <= pairs.kappa**2 * pairs.matrices * slack).all()
     assert (pairs.matched <= pairs.eigenvalues * slack).all()
+
+
+def test_the_inference_is_tested_by_ranks_over_networks():
+    """Distances of codes that rise with the gap of the means, then ones that fall."""
+    rows = []
+    for d in range(2, 7):
+        rows += [{"seed": 0, "d": d, "set": name, "L_mean": mean, "mahalanobis_median": far} for name, mean, far in
+                 (("train", 1.0, 1.0), ("with", np.exp(-d), 2.0 + d), ("against", np.exp(d), 2.0 - d))]  # fmt: skip
+    found = theory.inference(pd.DataFrame(rows)).set_index("set")
+    assert found.rho["with"] == 1 and found.rho["against"] == -1
+    assert found.means["with"] == found.means["against"] == 4 and (found.own == 1).all() and found.codes["with"] == 6
