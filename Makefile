@@ -29,6 +29,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
 
+companions: $(STAMP) ## add to book/published the companions' tables at full size
+	@$(RUN) -m lib companions
+
 bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
 	@$(RUN) -m lib bench
 
@@ -61,4 +64,4 @@ $(STAMP): requirements.txt
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
-.PHONY: help book test lab pdf notebooks sensitivity bench compare gate publish verify clean clean-results
+.PHONY: help book test lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results

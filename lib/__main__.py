@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     sensitivity.add_argument("--choice", action="append", metavar="NAME", help="only this choice, for instance length or loss (default: all); may be repeated")
     sensitivity.set_defaults(command=_sensitivity)
 
+    companions = commands.add_parser("companions", help="run companions' chapters at full size on the published protocol, and publish their tables")
+    companions.add_argument("--chapter", action="append", metavar="NAME", help="only this chapter (default: all that can be published); may be repeated")
+    companions.set_defaults(command=_companions)
+
     verify = commands.add_parser("verify", help="check every published file, recompute a random sample of published cells")
     verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
     verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
@@ -112,6 +116,12 @@ def _sensitivity(options: argparse.Namespace) -> None:
     from .published import publish_sensitivity
 
     print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
+
+
+def _companions(options: argparse.Namespace) -> None:
+    from .published import CHAPTERS, publish_companions
+
+    print(f"Published: {publish_companions(options.chapter or tuple(CHAPTERS))}")
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from .store import Store, write_atomically
 
-__all__ = ["Images", "load", "DataError"]
+__all__ = ["Images", "load", "digest", "DataError"]
 
 #: file → (SHA-256 of the uncompressed file, header bytes)
 MNIST_FILES = {
@@ -79,6 +79,17 @@ def load(name: str) -> Images:
     raise DataError(f"training_set: expected 'mnist' or 'digits', got {name!r}; use training_set=digits")
 
 
+def digest(name: str) -> str:
+    """The ``sha256`` of ``load(name)``, without the images: what is trained on them can be looked up where they are not.
+
+    >>> digest("digits") == load("digits").sha256
+    True
+    """
+    if name == "digits":
+        return DIGITS_SHA256
+    return hashlib.sha256("".join(sha for sha, _ in MNIST_FILES.values()).encode()).hexdigest()
+
+
 def _digits() -> Images:
     from sklearn.datasets import load_digits
 
@@ -97,8 +108,7 @@ def _mnist() -> Images:
     pixels = np.concatenate([raw["train-images-idx3-ubyte"], raw["t10k-images-idx3-ubyte"]])
     labels = np.concatenate([raw["train-labels-idx1-ubyte"], raw["t10k-labels-idx1-ubyte"]])
     x = torch.from_numpy(pixels).view(-1, 784).to(torch.float64) / 255
-    sha = hashlib.sha256("".join(sha for sha, _ in MNIST_FILES.values()).encode()).hexdigest()
-    return Images("mnist", x, torch.from_numpy(labels).long(), 60_000, sha)
+    return Images("mnist", x, torch.from_numpy(labels).long(), 60_000, digest("mnist"))
 
 
 def _mnist_file(name: str) -> np.ndarray:

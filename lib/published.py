@@ -2,8 +2,9 @@
 
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
 trained networks with their training curves, ``sweep.csv`` follows them along families of noise, ``pairs.csv``
-puts Theorem I.2 to them, ``sensitivity.csv`` and ``rounding.csv`` are the studies of `lib.sensitivity`, and
-``manifest.json`` says what all that is, how it came about, and the SHA-256 of every file.
+puts Theorem I.2 to them, ``sensitivity.csv`` and ``rounding.csv`` are the studies of `lib.sensitivity`,
+``companions/`` holds the tables of those companions' chapters that were run at their full size. ``manifest.json``
+says what all that is, how it came about, and the SHA-256 of every file.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -28,12 +29,14 @@ from . import characters as looks
 from . import data, noise, results, sensitivity, spectrum, theory, training
 from .characters import characters
 from .claims import Evidence
+from .companions import Sizes, embedding
+from .companions.embedding import codes
 from .model import Ensemble
 from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
 from .training import train
 
-__all__ = ["FOLDER", "cells", "table", "evidence", "ensembles", "manifest", "publish", "publish_sensitivity", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
+__all__ = ["FOLDER", "cells", "table", "evidence", "ensembles", "manifest", "digests", "companion", "publish", "publish_sensitivity", "publish_companions", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "published"
 
@@ -62,6 +65,12 @@ def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
 def cells() -> pd.DataFrame | None:
     """The published table of all cells, or None while there is none; raises `CorruptArtefact` when a byte has changed."""
     return table("cells")
+
+
+def digests(folder: Path = FOLDER) -> dict[str, str]:
+    """The SHA-256 of every table and network published, by its path in the folder."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".csv", ".safetensors"))
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def table(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
@@ -156,10 +165,10 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
-        "training data SHA-256": data.load(protocol.training_set).sha256,
+        "training data SHA-256": data.digest(protocol.training_set),
         **_origin(),
     }
-    kept = {k: v for k, v in (manifest(folder) or {}).items() if k == "sensitivity"}
+    kept = {k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "companions")}
     return _write_manifest(about | kept, folder)
 
 
@@ -207,6 +216,46 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
     return _write_manifest(about, folder)
 
 
+#: chapter → its settings, and the tables that are published of it.
+CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[..., pd.DataFrame], ...]]] = {
+    "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
+}
+
+
+def companion(chapter: str, folder: Path = FOLDER) -> tuple[Protocol, Any] | None:
+    """Protocol and settings under which a chapter's published tables are found, or None while there are none."""
+    about = (manifest(folder) or {}).get("companions", {})
+    if chapter not in about:
+        return None
+    return Protocol.from_mapping(about[chapter]["protocol"]), CHAPTERS[chapter][0](**about[chapter]["settings"])
+
+
+def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "full", store: Store | None = None, folder: Path = FOLDER) -> Path:
+    """Add the tables of companions' chapters, run on the published protocol; what is stored is loaded, what is not is computed.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published, or at another chapter.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch("publish: expected published results to put the companions beside, found none; make publish writes them")
+    if unknown := sorted({*chapters} - {*CHAPTERS}):
+        raise Mismatch(f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}")
+    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    restore(store, folder)
+    about.setdefault("companions", {})
+    for chapter in chapters:
+        kind, tables = CHAPTERS[chapter]
+        settings = kind.preset(size)
+        for compute in tables:
+            found = compute(protocol, settings, store)
+            write_table(folder / "companions" / f"{found.attrs['name']}.csv", found, found.attrs["fields"])
+        about["companions"][chapter] = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+    return _write_manifest(about, folder)
+
+
 def _numbers() -> dict[str, int]:
     """The versions of everything that a number depends on."""
     return {"training": training.VERSION, "spectrum": spectrum.VERSION, "noise": noise.VERSION, "characters": looks.VERSION, "theory": theory.VERSION}
@@ -223,8 +272,7 @@ def _origin() -> dict[str, Any]:
 
 
 def _write_manifest(about: dict[str, Any], folder: Path) -> Path:
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".csv", ".safetensors"))
-    about["files"] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    about["files"] = digests(folder)
     write_atomically(folder / "manifest.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
     return folder
 

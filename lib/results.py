@@ -191,7 +191,7 @@ def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict
     if trained:
         networks = training_fields(protocol, seed)
     else:
-        networks = {"dims": protocol.dims, "seed": seed, "epochs": 0, "images": data.load(protocol.training_set).sha256}
+        networks = {"dims": protocol.dims, "seed": seed, "epochs": 0, "images": data.digest(protocol.training_set)}
     versions = {"spectrum": spectrum.VERSION, "noise": noise.VERSION}
     return {"networks": networks, "set": name, "points": protocol.points, "dtype": protocol.dtype, **versions}
 

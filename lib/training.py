@@ -61,7 +61,7 @@ def training_fields(protocol: Protocol, seed: int, epochs: int | None = None) ->
     names = ("dims", "batch_size", "optimizer", "learning_rate", "loss")
     fields = {name: getattr(protocol, name) for name in names}
     fields |= {"seed": seed, "epochs": protocol.epochs if epochs is None else epochs}
-    return fields | {"images": data.load(protocol.training_set).sha256, "version": VERSION}
+    return fields | {"images": data.digest(protocol.training_set), "version": VERSION}
 
 
 def batch_order(seed: int, epoch: int, n: int) -> Tensor:

@@ -83,7 +83,8 @@ def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
     """What is published and not in the record of changes: files by name, each writing by its date and commit."""
     entries = [(head, body) for head, body in ENTRY.findall(text) if head != "Unreleased"]
     lacking = [f for f in files if not any(f"`{f}`" in body for _, body in entries)]
-    for origin in filter(None, (about, (about or {}).get("sensitivity"))):
+    of_parts = [(about or {}).get("sensitivity"), *(about or {}).get("companions", {}).values()]
+    for origin in filter(None, (about, *of_parts)):
         if not any(head == origin["written"][:10] and origin["commit"][:12] in body for head, body in entries):
             lacking.append(f"{origin['written'][:10]} at {origin['commit'][:12]}")
     return lacking
@@ -91,7 +92,7 @@ def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
 
 def test_every_published_change_is_recorded(root):
     text = (root / "book" / "appendices" / "changes.md").read_text()
-    files = [p.name for p in published.FOLDER.iterdir() if p.name != "manifest.json" and not p.name.startswith(".")]
+    files = [p.name for p in published.FOLDER.rglob("*") if p.is_file() and p.name != "manifest.json" and not p.name.startswith(".")]
     assert files and unrecorded(text, files, published.manifest()) == []
 
 

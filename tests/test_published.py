@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from lib import published, results, sensitivity, training
+from lib.companions import embedding, stored
 from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
@@ -77,8 +78,7 @@ def test_verify_recomputes_what_is_published(folder):
 def test_what_the_repository_publishes_is_whole():
     """Every byte is the manifest's, every cell is there, and the networks give the published shares of reversed points."""
     about = published.manifest()
-    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in published.FOLDER.iterdir() if p.suffix in (".csv", ".safetensors")}
-    assert digests == about["files"]
+    assert published.digests() == about["files"]
     protocol = Protocol.from_mapping(about["protocol"])
     cells = published.table("cells")
     places = {(s, d, name) for s in protocol.seeds for d in protocol.dims for name in ("train", "test", *protocol.sets)}
@@ -152,3 +152,22 @@ def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypa
     same = table[table.choice == "length"].merge(published_cells, on=["d", "set"], suffixes=("", "_published"))
     np.testing.assert_allclose(same.I_mean, same.I_mean_published, rtol=1e-6)
     published.verify(1, progress=False, folder=folder)
+
+
+def test_a_companion_is_published_and_found_where_its_training_data_are_not(folder, small, tmp_path, monkeypatch):
+    with pytest.raises(Mismatch, match="expected a chapter among codes.*got tea"):
+        published.publish_companions(["tea"], folder=folder)
+    assert published.companion("codes", folder) is None
+    published.publish_companions(["codes"], "smoke", Store(tmp_path / "store"), folder)
+    assert {f"companions/codes-{n}.csv" for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")} <= set(published.manifest(folder)["files"])
+    protocol, settings = published.companion("codes", folder)
+    assert protocol == RUN.replace(device="auto") and settings == embedding.Settings.preset("smoke")
+
+    monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")
+    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
+    for compute in published.CHAPTERS["codes"][1]:
+        found = compute(protocol, settings, Store(tmp_path / "another"))
+        pd.testing.assert_frame_equal(found, published.read_table(folder / "companions" / f"{found.attrs['name']}.csv")[0], check_exact=True)
+    (folder / "companions" / "codes-brackets.csv").unlink()
+    with pytest.raises(Mismatch, match="codes-brackets.csv is missing"):
+        published.verify(1, progress=False, folder=folder)

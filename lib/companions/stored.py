@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ..store import Store
+from ..store import Store, digest, read_table
 from ..training import subnormals_flushed
 
 try:
@@ -22,7 +22,10 @@ try:
 except ImportError:  # not on Windows: there both compute, and write the same file
     fcntl = None
 
-__all__ = ["stored_table", "stored_tensors"]
+__all__ = ["stored_table", "stored_tensors", "PUBLISHED"]
+
+#: The tables of the chapters' full size, published with the paper's results.
+PUBLISHED = Path(__file__).resolve().parents[2] / "book" / "published" / "companions"
 
 
 @contextmanager
@@ -37,15 +40,30 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def stored_table(stage: str, fields: Mapping[str, Any], compute: Callable[[], pd.DataFrame], store: Store | None = None) -> pd.DataFrame:
-    """The stored table under `fields`; computed and stored where there is none. What is shown is what is stored."""
+def stored_table(stage: str, fields: Mapping[str, Any], compute: Callable[[], pd.DataFrame], store: Store | None = None, name: str | None = None) -> pd.DataFrame:
+    """The stored table under `fields`; computed and stored where there is none. What is shown is what is stored.
+
+    A table with a `name` may be published under it (`lib.published.publish_companions`). A published one whose fields are
+    these is as good as a stored one. In its ``attrs`` a table carries ``name`` and ``fields``.
+    """
     store = store or Store()
     with _alone(store.path(stage, fields, "csv")):
         found = store.load_table(stage, fields)
         if found is None:
+            found = _published(name, fields)
+        if found is None:
             store.save_table(stage, fields, compute())
             found = store.load_table(stage, fields)
+    found.attrs |= {"name": name, "fields": dict(fields)}
     return found
+
+
+def _published(name: str | None, fields: Mapping[str, Any]) -> pd.DataFrame | None:
+    path = PUBLISHED / f"{name}.csv"
+    if name is None or not path.exists():
+        return None
+    table, meta = read_table(path)
+    return table if digest(meta) == digest(fields) else None
 
 
 def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]], store: Store | None = None) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def class_distances(protocol: Protocol, settings: Settings, store: Store | None 
                 rows += [(name, d, seed, a, b, (wasserstein(z[a][0], z[b][1]) + wasserstein(z[a][1], z[b][0])) / 2) for b in range(a)]
         return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
 
-    return stored_table("codes", _fields("class distances", protocol, settings), compute, store)
+    return stored_table("codes", _fields("class distances", protocol, settings), compute, store, "codes-class-distances")
 
 
 @torch.no_grad()
@@ -112,7 +112,7 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
         return pd.DataFrame(rows, columns=["space", "d", "seed", "silhouette", "knn", "ratio", "ratio_min"])
 
     fields = _fields("cluster scores", protocol, settings) | {"neighbours": settings.neighbours}
-    return stored_table("codes", fields, compute, store)
+    return stored_table("codes", fields, compute, store, "codes-cluster-scores")
 
 
 @torch.no_grad()
@@ -130,7 +130,7 @@ def brackets(protocol: Protocol, settings: Settings, store: Store | None = None,
                     rows.append({"d": d, "seed": seed, "a": a, "b": b} | vars(found) | {k: getattr(found, k) for k in ("lower", "sharp", "upper")})
         return pd.DataFrame(rows)
 
-    return stored_table("codes", _fields("brackets", protocol, settings), compute, store)
+    return stored_table("codes", _fields("brackets", protocol, settings), compute, store, "codes-brackets")
 
 
 @torch.no_grad()
@@ -168,7 +168,7 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
         return pd.DataFrame(rows)
 
     fields = _fields("noise landing", protocol, settings) | {"law": settings.law, "sets": protocol.sets, "noise": noise.VERSION}
-    return stored_table("codes", fields, compute, store)
+    return stored_table("codes", fields, compute, store, "codes-noise-landing")
 
 
 def far_table(landing: pd.DataFrame) -> pd.DataFrame:

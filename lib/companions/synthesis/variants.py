@@ -140,7 +140,7 @@ def variants(protocol: Protocol, settings: Settings, regulariser: str, store: St
 def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int) -> dict[str, Any]:
     fields = {"regulariser": regulariser, "strengths": settings.strengths(regulariser), "dims": settings.dims, "seed": seed, "epochs": settings.epochs}
     fields |= {name: getattr(protocol, name) for name in ("batch_size", "learning_rate")}
-    return fields | {"images": data.load(protocol.training_set).sha256, "version": VERSION}
+    return fields | {"images": data.digest(protocol.training_set), "version": VERSION}
 
 
 def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool) -> dict[str, Tensor]:
