@@ -94,14 +94,14 @@ def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row a variant, each choice below the protocol that it is to be held against (`like`).
+    DataFrame, one row a variant, named in ``way to train``, each choice below the protocol that it is to be held against (`like`).
     """
     rows = []
     for choice in table.choice.unique():
         for value, part in like(table, choice).groupby("value", sort=False):
-            row = {"choice": choice, "value": value}
+            row = {"way to train": f"{choice}: {value}"}
             for column, title in columns.items():
-                for where, sets in (("training data", part.set == "train"), ("noise", ~part.set.isin(["train", "test"]))):
+                for where, sets in (("train", part.set == "train"), ("noise", ~part.set.isin(["train", "test"]))):
                     row[f"{title}, {where}"] = part.loc[sets, column].median()
             rows.append(row)
     return pd.DataFrame(rows)

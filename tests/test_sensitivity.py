@@ -68,9 +68,9 @@ def test_answers_sort_the_claims_by_the_variants_under_which_they_hold():
 
 
 def test_what_a_choice_moves_is_the_difference_to_the_protocol(table):
-    moved = sensitivity.moves(table, {"I_mean": "mean"}).set_index(["choice", "value"])
+    moved = sensitivity.moves(table, {"I_mean": "mean"}).set_index("way to train")
     rows = table[(table.choice == "loss") & (table.set == "train")]
-    assert moved.loc[("loss", "mean distance"), "mean, training data"] == rows.I_mean.median()
+    assert moved.loc["loss: mean distance", "mean, train"] == rows.I_mean.median()
     found = sensitivity.differences(table, "precision", "float32", {"I_mean": "mean"}).iloc[0]
     wide = sensitivity.like(table, "precision").pivot(index=["d", "set"], columns="value", values="I_mean")
     assert found["largest difference"] == (wide["float32"] - wide["the protocol"]).abs().max() > 0
