@@ -10,14 +10,23 @@ import torch
 from ipywidgets.embed import embed_minimal_html
 
 from lib import albums, explore, jacobian, noise, spectrum
-from lib.model import Autoencoder
+from lib.model import Autoencoder, Ensemble
 from lib.protocol import Protocol
 
 PROTOCOL = Protocol(training_set="digits", dims=(2, 8), seeds=(0, 1), epochs=1, points=8, sets=("uniform", "bernoulli_0.13"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unpublished():
+    """These tests look at networks of their own, also where some are published."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explore.published, "ensembles", list)
+        patch.setattr(explore.published, "manifest", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
-def explorer(own_results):
+def explorer(own_results, unpublished):
     return explore.Explorer(PROTOCOL)
 
 
@@ -74,6 +83,15 @@ def test_it_answers_within_a_tenth_of_a_second(explorer):
         explorer.mix.value = share
         spent.append(time.process_time() - began)
     assert min(spent) < 0.1
+
+
+def test_images_that_the_networks_were_not_trained_on_are_not_called_theirs(monkeypatch):
+    monkeypatch.setattr(explore.published, "manifest", lambda: {"protocol": {"training_set": "mnist"}})
+    monkeypatch.setattr(explore.published, "ensembles", lambda: [Ensemble.initial((2, 3), 0)])
+    seen = explore.Explorer(PROTOCOL)
+    assert [name for name, key in seen.set.options if key in ("test", "train")] == ["small digits"]
+    assert "code among small digits" in seen.picture.value
+    assert list(explore.points(PROTOCOL))[0] == "small digits"
 
 
 def test_a_code_is_placed_among_the_training_codes(explorer):
