@@ -9,6 +9,7 @@ says what all that is, how it came about, and the SHA-256 of every file.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -29,8 +31,9 @@ from . import characters as looks
 from . import data, noise, results, sensitivity, spectrum, theory, training
 from .characters import characters
 from .claims import Evidence
-from .companions import Sizes, embedding
+from .companions import Sizes, embedding, synthesis
 from .companions.embedding import codes
+from .companions.synthesis import measure
 from .model import Ensemble
 from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
@@ -219,6 +222,10 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
 #: chapter → its settings, and the tables that are published of it.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[..., pd.DataFrame], ...]]] = {
     "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
+    "synthesis": (
+        synthesis.Settings,
+        (*(functools.partial(measure.part, regulariser=r) for r in ("untrained", *synthesis.REGULARISERS)), measure.asymmetry, measure.nearest_image),
+    ),
 }
 
 
@@ -249,8 +256,10 @@ def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "f
     for chapter in chapters:
         kind, tables = CHAPTERS[chapter]
         settings = kind.preset(size)
-        for compute in tables:
-            found = compute(protocol, settings, store)
+        workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
+        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+            made = joblib.Parallel()(joblib.delayed(compute)(protocol, settings, store) for compute in tables)
+        for found in made:
             write_table(folder / "companions" / f"{found.attrs['name']}.csv", found, found.attrs["fields"])
         about["companions"][chapter] = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
     return _write_manifest(about, folder)

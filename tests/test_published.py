@@ -163,9 +163,14 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(fold
     protocol, settings = published.companion("codes", folder)
     assert protocol == RUN.replace(device="auto") and settings == embedding.Settings.preset("smoke")
 
+    published.publish_companions(["synthesis"], "smoke", Store(tmp_path / "store"), folder)
+    assert set(published.manifest(folder)["companions"]) == {"codes", "synthesis"}
+
     monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")
     monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
-    for compute in published.CHAPTERS["codes"][1]:
+    runs = [(compute, *published.companion(chapter, folder)) for chapter in published.CHAPTERS for compute in published.CHAPTERS[chapter][1]]
+    assert len(runs) == 4 + 6
+    for compute, protocol, settings in runs:
         found = compute(protocol, settings, Store(tmp_path / "another"))
         pd.testing.assert_frame_equal(found, published.read_table(folder / "companions" / f"{found.attrs['name']}.csv")[0], check_exact=True)
     (folder / "companions" / "codes-brackets.csv").unlink()

@@ -16,10 +16,10 @@ from ...results import blocks, evaluate
 from ...store import Store
 from ...training import untrained
 from ..stored import stored_table
-from .settings import REGULARISERS, TWINS, Settings
+from .settings import REGULARISERS, TWINS, VERSION, Settings
 from .variants import _fields, variants
 
-__all__ = ["cells", "named", "every_statistic", "instability", "summary_table", "verdicts", "chance", "nearest_image", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
+__all__ = ["part", "cells", "named", "every_statistic", "instability", "summary_table", "verdicts", "chance", "nearest_image", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
 
 #: Columns of the results table behind each figure of the paper, with a short name.
 STATISTICS = {
@@ -45,28 +45,31 @@ def label(regulariser: str, strength: float) -> str:
     return "plain" if strength == 0 else f"{regulariser} {strength:g}"
 
 
+def part(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True, *, regulariser: str) -> pd.DataFrame:
+    """The part of `cells` of one regulariser, or of the ``untrained`` networks."""
+    small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
+    fields = {"networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds], "points": settings.points}
+    fields |= {"dtype": protocol.dtype, "sets": protocol.sets, "spectrum": spectrum.VERSION, "noise": noise.VERSION}
+
+    def compute() -> pd.DataFrame:
+        found = {0.0: untrained(small)} if regulariser == "untrained" else variants(protocol, settings, regulariser, store, progress)
+        flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
+        rows = []
+        for name in tqdm(("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", disable=not progress, leave=False):
+            for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
+                rows.append(table.assign(regulariser=regulariser, strength=s))
+        return pd.concat(rows, ignore_index=True)
+
+    return stored_table("synthesis", fields, compute, store, f"synthesis-{regulariser}")
+
+
 def cells(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
     """The results table of `lib.results` for every variant, and for the untrained networks.
 
     Two columns are added: ``regulariser`` and ``strength``. The plain networks stand under
     ``denoising`` with strength 0, the untrained ones under ``untrained``.
     """
-    small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
-    parts = []
-    for regulariser in ("untrained", *REGULARISERS):
-        fields = {"networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds], "points": settings.points}
-        fields |= {"dtype": protocol.dtype, "sets": protocol.sets, "spectrum": spectrum.VERSION, "noise": noise.VERSION}
-
-        def compute(regulariser=regulariser) -> pd.DataFrame:
-            found = {0.0: untrained(small)} if regulariser == "untrained" else variants(protocol, settings, regulariser, store, progress)
-            flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
-            rows = []
-            for name in tqdm(("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", disable=not progress, leave=False):
-                for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
-                    rows.append(table.assign(regulariser=regulariser, strength=s))
-            return pd.concat(rows, ignore_index=True)
-
-        parts.append(stored_table("synthesis", fields, compute, store))
+    parts = [part(protocol, settings, store, progress, regulariser=r) for r in ("untrained", *REGULARISERS)]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -162,10 +165,16 @@ def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return {title: ((gap := alike[sign] - alike[f"{sign}_train"]).min(), gap.max()) for sign, title in SIGNS.items()}
 
 
-def nearest_image(protocol: Protocol, points: int = 200) -> dict[str, float]:
-    """Noise set → median Euclidean distance of its points to the nearest training image."""
-    train = data.load(protocol.training_set).train[:20_000]
-    return {name: torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item() for name in protocol.sets}
+def nearest_image(protocol: Protocol, settings: Settings | None = None, store: Store | None = None, points: int = 200) -> pd.DataFrame:
+    """Median Euclidean distance of a noise set's points to the nearest of (at most 20,000) training images: columns ``set, distance``."""
+
+    def compute() -> pd.DataFrame:
+        train = data.load(protocol.training_set).train[:20_000]
+        rows = [(name, torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item()) for name in protocol.sets]
+        return pd.DataFrame(rows, columns=["set", "distance"])
+
+    fields = {"images": data.digest(protocol.training_set), "sets": protocol.sets, "points": points, "noise": noise.VERSION, "version": VERSION}
+    return stored_table("synthesis", fields, compute, store, "synthesis-nearest")
 
 
 def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -174,21 +183,27 @@ def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
     return named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
 
 
-@torch.no_grad()
-def asymmetry(protocol: Protocol, settings: Settings, names: Sequence[str] = ("train", "uniform"), points: int = 40, store: Store | None = None) -> pd.DataFrame:
+def asymmetry(protocol: Protocol, settings: Settings, store: Store | None = None, names: Sequence[str] = ("train", "uniform"), points: int = 40) -> pd.DataFrame:
     """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: columns ``network, set, ratio``.
 
     With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
     It is 0 for a symmetric J, and 1/√2 where tr K² is small beside ‖J‖².
     """
-    found = [(label(r, s), e) for r in ("denoising", "contractive") for s, es in variants(protocol, settings, r, store).items() for e in es]
-    rows = []
-    for name in names:
-        x = next(blocks(protocol, name))[:points]
-        for network, ensemble in found:
-            values = [_ratio(ensemble.member(d).double(), x) for d in ensemble.dims]
-            rows.append((network, name, float(torch.cat(values).mean())))
-    return pd.DataFrame(rows, columns=["network", "set", "ratio"])
+    regularisers = ("denoising", "contractive")
+
+    @torch.no_grad()
+    def compute() -> pd.DataFrame:
+        found = [(label(r, s), e) for r in regularisers for s, es in variants(protocol, settings, r, store).items() for e in es]
+        rows = []
+        for name in names:
+            x = next(blocks(protocol, name))[:points]
+            for network, ensemble in found:
+                values = [_ratio(ensemble.member(d).double(), x) for d in ensemble.dims]
+                rows.append((network, name, float(torch.cat(values).mean())))
+        return pd.DataFrame(rows, columns=["network", "set", "ratio"])
+
+    fields = {"networks": [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds], "sets": tuple(names), "points": points}
+    return stored_table("synthesis", fields | {"noise": noise.VERSION, "asymmetry": VERSION}, compute, store, "synthesis-asymmetry")
 
 
 def _ratio(net: Autoencoder, x: torch.Tensor) -> torch.Tensor:
