@@ -39,7 +39,7 @@ from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
 from .training import train
 
-__all__ = ["FOLDER", "cells", "table", "evidence", "ensembles", "manifest", "digests", "companion", "publish", "publish_sensitivity", "publish_companions", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
+__all__ = ["FOLDER", "cells", "table", "evidence", "evidence_or_own", "ensembles", "manifest", "digests", "companion", "publish", "publish_sensitivity", "publish_companions", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "published"
 
@@ -86,6 +86,11 @@ def evidence() -> Evidence | None:
     """All three tables that claims are judged by, for `lib.claims`, or None while there are none."""
     found = cells()
     return None if found is None else Evidence(found, table("untrained"), table("characters"))
+
+
+def evidence_or_own(protocol: Protocol) -> Evidence:
+    """The published evidence, or that of this build while nothing is published."""
+    return evidence() or Evidence(results.cells(protocol), results.cells(protocol, trained=False), characters(protocol))
 
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
