@@ -94,10 +94,10 @@ def evidence_or_own(protocol: Protocol) -> Evidence:
 
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
-    """The published networks, an ensemble a seed; empty while there are none."""
+    """The published networks, an ensemble a seed; empty while there are none. Without a manifest nothing counts as published."""
     found = []
-    for path in sorted(folder.glob("networks-seed*.safetensors")):
-        tensors, meta = read_tensors(path)
+    for name in sorted(n for n in (manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")):
+        tensors, meta = read_tensors(folder / name)
         found.append(Ensemble.from_tensors(tensors, meta["seed"]))
     return found
 
