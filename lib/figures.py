@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from .claims import Estimate
@@ -164,6 +165,11 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
             strong = name == "train"
             ax.plot(part[column], y, "o", color=COLORS[name], ms=6 if strong else 3.5, alpha=1 if strong else 0.85, zorder=3 if strong else 2)
         ax.set(title=f"$d={d}$", xscale="log" if log else "linear")
+        if log:  # matplotlib labels either whole decades or all their parts
+            wide = np.ptp(np.log10(table[table.d.isin(dims)][column])) > 1.5
+            ax.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
         for (before, _), (after, _), y in zip(names, names[1:], rows.values()):
             if before != after:
                 ax.axhline(y - 0.5, color="#808792", lw=0.6, alpha=0.6)
