@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import albums, figures, page, results
+from lib import albums, figures, page, published, results
 from lib.protocol import Protocol
 from lib.training import train
 
@@ -161,9 +161,10 @@ def wait(browser, expression: str, expected) -> None:
 def test_the_arrow_keys_lead_through_d(book, browser, name, what):
     assert browser.visit(book[0] / "html" / f"{name}.html") == []
     seen = f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
-    wait(browser, seen, ["d 2"])
+    first, second = ((published.manifest() or {}).get("protocol") or vars(Protocol.from_profile("smoke")))["dims"][:2]
+    wait(browser, seen, [f"d {first}"])
     browser.evaluate("document.querySelector('.noUi-handle').focus()")
-    for key, code, expected in (("ArrowRight", 39, "d 8"), ("ArrowLeft", 37, "d 2")):
+    for key, code, expected in (("ArrowRight", 39, f"d {second}"), ("ArrowLeft", 37, f"d {first}")):
         browser.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code)
         wait(browser, seen, [expected])
 
