@@ -178,7 +178,7 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
     fig.supxlabel(label, size=9, color="#808792")
     handles = [Line2D([], [], color=COLORS[n], marker="o", ls="", ms=6 if n == "train" else 3.5, label=LABELS[n]) for n in _sets(table)]
     fig.legend(handles=handles, loc="outside right center", handlelength=0.8)
-    return fig
+    return _shows(fig, table[table.d.isin(dims)], [column])
 
 
 @styled
@@ -201,7 +201,7 @@ def lengths(table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[i
         ax.set_xticks([], minor=True)
     fig.supxlabel("epochs of training", size=9, color="#808792")
     _set_legend(fig, table)
-    return fig
+    return _shows(fig, table[table.d.isin(dims)], statistics)
 
 
 @styled
