@@ -141,7 +141,9 @@ def inaccessible(browser: Browser, name: str) -> list[str]:
     if not AXE.is_file():
         return []
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-    violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations']}).then(r => r.violations
+    # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may not, and the
+    # browser's complaints about it may arrive when the next page is open
+    violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations
         .filter(v => ['serious', 'critical'].includes(v.impact))
         .map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.target.join(' '))})))""")
     return [f"{name}: {v['id']}: {v['help']}: {', '.join(v['nodes'][:3])}{' …' * (len(v['nodes']) > 3)}" for v in violations or []]
