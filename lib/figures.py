@@ -8,6 +8,7 @@ shows (see `lib.style.styled`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,8 +36,8 @@ PANELS = ("train", *REPRESENTATIVES.values())
 LINES = ("-", "--", ":", "-.")
 
 
-def both(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame, published: pd.DataFrame | None) -> dict[str, Figure | None]:
-    """The arguments ``fig`` and ``published`` of `lib.page.figure`: one function, two tables."""
+def both(draw: Callable[[Any], Figure], table: Any, published: Any | None) -> dict[str, Figure | None]:
+    """The arguments ``fig`` and ``published`` of `lib.page.figure`: one function, two results, mostly tables."""
     return {"fig": draw(table), "published": None if published is None else draw(published)}
 
 

@@ -60,11 +60,12 @@ def figure(
     fmt: str = "svg",
     data: Tables | None = None,
     published_data: Tables | None = None,
+    scale: str = "MNIST, paper scale",
 ) -> Block:
     """A numbered figure, referred to as ``{numref}`` `name`.
 
-    With `published`, the page has two tabs: *Published (MNIST, paper scale)*, which is the
-    numbered one, and *This build*. Both are drawn by the same function of `lib.figures`.
+    With `published`, the page has two tabs: *Published*, with its `scale` in brackets, which is
+    the numbered one, and *This build*. Both are drawn by the same function.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ def figure(
     if published is None:
         return _drawn(name, fig, fmt, alt, name, caption, data) + made
     main = _drawn(f"{name}-published", published, fmt, alt, name, caption, published_data)
-    return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data)) + made
+    return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data), scale) + made
 
 
 def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}", data: Tables | None = None) -> Block:
@@ -227,9 +228,9 @@ def markdown(text: str) -> Block:
     return Block(text, f"<div style='white-space:pre-wrap'>{html.escape(text)}</div>")
 
 
-def _tabs(published: Block, build: Block) -> Block:
+def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> Block:
     """Two tabs; all pairs on a page switch together."""
-    items = (("Published (MNIST, paper scale)", "published", published), ("This build", "build", build))
+    items = ((f"Published ({scale})", "published", published), ("This build", "build", build))
     body = "\n".join(f"````{{tab-item}} {title}\n:sync: {key}\n\n{block.myst}\n````\n" for title, key, block in items)
     return Block(f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````", "".join(f"<h5>{title}</h5>{block.lab}" for title, _, block in items))
 

@@ -31,8 +31,10 @@ from . import characters as looks
 from . import data, noise, results, sensitivity, spectrum, theory, training
 from .characters import characters
 from .claims import Evidence
-from .companions import Sizes, embedding, synthesis
+from .companions import Sizes, embedding, score, synthesis
 from .companions.embedding import codes
+from .companions.score import chains, plane
+from .companions.stored import named_artefacts
 from .companions.synthesis import measure
 from .model import Ensemble
 from .protocol import Protocol
@@ -224,13 +226,14 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
     return _write_manifest(about, folder)
 
 
-#: chapter → its settings, and the tables that are published of it.
-CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[..., pd.DataFrame], ...]]] = {
+#: chapter → its settings, and the experiments whose named artefacts are published.
+CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
     "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
     "synthesis": (
         synthesis.Settings,
         (*(functools.partial(measure.part, regulariser=r) for r in ("untrained", *synthesis.REGULARISERS)), measure.asymmetry, measure.nearest_image),
     ),
+    "score": (score.Settings, (chains.image_chains, chains.plane_chains, plane.spiral_networks, plane.mixture_errors)),
 }
 
 
@@ -257,17 +260,25 @@ def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "f
         raise Mismatch(f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}")
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     restore(store, folder)
-    about.setdefault("companions", {})
     for chapter in chapters:
-        kind, tables = CHAPTERS[chapter]
+        kind, experiments = CHAPTERS[chapter]
         settings = kind.preset(size)
         workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
         with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-            made = joblib.Parallel()(joblib.delayed(compute)(protocol, settings, store) for compute in tables)
-        for found in made:
-            write_table(folder / "companions" / f"{found.attrs['name']}.csv", found, found.attrs["fields"])
-        about["companions"][chapter] = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
-    return _write_manifest(about, folder)
+            made = joblib.Parallel()(joblib.delayed(_artefacts)(compute, protocol, settings, store) for compute in experiments)
+        for name, content in (item for found in made for item in found.items()):
+            write_atomically(folder / "companions" / name, content)
+        now = manifest(folder)  # another chapter may have been added meanwhile
+        now.setdefault("companions", {})[chapter] = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+        _write_manifest(now, folder)
+    return folder
+
+
+def _artefacts(compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store) -> dict[str, bytes]:
+    """Run one experiment; the files of its named artefacts."""
+    with named_artefacts() as found:
+        compute(protocol, settings, store)
+    return {name: path.read_bytes() for name, path in found.items()}
 
 
 def _numbers() -> dict[str, int]:

@@ -166,11 +166,11 @@ def test_along_a_ray_maxima_attract_and_minima_repel():
 
 def test_chains_of_the_smallest_settings_are_stored_and_loaded(tmp_path):
     store, settings = Store(tmp_path), Settings.preset("smoke")
-    table, samples = plane_chains(settings, store, progress=False)
-    again, _ = plane_chains(settings, store, progress=False)
+    table, samples = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
+    again, _ = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
     assert table.equals(again) and len(table) == 10
     assert table.acceptance.between(0, 1).all() and samples["spiral.denoising.langevin"].shape == (settings.chains, 2)
-    images, frames = image_chains(settings, Protocol.from_profile("smoke"), store, progress=False)
+    images, frames = image_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
     assert (images.classes >= 1).all() and frames["denoiser.adjusted"].shape == (9, 8, 784)
 
 

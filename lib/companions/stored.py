@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from ..store import Store, digest, read_table
+from ..store import Store, digest, read_table, read_tensors
 from ..training import subnormals_flushed
 
 try:
@@ -22,10 +22,22 @@ try:
 except ImportError:  # not on Windows: there both compute, and write the same file
     fcntl = None
 
-__all__ = ["stored_table", "stored_tensors", "PUBLISHED"]
+__all__ = ["stored_table", "stored_tensors", "named_artefacts", "PUBLISHED"]
 
-#: The tables of the chapters' full size, published with the paper's results.
+#: What the chapters' full size gave, published with the paper's results.
 PUBLISHED = Path(__file__).resolve().parents[2] / "book" / "published" / "companions"
+
+_watching: list[dict[str, Path]] = []
+
+
+@contextmanager
+def named_artefacts() -> Iterator[dict[str, Path]]:
+    """Collects the named artefacts that are computed or loaded inside: the name of the file each is published under → where it lies."""
+    _watching.append(found := {})
+    try:
+        yield found
+    finally:
+        _watching.pop()
 
 
 @contextmanager
@@ -43,36 +55,36 @@ def _alone(path: Path) -> Iterator[None]:
 def stored_table(stage: str, fields: Mapping[str, Any], compute: Callable[[], pd.DataFrame], store: Store | None = None, name: str | None = None) -> pd.DataFrame:
     """The stored table under `fields`; computed and stored where there is none. What is shown is what is stored.
 
-    A table with a `name` may be published under it (`lib.published.publish_companions`). A published one whose fields are
-    these is as good as a stored one. In its ``attrs`` a table carries ``name`` and ``fields``.
+    An artefact with a `name` may be published under it (`lib.published.publish_companions`), and a published one whose
+    fields are these is as good as a stored one.
     """
     store = store or Store()
-    with _alone(store.path(stage, fields, "csv")):
-        found = store.load_table(stage, fields)
-        if found is None:
-            found = _published(name, fields)
-        if found is None:
-            store.save_table(stage, fields, compute())
-            found = store.load_table(stage, fields)
-    found.attrs |= {"name": name, "fields": dict(fields)}
-    return found
+    return _stored(store.path(stage, fields, "csv"), fields, lambda: store.load_table(stage, fields), lambda: store.save_table(stage, fields, compute()), read_table, name)
 
 
-def _published(name: str | None, fields: Mapping[str, Any]) -> pd.DataFrame | None:
-    path = PUBLISHED / f"{name}.csv"
-    if name is None or not path.exists():
-        return None
-    table, meta = read_table(path)
-    return table if digest(meta) == digest(fields) else None
-
-
-def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]], store: Store | None = None) -> dict[str, Tensor]:
-    """The stored tensors under `fields`; computed and stored where there are none."""
+def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]], store: Store | None = None, name: str | None = None) -> dict[str, Tensor]:
+    """The stored tensors under `fields`; computed and stored where there are none. A `name` as for `stored_table`."""
     store = store or Store()
-    with _alone(store.path(stage, fields, "safetensors")):
-        found = store.load_tensors(stage, fields)
+
+    def save() -> None:
+        with subnormals_flushed():  # what is stored as tensors has mostly been trained
+            store.save_tensors(stage, fields, compute())
+
+    return _stored(store.path(stage, fields, "safetensors"), fields, lambda: store.load_tensors(stage, fields), save, read_tensors, name)
+
+
+def _stored(path: Path, fields: Mapping[str, Any], load: Callable[[], Any], save: Callable[[], Any], read: Callable[[Path], tuple[Any, dict]], name: str | None) -> Any:
+    with _alone(path):
+        found = load()
+        published = PUBLISHED / f"{name}{path.suffix}"
+        if found is None and name is not None and published.exists():
+            content, meta = read(published)
+            if digest(meta) == digest(fields):
+                found, path = content, published
         if found is None:
-            with subnormals_flushed():  # what is stored as tensors has mostly been trained
-                store.save_tensors(stage, fields, compute())
-            found = store.load_tensors(stage, fields)
+            save()
+            found = load()
+    if name is not None:
+        for collected in _watching:
+            collected[published.name] = path
     return found

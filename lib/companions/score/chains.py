@@ -28,11 +28,11 @@ __all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 MIXTURE_SIGMA = 0.2
 
 
-def plane_chains(settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+def plane_chains(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin and Metropolis–Hastings chains on the 2-D mixture and on the spiral.
 
     Both run on the exact score of p ∗ N_σ and on its trained estimates, from starts spread
-    evenly over the square, for the same number of steps.
+    evenly over the square, for the same number of steps. The protocol plays no part.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def plane_chains(settings: Settings, store: Store | None = None, progress: bool 
         out, rows = {}, []
         jobs = [
             ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings, progress)),
-            ("spiral", spiral(), settings.spiral_sigma, spiral_fields(settings, spiral_networks(settings, store, progress))),
+            ("spiral", spiral(), settings.spiral_sigma, spiral_fields(settings, spiral_networks(protocol, settings, store, progress))),
         ]
         bar = tqdm(total=sum(2 * len(f) for *_, f in jobs), desc="chains in the plane", unit="run", disable=not progress, leave=False)
         for law_name, law, sigma, fields in jobs:
@@ -71,7 +71,7 @@ def plane_chains(settings: Settings, store: Store | None = None, progress: bool 
 
     names = ("sigmas", "mixture_steps", "hidden", "batch", "spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch", "chains", "chain_steps", "held_out")
     fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    stored = stored_tensors("score", fields, compute, store)
+    stored = stored_tensors("score", fields, compute, store, "score-plane-chains")
     values = stored.pop("rows")
     labels = [f"{law}.{f}.{s}" for law, fs in (("mixture", ("exact", "denoising")), ("spiral", ("exact", *KINDS))) for f in fs for s in ("langevin", "metropolis")]
     heads = pd.DataFrame([label.split(".") for label in labels], columns=["law", "field", "sampler"])
@@ -120,7 +120,7 @@ class _Denoiser(nn.Module):
         return self.layers[2](self.layers[1](self.layers[0](x).relu()).relu())
 
 
-def image_denoiser(settings: Settings, protocol: Protocol, store: Store | None = None, progress: bool = True) -> Callable[[Tensor], Tensor]:
+def image_denoiser(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> Callable[[Tensor], Tensor]:
     """The reconstruction r of a denoiser trained on the protocol's training images with noise of one level σ.
 
     Returns
@@ -152,7 +152,7 @@ def image_denoiser(settings: Settings, protocol: Protocol, store: Store | None =
 
 
 @torch.no_grad()
-def image_chains(settings: Settings, protocol: Protocol, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+def image_chains(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin chains and Metropolis-adjusted ones on images, from white noise.
 
     Returns
@@ -166,13 +166,13 @@ def image_chains(settings: Settings, protocol: Protocol, store: Store | None = N
         ``ess`` per 1,000 steps, of the chains' first three principal components.
     dict : ``denoiser.langevin`` and so on, ``(frames, 8, 784)`` denoised states of eight chains.
     """
-    images, device = data.load(protocol.training_set), device_of(protocol)
     names = ("image_sigma", "image_hidden", "image_steps", "image_chains", "image_chain_steps")
-    fields = {"experiment": "image chains", "version": VERSION, "images": images.sha256} | {k: getattr(settings, k) for k in names}
+    fields = {"experiment": "image chains", "version": VERSION, "images": data.digest(protocol.training_set)} | {k: getattr(settings, k) for k in names}
 
     def compute() -> dict[str, Tensor]:
+        images, device = data.load(protocol.training_set), device_of(protocol)
         with torch.enable_grad():
-            r = image_denoiser(settings, protocol, store, progress)
+            r = image_denoiser(protocol, settings, store, progress)
         s, n = settings.image_sigma, settings.image_chains
         train, held = images.train.float().to(device), images.test.float().to(device)
         train_part = train[: 10_000]
@@ -213,7 +213,7 @@ def image_chains(settings: Settings, protocol: Protocol, store: Store | None = N
             out[f"{name}.{sampler}"] = torch.stack(shown)
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
-    stored = stored_tensors("score", fields, compute, store)
+    stored = stored_tensors("score", fields, compute, store, "score-image-chains")
     values = stored.pop("rows").numpy()
     heads = pd.DataFrame({"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]})
     columns = ["distance", "floor", "start", "acceptance", "nearest", "nearest_held_out", "classes", "ess"]

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ...protocol import Protocol
 from ...store import Store
 from ..stored import stored_table, stored_tensors
 from .denoiser import Residual, train_residual
@@ -26,8 +27,8 @@ def mixture(n: int) -> Mixture:
     return ring() if n == 2 else cloud(n)
 
 
-def mixture_errors(settings: Settings, dims: Sequence[int] = (2, 10), store: Store | None = None, progress: bool = True) -> pd.DataFrame:
-    """Relative error of trained denoisers as score estimates, against σ and training length.
+def mixture_errors(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True, dims: Sequence[int] = (2, 10)) -> pd.DataFrame:
+    """Relative error of trained denoisers as score estimates, against σ and training length. The protocol plays no part.
 
     Columns ``n, sigma, seed, step``; ``smoothed``: √(E‖ŝ − s_σ‖²/E‖s_σ‖²) over x ~ p ∗ N_σ;
     ``clean``: the same against ∇log p over x ~ p; ``floor``: the latter for s_σ itself, the
@@ -57,15 +58,15 @@ def mixture_errors(settings: Settings, dims: Sequence[int] = (2, 10), store: Sto
 
     names = ("sigmas", "mixture_steps", "mixture_seeds", "hidden", "batch")
     fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)} | {k: getattr(settings, k) for k in names}
-    return stored_table("score", fields, compute, store)
+    return stored_table("score", fields, compute, store, "score-mixtures")
 
 
 def _relative(estimate: Tensor, truth: Tensor) -> float:
     return float(((estimate - truth).square().sum() / truth.square().sum()).sqrt())
 
 
-def spiral_networks(settings: Settings, store: Store | None = None, progress: bool = True) -> Residual:
-    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained."""
+def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> Residual:
+    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained. The protocol plays no part."""
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
 
@@ -83,7 +84,7 @@ def spiral_networks(settings: Settings, store: Store | None = None, progress: bo
 
     names = ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
     fields = {"experiment": "spiral", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    return net.load(stored_tensors("score", fields, compute, store))
+    return net.load(stored_tensors("score", fields, compute, store, "score-spiral"))
 
 
 def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tensor], Tensor]]:

@@ -50,6 +50,6 @@ class Settings(Sizes):
         chains=40, chain_steps=40, image_hidden=16, image_steps=20, image_chains=10, image_chain_steps=20, held_out=60,
     )  # fmt: skip
     FULL = dict(
-        nodes=100_001, mixture_steps=30_000, mixture_seeds=(0, 1, 2, 3), hidden=128, batch=512, spiral_steps=30_000, spiral_hidden=192, spiral_batch=1_024,
-        chains=2_000, chain_steps=5_000, image_sigma=0.6, image_hidden=1_024, image_steps=30_000, image_chains=1_000, image_chain_steps=3_000, held_out=4_000,
+        nodes=100_001, mixture_steps=20_000, mixture_seeds=(0, 1, 2, 3), hidden=128, batch=512, spiral_steps=30_000, spiral_hidden=192, spiral_batch=1_024,
+        chains=2_000, chain_steps=5_000, image_sigma=0.6, image_hidden=1_024, image_steps=30_000, image_chains=500, image_chain_steps=2_000, held_out=4_000,
     )  # fmt: skip
