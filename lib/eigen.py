@@ -71,7 +71,8 @@ def _batch(k, lam):
     for start in range(0, n, LANES):
         m = min(LANES, n - start)
         _load(k[start : start + m], h, scale)
-        _balance(h, d)
+        if d > 2:  # a 2×2 matrix needs neither
+            _balance(h, d)
         _hessenberg(h, d)
         _francis(h, d, wr, wi)
         for l in range(m):

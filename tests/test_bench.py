@@ -17,6 +17,7 @@ def test_the_count_is_that_of_the_weights():
     encoder, decoder = ([m.weight.numel() for m in half if hasattr(m, "weight")] for half in (Autoencoder(5).encoder, Autoencoder(5).decoder))
     assert bench.SHARED == sum(decoder[1:]) + encoder[0]
     assert bench.REST == sum(encoder[1:-1]) and encoder[-1] == 32 * 5
+    assert bench.operations(5) == 2 * 5 * (bench.SHARED + 2 * sum(encoder[1:]))
 
 
 def test_the_machine_is_named(numbers):
@@ -30,7 +31,7 @@ def test_speed_was_measured_on_results_that_are_right(numbers):
 
 def test_every_comparison_has_a_row_and_every_figure_draws(numbers):
     table = bench.table(numbers)
-    assert len(table) == 17 and (table["one thread"] != "").all()
+    assert len(table) == 18 and ((table["one thread"] != "") | (table["all cores"] != "")).all()
     for draw in (bench.figure_methods, bench.figure_parts):
         assert draw(numbers).axes
 
