@@ -3,7 +3,7 @@
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
 trained networks with their training curves, ``sweep.csv`` follows them along families of noise, ``pairs.csv``
 puts Theorem I.2 to them, ``sensitivity.csv`` and ``rounding.csv`` are the studies of `lib.sensitivity`,
-``companions/`` holds the tables of those companions' chapters that were run at their full size. ``manifest.json``
+``companions/`` holds the tables and networks of the companions' chapters, run at their full size. ``manifest.json``
 says what all that is, how it came about, and the SHA-256 of every file.
 """
 
@@ -31,11 +31,13 @@ from . import characters as looks
 from . import data, noise, results, sensitivity, spectrum, theory, training
 from .characters import characters
 from .claims import Evidence
-from .companions import Sizes, embedding, score, synthesis
+from .companions import Sizes, bending, embedding, score, synthesis, topology
+from .companions.bending import training as bent
 from .companions.embedding import codes
 from .companions.score import chains, plane
 from .companions.stored import named_artefacts
 from .companions.synthesis import measure
+from .companions.topology import training as folded
 from .model import Ensemble
 from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
@@ -228,6 +230,8 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
 
 #: chapter → its settings, and the experiments whose named artefacts are published.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
+    "topology": (topology.Settings, (folded.train,)),
+    "bending": (bending.Settings, (bent.train,)),
     "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
     "synthesis": (
         synthesis.Settings,

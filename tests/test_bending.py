@@ -10,6 +10,7 @@ from scipy.linalg import logm, sqrtm
 from lib.companions.bending import Settings, analysis, functional, render
 from lib.companions.bending.geometry import Cap, Ellipses, Flat, Rotations, multiply, rotation_matrix
 from lib.companions.bending.training import train
+from lib.protocol import Protocol
 from lib.store import Store
 
 SPACES = {**render.SPACES, "sphere": Cap(), "interval": Flat(1, 1), "square": Flat(2, 2)}
@@ -238,7 +239,7 @@ def test_rotation_matrices_over_root_two_are_an_isometry_whose_geodesics_are_uni
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     settings = Settings(pixels=10, widths=(48, 24), d=6, pool=800, pairs=48, encoder_steps=300, decoder_steps=100, plain_steps=300, held_out=300)
-    return settings, *train(settings, Store(tmp_path_factory.mktemp("store")), progress=False)
+    return settings, *train(Protocol(), settings, Store(tmp_path_factory.mktemp("store")), progress=False)
 
 
 def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):

@@ -155,7 +155,7 @@ def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypa
 
 
 def test_a_companion_is_published_and_found_where_its_training_data_are_not(folder, small, tmp_path, monkeypatch):
-    with pytest.raises(Mismatch, match="expected a chapter among codes.*got tea"):
+    with pytest.raises(Mismatch, match="expected a chapter among topology.*got tea"):
         published.publish_companions(["tea"], folder=folder)
     assert published.companion("codes", folder) is None
     published.publish_companions(["codes"], "smoke", Store(tmp_path / "store"), folder)
@@ -164,7 +164,7 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(fold
     assert protocol == RUN.replace(device="auto") and settings == embedding.Settings.preset("smoke")
 
     published.publish_companions(["synthesis"], "smoke", Store(tmp_path / "store"), folder)
-    published.publish_companions(["score"], "smoke", Store(tmp_path / "store"), folder)
+    published.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
     assert set(published.manifest(folder)["companions"]) == {*published.CHAPTERS}
 
     monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")

@@ -106,13 +106,14 @@ class Stack:
         other.sizes, other.hidden, other.last, other.parameters = tuple(sizes), self.hidden, self.last, parameters
         return other
 
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Copies of the parameters by name."""
-        return {f"{prefix}{i}": p.detach().clone() for i, p in enumerate(self.parameters)}
+    def tensors(self, prefix: str = "", members: Sequence[int] | slice = slice(None)) -> dict[str, Tensor]:
+        """Copies of the parameters by name, of all networks or of some."""
+        return {f"{prefix}{i}": p.detach()[members].clone() for i, p in enumerate(self.parameters)}
 
-    def load(self, tensors: Mapping[str, Tensor], prefix: str = "") -> Stack:
-        """The same networks with the parameters in `tensors`."""
-        return self._with([tensors[f"{prefix}{i}"].clone() for i in range(len(self.parameters))], self.sizes)
+    def load(self, tensors: Mapping[str, Tensor], prefix: str = "", members: Sequence[int] | None = None) -> Stack:
+        """The same networks, all or some, with the parameters in `tensors`."""
+        sizes = self.sizes if members is None else tuple(self.sizes[i] for i in members)
+        return self._with([tensors[f"{prefix}{i}"].clone() for i in range(len(self.parameters))], sizes)
 
 
 def fit(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ...protocol import Protocol
 from ...store import Store
 from ..networks import Stack, fit
 from ..stored import stored_tensors
@@ -89,15 +90,15 @@ class Pairs:
         return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
 
 
-def train(settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
-    """Every autoencoder of the chapter by (manifold, kind), and the curves of training, loaded if stored.
+def train(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
+    """Every autoencoder of the chapter by (manifold, kind), and the curves of training, loaded if stored. The protocol plays no part.
 
     The curves: ``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and
     ``plain``, mean squared pixel errors; each ``(steps, 3)``, in the order of `SPACES`.
     """
     fields = {name: value for name, value in asdict(settings).items() if name not in ("held_out", "sobol", "draws", "repeats")}
     stacks = _stacks(settings)
-    tensors = stored_tensors("bending", {**fields, "version": VERSION}, lambda: _train(settings, stacks, progress), store)
+    tensors = stored_tensors("bending", {**fields, "version": VERSION}, lambda: _train(settings, stacks, progress), store, "bending-networks")
     loaded = {name: stack.load(tensors, f"{name}.") for name, stack in stacks.items()}
     nets = {}
     for i, (manifold, space) in enumerate(SPACES.items()):

@@ -9,7 +9,7 @@ from .. import Sizes
 __all__ = ["Settings", "VERSION"]
 
 #: Raise when a stored network of this chapter changes.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Settings(Sizes):
     widths : the same, for the circle alone
     seeds : seeds of the initial weights; one network each
     steps, batch, rate : training with Adam on fresh points of the manifold
-    snapshots : how many training times are kept, spaced evenly in log(steps)
+    snapshots : how many training times of the circle are kept, spaced evenly in log(steps); of the others the last alone
     points : points of the manifold at which errors are taken
     """
 
@@ -38,4 +38,4 @@ class Settings(Sizes):
     points: int = 4_000
 
     SMOKE = dict(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400)
-    FULL = dict(width=128, widths=(4, 8, 16, 32, 64, 128, 256), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=16, points=20_000)
+    FULL = dict(width=64, widths=(4, 8, 16, 32, 64, 128), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=12, points=10_000)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ...protocol import Protocol
 from ...store import Store
 from ..networks import Stack, fit
 from ..stored import stored_tensors
@@ -85,8 +86,8 @@ def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
     return groups
 
 
-def train(settings: Settings, store: Store | None = None, progress: bool = True) -> list[Trained]:
-    """Every network of the chapter at every kept step: loaded if stored, else trained."""
+def train(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> list[Trained]:
+    """Every network of the chapter after its training, and those of the circle at every kept step: loaded if stored, else trained. The protocol plays no part."""
     return [net for width, nets in _groups(settings).items() for net in _group(settings, width, nets, store, progress)]
 
 
@@ -96,16 +97,20 @@ def _group(settings: Settings, width: int, nets: list[tuple[str, int]], store: S
     sizes = [(n, width, width, d) for _, d, _ in members]
     encoder = Stack(sizes, [2 * seed for _, _, seed in members])
     decoder = Stack([s[::-1] for s in sizes], [2 * seed + 1 for _, _, seed in members])
-    fields = {**asdict(settings), "width": width, "widths": None, "nets": nets, "version": VERSION}
-    tensors = stored_tensors("topology", fields, lambda: _train(settings, members, encoder, decoder, f"autoencoders of width {width}", progress), store)
-    for step in snapshot_steps(settings):
-        stacks = [s.load(tensors, f"{step}.{half}.").to(torch.float64) for s, half in ((encoder, "encoder"), (decoder, "decoder"))]
-        for i, (name, d, seed) in enumerate(members):
+    followed = [i for i, (name, d, _) in enumerate(members) if (name, d) == ("circle", 1) and width == settings.width]
+    kept = {step: list(range(len(members))) if step == settings.steps else followed for step in snapshot_steps(settings) if followed or step == settings.steps}
+    names = ("ambient", "seeds", "steps", "batch", "rate")
+    fields = {"width": width, "nets": nets, "kept": {str(step): rows for step, rows in kept.items()}, "version": VERSION} | {k: getattr(settings, k) for k in names}
+    compute = lambda: _train(settings, members, encoder, decoder, kept, f"autoencoders of width {width}", progress)  # noqa: E731
+    tensors = stored_tensors("topology", fields, compute, store, f"topology-width-{width}")
+    for step, rows in kept.items():
+        stacks = [s.load(tensors, f"{step}.{half}.", rows).to(torch.float64) for s, half in ((encoder, "encoder"), (decoder, "decoder"))]
+        for i, (name, d, seed) in enumerate(members[row] for row in rows):
             yield Trained(name, d, width, seed, step, stacks[0].member(i), stacks[1].member(i), placement(MANIFOLDS[name], n))
 
 
-def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, label: str, progress: bool) -> dict[str, Tensor]:
-    """Mean squared distance on fresh points; every network on the same manifold sees the same points."""
+def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, keep: dict[int, list[int]], label: str, progress: bool) -> dict[str, Tensor]:
+    """Mean squared distance on fresh points; every network on the same manifold sees the same points. Kept are the members in ``keep[step]``."""
     names = list(dict.fromkeys(name for name, _, _ in members))
     which = torch.tensor([names.index(name) for name, _, _ in members])
     places = {name: placement(MANIFOLDS[name], settings.ambient).float() for name in names}
@@ -118,9 +123,8 @@ def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, la
         return (decoder(encoder(x)) - x).square().sum(2).mean(1).sum()
 
     def after(step: int) -> None:
-        if step in wanted:
-            kept.update(encoder.tensors(f"{step}.encoder.") | decoder.tensors(f"{step}.decoder."))
+        if step in keep:
+            kept.update(encoder.tensors(f"{step}.encoder.", keep[step]) | decoder.tensors(f"{step}.decoder.", keep[step]))
 
-    wanted = set(snapshot_steps(settings))
     fit(encoder.parameters + decoder.parameters, loss, settings.steps, settings.rate, after, label, progress, threads=1 if settings.batch <= 256 else None)
     return kept
