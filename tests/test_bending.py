@@ -244,7 +244,7 @@ def trained(tmp_path_factory):
 
 def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):
     settings, nets, curves = trained
-    quality = analysis.quality(nets.values(), analysis.pair_table(nets.values(), settings), settings).set_index(["manifold", "kind"])
+    quality = analysis.quality(nets, analysis.pair_table(nets, settings), settings).set_index(["manifold", "kind"])
     for name in render.SPACES:
         ours, plain = quality.loc[name, "bending"], quality.loc[name, "plain"]
         assert ours["sum"] < plain["sum"]
@@ -254,7 +254,7 @@ def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):
 
 def test_scaling_a_plain_code_sets_its_median_quotient_to_one(trained):
     settings, nets, _ = trained
-    pairs = analysis.pair_table(nets.values(), settings)
+    pairs = analysis.pair_table(nets, settings)
     for _, part in pairs[pairs.kind == "plain"].groupby("manifold"):
         assert part.quotient.median() == pytest.approx(1, abs=0.1)
 

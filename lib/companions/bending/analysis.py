@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,29 +16,35 @@ from .render import SPACES, draw
 from .settings import Settings
 from .training import Trained
 
-__all__ = ["pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "strips", "interpolation", "binned"]
+__all__ = ["pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "journeys", "strips", "interpolation", "binned"]
 
+#: An encoder with the loss on bending and a decoder after it, and a plain autoencoder.
+KINDS = ("bending", "plain")
 #: Shares of the way at which interpolations are compared.
 STEPS = (0.25, 0.5, 0.75)
+#: Distances of pairs that are called far in pictures.
+FAR = {"sundial": (1.7, 2.2), "solid": (2.0, 2.6), "ellipse": (2.2, 3.2)}
 
 
-def pair_table(nets: Iterable[Trained], settings: Settings) -> pd.DataFrame:
+def pair_table(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> pd.DataFrame:
     """Fresh pairs with d ≤ ε, a row each: manifold, kind, ``quotient`` = ‖φ(y) − φ(x)‖/d, ``second`` = ‖8(½(φ(x) + φ(y)) − φ(av))/d²‖."""
     parts = []
-    for net in nets:
-        p, q = net.space.pairs(settings.held_out, settings.epsilon, torch.Generator().manual_seed(5))
-        d = net.space.distance(p, q)
-        x, y, a = net.encode(p), net.encode(q), net.encode(net.space.average(p, q))
-        stretch, bending = terms(x, y, a, d)
-        columns = {"quotient": (y - x).norm(dim=1) / d, "second": bending.sqrt(), "stretch": stretch, "bending": bending}
-        parts.append(pd.DataFrame({"manifold": net.manifold, "kind": net.kind} | {name: t.numpy() for name, t in columns.items()}))
+    for manifold, space in SPACES.items():
+        p, q = space.pairs(settings.held_out, settings.epsilon, torch.Generator().manual_seed(5))
+        d = space.distance(p, q)
+        images = [draw(manifold, v, settings.pixels) for v in (p, q, space.average(p, q))]
+        for kind in KINDS:
+            x, y, a = (nets[manifold, kind].codes(i) for i in images)
+            stretch, bending = terms(x, y, a, d)
+            columns = {"quotient": (y - x).norm(dim=1) / d, "second": bending.sqrt(), "stretch": stretch, "bending": bending}
+            parts.append(pd.DataFrame({"manifold": manifold, "kind": kind} | {name: t.numpy() for name, t in columns.items()}))
     return pd.concat(parts, ignore_index=True)
 
 
-def quality(nets: Iterable[Trained], pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def quality(nets: Mapping[tuple[str, str], Trained], pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """A row for each autoencoder: both terms, their weighted sum, quantiles of the quotient, root mean square pixel error."""
     rows = []
-    for net in nets:
+    for net in nets.values():
         part = pairs[(pairs.manifold == net.manifold) & (pairs.kind == net.kind)]
         p = net.space.sample(settings.held_out, torch.Generator().manual_seed(6))
         error = (net.decode(net.encode(p)) - net.image(p)).square().mean().sqrt()
@@ -138,6 +144,13 @@ def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> 
     return p, q
 
 
+def journeys(nets: Mapping[tuple[str, str], Trained], settings: Settings, manifold: str) -> dict[str, dict[str, np.ndarray]]:
+    """`strips` between a near and a far pair of points: title → row → pictures."""
+    ways = {"low bending": nets[manifold, "bending"], "plain": nets[manifold, "plain"]}
+    ends = {"near": far_pairs(manifold, 1, 0.5, settings.epsilon, seed=4), "far": far_pairs(manifold, 1, *FAR[manifold], seed=4)}
+    return {f"{key}, $d={SPACES[manifold].distance(*pair).item():.2f}$": strips(ways, *pair, steps=5) for key, pair in ends.items()}
+
+
 def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) -> dict[str, np.ndarray]:
     """Images on the way from one point to another, ``(steps, pixels, pixels)``: the geodesic, each network's decoded segment, and the blend of pixels.
 
@@ -172,16 +185,16 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
         d = space.distance(p, q)
         truth = [space.geodesic(p, q, t) for t in STEPS]
         images = [draw(manifold, v, settings.pixels) for v in truth]
-        for kind in ("bending", "plain", "pixels"):
+        first, last = (draw(manifold, v, settings.pixels) for v in (p, q))
+        for kind in (*KINDS, "pixels"):
             if kind == "pixels":
-                a, b = (draw(manifold, v, settings.pixels) for v in (p, q))
-                made, detour = [(1 - t) * a + t * b for t in STEPS], torch.full_like(d, torch.nan)
+                made, detour = [(1 - t) * first + t * last for t in STEPS], torch.full_like(d, torch.nan)
             else:
                 net = nets[manifold, kind]
-                a, b = net.encode(p), net.encode(q)
+                a, b = net.codes(first), net.codes(last)
                 codes = [(1 - t) * a + t * b for t in STEPS]
                 made = [net.decode(z) for z in codes]
-                detour = torch.stack([(net.encode(v) - z).norm(dim=1) for v, z in zip(truth, codes)]).amax(0) / (b - a).norm(dim=1)
+                detour = torch.stack([(net.codes(i) - z).norm(dim=1) for i, z in zip(images, codes)]).amax(0) / (b - a).norm(dim=1)
             error = torch.stack([(m - i).square().mean(1) for m, i in zip(made, images)]).mean(0).sqrt()
             parts.append(pd.DataFrame({"manifold": manifold, "kind": kind, "distance": d.numpy(), "error": error.numpy(), "detour": detour.numpy()}))
     return pd.concat(parts, ignore_index=True)

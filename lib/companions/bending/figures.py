@@ -39,11 +39,11 @@ def _label(ax: Axes, text: str) -> None:
 
 @styled
 def pictures(images: Mapping[str, np.ndarray]) -> Figure:
-    """Random images of each manifold, a row each: label -> (n, pixels, pixels)."""
+    """Images of each manifold, a row each: manifold -> (n, pixels, pixels)."""
     fig, axes = plt.subplots(len(images), 1, figsize=(7.2, 0.72 * len(images)), squeeze=False)
-    for ax, (label, row) in zip(axes[:, 0], images.items()):
+    for ax, (manifold, row) in zip(axes[:, 0], images.items()):
         _strip(ax, row)
-        _label(ax, label)
+        _label(ax, TITLES[manifold])
     return fig
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .geometry import Cap, Ellipses, Rotations, Space, rotation_matrix
 
-__all__ = ["draw", "IMAGES", "SPACES", "shadow", "solid", "ellipse"]
+__all__ = ["draw", "examples", "IMAGES", "SPACES", "shadow", "solid", "ellipse"]
 
 #: The sun stands at least 25° above the horizon, so that shadows stay in the picture.
 SPACES: dict[str, Space] = {"sundial": Cap(polar=math.radians(65)), "solid": Rotations(), "ellipse": Ellipses()}
@@ -71,3 +72,9 @@ IMAGES = {"sundial": shadow, "solid": solid, "ellipse": ellipse}
 def draw(name: str, p: Tensor, pixels: int) -> Tensor:
     """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64, a few hundred at a time to save memory."""
     return torch.cat([IMAGES[name](part, pixels) for part in p.split(256)])
+
+
+def examples(count: int, pixels: int) -> dict[str, np.ndarray]:
+    """Images of random points of every manifold, ``(count, pixels, pixels)``."""
+    generator = torch.Generator().manual_seed(3)
+    return {name: draw(name, space.sample(count, generator), pixels).view(count, pixels, pixels).numpy() for name, space in SPACES.items()}

@@ -48,10 +48,13 @@ class Trained:
         """Images of points, ``(n, pixels²)`` float64."""
         return draw(self.manifold, p, self.pixels)
 
+    def codes(self, images: Tensor) -> Tensor:
+        """Codes of images ``(n, pixels²)``, ``(n, d)`` float64."""
+        return self.encoder.to(torch.float64)(images)[0] * self.scale
+
     def encode(self, p: Tensor) -> Tensor:
         """Codes of points, ``(n, d)`` float64."""
-        w = self.encoder.to(torch.float64)
-        return w(self.image(p))[0] * self.scale
+        return self.codes(self.image(p))
 
     def decode(self, z: Tensor) -> Tensor:
         """Images of codes, ``(n, pixels²)`` float64."""

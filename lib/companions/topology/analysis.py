@@ -12,10 +12,14 @@ from scipy.optimize import brentq, root
 from torch import Tensor
 
 from ...spectrum import eigenvalues
-from .manifolds import LinkedCircles, Sphere
+from .manifolds import MANIFOLDS, LinkedCircles, Sphere
+from .settings import Settings
 from .training import Trained
 
-__all__ = ["select", "cloud", "errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "exhibit_table", "along", "cut", "spectra", "nearest_codes"]
+__all__ = [
+    "select", "first", "cloud", "clouds", "errors", "circle_errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "exhibit_table",
+    "along", "curves", "cut", "around_cut", "spectra", "nearest_codes",
+]  # fmt: skip
 
 Encoder = Callable[[Tensor], Tensor]
 
@@ -23,6 +27,11 @@ Encoder = Callable[[Tensor], Tensor]
 def select(nets: Iterable[Trained], **fields) -> list[Trained]:
     """The networks whose attributes have the given values."""
     return [net for net in nets if all(getattr(net, name) == value for name, value in fields.items())]
+
+
+def first(nets: Iterable[Trained], settings: Settings) -> dict[str, Trained]:
+    """For each manifold the network that examples are taken from: trained to the end, d = k, the main width, the first seed."""
+    return {name: select(nets, manifold=name, d=space.dim, width=settings.width, seed=settings.seeds[0], step=settings.steps)[0] for name, space in MANIFOLDS.items()}
 
 
 def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +48,11 @@ def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
     return torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy(), net.error(q).view(shape).numpy()
 
 
+def clouds(nets: Iterable[Trained], settings: Settings) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """`cloud` of the first network of every manifold without boundary."""
+    return {name: cloud(net, settings.points) for name, net in first(nets, settings).items() if name != "arc"}
+
+
 def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
     """Reconstruction errors on a grid of equal measures: a row for each network, the sorted errors in column ``errors``."""
     rows = []
@@ -46,6 +60,12 @@ def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
         e = net.error(net.space.grid(points)).sort().values.numpy()
         rows.append({"manifold": net.manifold, "d": net.d, "width": net.width, "seed": net.seed, "step": net.step, "errors": e})
     return pd.DataFrame(rows)
+
+
+def circle_errors(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
+    """`errors` on the circle with d = 1: by ``width`` after the whole training, and by ``step`` at the main width."""
+    of = {"width": {"step": settings.steps}, "step": {"width": settings.width}}
+    return {name: errors(select(nets, manifold="circle", d=1, **fixed), settings.points) for name, fixed in of.items()}
 
 
 def survival(sorted_errors: np.ndarray, delta: np.ndarray) -> np.ndarray:
@@ -179,7 +199,7 @@ def exhibit_table(nets: Sequence[Trained]) -> pd.DataFrame:
     return best.sort_values("largest", ascending=False).reset_index(drop=True)
 
 
-def along(net: Trained, points: int, component: float = 0.0, start: float = 0.0) -> pd.DataFrame:
+def along(net: Trained, points: int = 20_000, component: float = 0.0, start: float = 0.0) -> pd.DataFrame:
     """One network with d = 1 along its curve.
 
     Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t, t⟩ with the unit
@@ -199,6 +219,13 @@ def along(net: Trained, points: int, component: float = 0.0, start: float = 0.0)
     return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
 
 
+def curves(nets: Iterable[Trained], settings: Settings) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, list[float]]]:
+    """Manifold → component → `along`, for the first network of each curve; and the angles of the circle's antipodal pairs with equal codes."""
+    one = first(nets, settings)
+    lines = {"arc": {"arc": along(one["arc"])}, "circle": {"circle": along(one["circle"])}, "linked": {c: along(one["linked"], component=float(c == "B")) for c in "AB"}}
+    return lines, {"circle": [q[0] for q in exhibits(one["circle"]).q]}
+
+
 def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, float, float]:
     """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w, the least largest error).
 
@@ -215,6 +242,13 @@ def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, floa
     wide = max(w, 2 * math.asin(min(epsilon, 1)))  # the proposition takes any arc that holds the bad points
     least = 2 * math.cos(wide / 4) - epsilon if wide <= 2 * math.pi / 3 else 1.0
     return (start + w / 2 - math.pi / points) % (2 * math.pi), w, max(least, 1.0)
+
+
+def around_cut(net: Trained) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """`along` the whole circle; the part within two widths of its cut, finely; and the middle of the smallest arc with all errors above 0.3."""
+    middle, width, _ = cut(net, 0.3)
+    close = along(net, 40_000, start=middle - math.pi)
+    return along(net), close[(close.q - middle).abs() < 2 * width], middle
 
 
 def spectra(net: Trained, points: int) -> pd.DataFrame:

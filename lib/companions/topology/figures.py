@@ -12,7 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from ...style import BLUE, RED, styled
-from .analysis import survival
+from .analysis import summary, survival
+from .manifolds import MANIFOLDS
 
 __all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
 
@@ -28,27 +29,25 @@ def bare(ax: Axes) -> None:
     ax.set_box_aspect(np.ptp([ax.get_xlim3d(), ax.get_ylim3d(), ax.get_zlim3d()], axis=1), zoom=1.45)
 
 
-@styled
-def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]], fronts: Mapping[str, np.ndarray]) -> Figure:
-    """Each manifold in space, coloured by reconstruction error.
+#: Where the curves are seen from; surfaces are turned so that the worst point is in front.
+FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 
-    Parameters
-    ----------
-    clouds : title -> what `analysis.cloud` returns
-    fronts : title -> viewing direction (3,)
-    """
+
+@styled
+def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Each manifold in space, coloured by reconstruction error; of `analysis.clouds`."""
     fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 2.6), subplot_kw={"projection": "3d"})
     norm = Normalize(0, 2)
-    for ax, (title, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
+    for ax, (name, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
         if e.ndim == 2:
             faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
             ax.plot_surface(*np.moveaxis(x, 2, 0), facecolors=faces, shade=False, rstride=1, cstride=1, antialiased=False, rasterized=True)
         else:
             order = np.argsort(e)
             ax.scatter(*x[order].T, c=e[order], cmap=ERROR_MAP, norm=norm, s=9, alpha=1, lw=0, depthshade=False, rasterized=True)
-        a, b, c = fronts[title]
+        a, b, c = FRONTS.get(name, x.reshape(-1, 3)[e.argmax()])
         ax.view_init(np.degrees(np.arctan2(c, np.hypot(a, b))), np.degrees(np.arctan2(b, a)))
-        ax.set_title(title, y=0.97)
+        ax.set_title(MANIFOLDS[name].name, y=0.97)
         bare(ax)
     bar = fig.colorbar(plt.cm.ScalarMappable(norm, ERROR_MAP), ax=axes, orientation="horizontal", shrink=0.45, aspect=35, pad=0.02)
     bar.set_label("reconstruction error")
@@ -62,19 +61,19 @@ def curves(lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, 
 
     Parameters
     ----------
-    lines : title -> component -> table of `analysis.along`
-    pairs : title -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
+    lines : manifold -> component -> table of `analysis.along`
+    pairs : manifold -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
     """
     fig, axes = plt.subplots(3, len(lines), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
-    for column, (title, components) in zip(axes.T, lines.items()):
+    for column, (name, components) in zip(axes.T, lines.items()):
         spread = max(c.code.abs().max() for c in components.values())
         for (label, line), color in zip(components.items(), (BLUE, RED)):
             column[0].plot(line.q, line.code / spread, color=color, label=label)
             column[1].plot(line.q, line.error, color=color)
             column[2].plot(line.q, line.tangential, color=color)
-        if title in pairs:
+        if name in pairs:
             line = next(iter(components.values()))
-            for theta in pairs[title]:
+            for theta in pairs[name]:
                 both = np.array([theta, theta + np.pi])
                 code = np.interp(both, line.q, line.code / spread)
                 column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
@@ -84,7 +83,7 @@ def curves(lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, 
         column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
         column[2].set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
-        column[0].set_title(title)
+        column[0].set_title(MANIFOLDS[name].name)
         if len(components) > 1:
             column[0].legend(ncols=2)
     for ax, text in zip(axes[:, 0], ("code, scaled", "error", r"$\langle Dy\,t,t\rangle$")):
@@ -104,13 +103,9 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarra
 
 
 @styled
-def bad_sets(errors: Mapping[str, pd.DataFrame], summaries: Mapping[str, pd.DataFrame], delta: float) -> Figure:
-    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error.
-
-    Parameters
-    ----------
-    errors, summaries : ``width`` and ``step`` -> tables of `analysis.errors` and `analysis.summary`
-    """
+def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
+    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; of `analysis.circle_errors`."""
+    summaries = {column: summary(table, delta) for column, table in errors.items()}
     names = {"width": "hidden width", "step": "training steps"}
     fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharey="row")
     grid = np.geomspace(3e-3, 2.2, 200)
@@ -127,28 +122,24 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], summaries: Mapping[str, pd.Data
         below.minorticks_off()
     axes[1, 1].legend(loc="lower left")
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
-    fig.data = dict(summaries)  # the errors themselves are arrays of thousands
+    fig.data = summaries  # the errors themselves are arrays of thousands
     return fig
 
 
 @styled
-def dimensions(table: pd.DataFrame, titles: Mapping[str, tuple[str, int]]) -> Figure:
-    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed.
-
-    Parameters
-    ----------
-    table : of `analysis.errors`
-    titles : manifold -> (title, its dimension k)
-    """
-    fig, axes = plt.subplots(1, len(titles), figsize=(7.2, 2.5), sharey=True, sharex=True)
+def dimensions(table: pd.DataFrame) -> Figure:
+    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; of `analysis.errors`."""
+    names = table.manifold.unique()
+    fig, axes = plt.subplots(1, len(names), figsize=(7.2, 2.5), sharey=True, sharex=True)
     delta, shares = np.geomspace(3e-4, 2.4, 250), {}
-    for ax, (name, (title, k)) in zip(axes, titles.items()):
+    for ax, name in zip(axes, names):
+        k = MANIFOLDS[name].dim
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
                 share = shares[f"{name}, d={d}, line {i + 1}"] = survival(e, delta)
                 ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=label if i == 0 else None)
         ax.axvline(1, color=INK, lw=0.9, ls=":")
-        ax.set(xscale="log", yscale="log", title=title, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
+        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
     axes[0].set_ylabel(r"share with error $>\delta$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     fig.data = {"shares": pd.DataFrame({"delta": delta} | shares)}
@@ -179,13 +170,13 @@ def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
 
 @styled
 def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red."""
+    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red. Manifold -> table of `analysis.spectra`."""
     fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.7), sharey=True, sharex=True)
-    for ax, (title, t) in zip(axes, tables.items()):
+    for ax, (name, t) in zip(axes, tables.items()):
         for flag, color, label in ((False, BLUE, r"$\det K_\mathcal{I}>0$"), (True, RED, r"$\det K_\mathcal{I}<0$")):
             part = t[t.reversed == flag]
             ax.plot(part.error, part.distance, ".", color=color, ms=2, alpha=0.6, mew=0, label=label, rasterized=True)
-        ax.set(xscale="log", yscale="log", title=title, xlabel="reconstruction error", xlim=(3e-4, 3))
+        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel="reconstruction error", xlim=(3e-4, 3))
         ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)
