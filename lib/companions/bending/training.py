@@ -127,7 +127,8 @@ def _stacks(settings: Settings) -> dict[str, Stack]:
 
 def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict[str, Tensor]:
     encoder, decoder, plain_encoder, plain_decoder = stacks.values()
-    curves: dict[str, list[Tensor]] = {name: [] for name in ("stretch", "bending", "decoder", "plain")}
+    lengths = {"stretch": settings.encoder_steps, "bending": settings.encoder_steps, "decoder": settings.decoder_steps, "plain": settings.plain_steps}
+    curves = {name: torch.zeros(steps, len(SPACES)) for name, steps in lengths.items()}  # in place: small tensors kept between large ones that go fragment the heap
     pool = Pairs(settings, progress)
     threads = 1 if settings.pixels <= 16 else None
     orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]  # decoder and plain network see the same batches
@@ -139,33 +140,32 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
     for p in encoder.parameters[-2:]:
         p /= unit
 
-    def pairs_loss(_: int) -> Tensor:
+    def pairs_loss(step: int) -> Tensor:
         images, distance = pool.draw(orders[0])
         stretch, bending = (t.mean(1) for t in terms(*encoder(images).chunk(3, 1), distance))
-        curves["stretch"].append(stretch.detach())
-        curves["bending"].append(bending.detach())
+        curves["stretch"][step - 1], curves["bending"][step - 1] = stretch.detach(), bending.detach()
         return (stretch + settings.lam * bending).sum()
 
     fit(encoder.parameters, pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", progress=progress, threads=threads)
 
-    def decoder_loss(_: int) -> Tensor:
+    def decoder_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[1])
         with torch.no_grad():
             z = encoder(images)
         error = (decoder(z) - images).square().mean((1, 2))
-        curves["decoder"].append(error.detach())
+        curves["decoder"][step - 1] = error.detach()
         return error.sum()
 
     fit(decoder.parameters, decoder_loss, settings.decoder_steps, settings.rate, label="decoders after them", progress=progress, threads=threads)
 
-    def plain_loss(_: int) -> Tensor:
+    def plain_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[2])
         error = (plain_decoder(plain_encoder(images)) - images).square().mean((1, 2))
-        curves["plain"].append(error.detach())
+        curves["plain"][step - 1] = error.detach()
         return error.sum()
 
     fit(plain_encoder.parameters + plain_decoder.parameters, plain_loss, settings.plain_steps, settings.rate, label="plain autoencoders", progress=progress, threads=threads)
-    tensors = {f"curve.{name}": torch.stack(values) for name, values in curves.items()}
+    tensors = {f"curve.{name}": values for name, values in curves.items()}
     for name, stack in stacks.items():
         tensors |= stack.tensors(f"{name}.")
     return tensors
