@@ -118,7 +118,7 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
 
 @styled
 def estimates(found: Sequence[Estimate]) -> Figure:
-    """The estimates of a claim with their intervals, a panel for each side wanted; dark what lies on it, red what does not.
+    """The estimates of a claim with their intervals, a panel for each side wanted; blue what lies on it, red what lies on the other, orange what lies on both.
 
     Bands show the side wanted, hollow marks the untrained networks where there are any. Estimates that are
     shown only, and those without a value, are left to the table.
@@ -132,9 +132,9 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     for ax, ((above, below), part) in zip(axes.flat, panels.items()):
         y = -np.arange(len(part))
         for i, e in zip(y, part):
-            color = BLUE if e.ok else RED
+            color, marker = (BLUE, "o") if e.ok else (RED, "s") if e.refuted else ("#E69F00", "D")
             ax.plot([e.low, e.high], [i, i], color=color, lw=2, solid_capstyle="butt")
-            ax.plot(e.value, i, "o" if e.ok else "D", color=color, ms=4)
+            ax.plot(e.value, i, marker, color=color, ms=4)
         low, high = ax.get_xlim()
         edges = [b for b in (above, below) if b is not None]
         low, high = min(low, *edges), max(high, *edges)

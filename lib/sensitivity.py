@@ -159,10 +159,10 @@ def answers(found: pd.DataFrame) -> dict[str, Any]:
 
 
 def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed") -> pd.DataFrame:
-    """How much of the variance of a sign lies between networks: Var p / (p̄(1 − p̄)), by length and data set.
+    """How much of the variance of reversal, yes or no, lies between networks: Var p / (p̄(1 − p̄)), by length and data set.
 
     With p the share of reversed points in a network and p̄ its mean over networks, p̄(1 − p̄) is
-    the variance of the sign over all points of all networks, and Var p the part of it between
+    the variance of its indicator over all points of all networks, and Var p the part of it between
     networks. 0: every network has the same share. 1: each network has one sign for all points.
 
     Returns

@@ -137,6 +137,13 @@ def test_an_estimate_holds_only_with_its_whole_interval():
     assert [judge(e) for e in ([one], [one, other], [other], [])] == ["holds", "holds in part", "does not hold", "cannot be said"]
 
 
+def test_an_interval_that_holds_its_bound_settles_nothing():
+    open_, other = Estimate("", 1.0, -0.1, 1.5, above=0.0), Estimate("", -1.0, -2.0, -0.5, above=0.0)
+    assert not open_.refuted and other.refuted and Estimate("", 2.0, 1.5, 2.5, above=0.0, below=1.0).refuted
+    assert [judge(e) for e in ([open_], [open_, other])] == ["cannot be said", "does not hold"]
+    assert list(numbers([open_, other, Estimate("", 1.0, 0.5, 1.5)]).holds) == ["open", "no", ""]
+
+
 def test_untrained_networks_are_shown_beside(right):
     null = right.cells.assign(I_mean=0.25)
     found = CLAIMS[18].estimates(Evidence(right.cells, null, right.characters))

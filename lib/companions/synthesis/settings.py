@@ -25,7 +25,7 @@ class Settings(Sizes):
     dims : latent dimensions
     seeds : of initialisation and batch order
     noise : σ of the denoising variants (standard deviation a pixel) and of the contractive ones,
-        whose penalty is σ²‖∂r/∂x‖_F², to leading order the same
+        whose penalty is σ²‖∂r/∂x‖_F², to leading order the same where the error is small
     bending : weights of the isometry and bending loss of the encoder
     epochs, points : as in the protocol
     """
