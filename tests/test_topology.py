@@ -122,6 +122,24 @@ def test_no_random_network_escapes_the_bound(manifold, seed):
     assert (pairs.groupby("component").largest.max() >= 1 - 1e-6).all()
 
 
+def test_a_pair_is_found_on_the_sphere_however_steep_the_code():
+    """A code that changes by its whole range within a thousandth around one axis: no grid point is near it, the winding number leads there."""
+    axis = torch.nn.functional.normalize(torch.tensor([0.31, -0.5, 0.8], dtype=torch.float64), dim=0)
+    frame = torch.linalg.svd(axis[None]).Vh[1:]
+
+    def encoder(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            code = torch.tanh(1_000 * x @ frame.T)
+            rows = [torch.autograd.grad(code[:, i].sum(), x, retain_graph=True)[0] for i in (0, 1)]
+        return code.detach(), torch.stack(rows, 1)
+
+    found = analysis.antipodal_sphere(encoder, torch.eye(3, dtype=torch.float64))
+    assert (found @ axis).abs().max() > 1 - 1e-12
+    centres = analysis._enclosed(lambda u: encoder(u)[0] - encoder(-u)[0])
+    assert centres and all(abs(float(c @ axis)) > 1 - 1e-9 for c in centres)
+
+
 def test_no_trained_network_escapes_the_bound(nets):
     settings, trained = nets
     for net in trained:

@@ -113,11 +113,51 @@ def antipodal_circle(code: Encoder, points: Callable[[Tensor], Tensor], grid: in
     return np.array(found or [math.pi]) % math.pi
 
 
-def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: Tensor, starts: int = 8, grid: int = 4_000) -> Tensor:
-    """Unit vectors u with f(Qu) = f(−Qu), for f from the sphere into R², as far as Newton's method finds them.
+def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 128, most: int = 16_384) -> list[Tensor]:
+    """Centres of small triangles on the sphere around which an odd map into R² winds.
 
-    Borsuk–Ulam promises one. The search begins at the points of a grid where the codes of
-    antipodes are nearest.
+    An odd map turns an odd number of times around 0 along the equator, so it winds around one of the four faces of the
+    octahedron above it, and around one of the four parts of such a face, and so on: bisection in two dimensions. Edges are
+    sampled the more finely the larger the turn between two samples.
+
+    Parameters
+    ----------
+    gap : unit vectors ``(b, 3) -> (b, 2)``, float64
+    """
+
+    def winding(corners: Tensor) -> int:
+        n = samples
+        while True:
+            t = torch.arange(n, dtype=torch.float64)[:, None] / n
+            edges = torch.cat([a + t * (b - a) for a, b in zip(corners, corners.roll(-1, 0))])
+            w = torch.view_as_complex(gap(torch.nn.functional.normalize(edges, dim=1)).contiguous())
+            turn = (w.roll(-1) / w).angle()
+            if turn.abs().max() < 2 or n >= most:
+                return round(float(turn.sum()) / (2 * math.pi))
+            n *= 4
+
+    x, y, z = torch.eye(3, dtype=torch.float64)
+    found = []
+    for face in (torch.stack([z, a, b]) for a, b in ((x, y), (y, -x), (-x, -y), (-y, x))):
+        for _ in range(levels if winding(face) else 0):
+            a, b, c = face
+            ab, bc, ca = (torch.nn.functional.normalize(p + q, dim=0) for p, q in ((a, b), (b, c), (c, a)))
+            parts = (torch.stack(corners) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)))
+            smaller = next((part for part in parts if winding(part)), None)
+            if smaller is None:
+                break
+            face = smaller
+        else:
+            if winding(face):
+                found.append(torch.nn.functional.normalize(face.mean(0), dim=0))
+    return found
+
+
+def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: Tensor, starts: int = 8, grid: int = 4_000) -> Tensor:
+    """Unit vectors u with f(Qu) = f(−Qu), for f from the sphere into R², as far as they are found.
+
+    Borsuk–Ulam promises one. Newton's method starts from small triangles around which the gap of the codes winds, and from the
+    points of a grid where the codes of antipodes are nearest.
 
     Parameters
     ----------
@@ -128,16 +168,16 @@ def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: 
     -------
     Tensor, shape (roots, 3), the residual below 1e-9 in each; raises `ArithmeticError` when none is found.
     """
-    from .manifolds import MANIFOLDS
+
+    def gap(u: Tensor) -> Tensor:
+        return encoder(u @ place.T)[0] - encoder(-u @ place.T)[0]
 
     u = MANIFOLDS["sphere"].points(MANIFOLDS["sphere"].grid(grid))
-    gap = (encoder(u @ place.T)[0] - encoder(-u @ place.T)[0]).norm(dim=1)
-    order = gap.argsort()
-    picked: list[int] = []
-    for i in order.tolist():  # starts that are not neighbours, nor neighbours of antipodes
-        if all(abs(float(u[i] @ u[j])) < 0.95 for j in picked):
-            picked.append(i)
-        if len(picked) == starts:
+    picked = _enclosed(gap)
+    for v in u[gap(u).norm(dim=1).argsort()]:  # starts that are not neighbours, nor neighbours of antipodes
+        if all(abs(float(v @ w)) < 0.95 for w in picked):
+            picked.append(v)
+        if len(picked) >= starts:
             break
 
     def system(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,8 +187,8 @@ def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: 
         return np.r_[(a - b)[0].numpy(), float(w.square().sum()) - 1], jac.numpy()
 
     found: list[Tensor] = []
-    for i in picked:
-        answer = root(system, u[i].numpy(), jac=True, tol=1e-14)
+    for start in picked:
+        answer = root(system, start.numpy(), jac=True, tol=1e-14)
         v = torch.from_numpy(answer.x)
         if np.abs(system(answer.x)[0]).max() < 1e-9 and all(abs(float(v @ w)) < 1 - 1e-9 for w in found):
             found.append(v)
