@@ -91,8 +91,11 @@ def figure(
 def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}", data: Tables | None = None) -> Block:
     """A numbered table of the values in `frame`, referred to as ``{numref}`` `name`.
 
-    `data`, default ``frame.attrs["data"]``, are the numbers that it sums up.
+    `data`, default ``frame.attrs["data"]``, are the numbers that it sums up. A backtick in the caption raises
+    `ValueError`: the caption stands on the line that opens the block, and would end it.
     """
+    if "`" in caption:
+        raise ValueError(f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles")
 
     def cell(column, value):
         if isinstance(value, float):

@@ -64,6 +64,11 @@ def test_the_histograms_count_every_nonzero_eigenvalue(what, table):
             assert counts.get((row.set, row.seed, row.d, j), 0) == round(row.points * row.d * (1 - row[f"{j}_zeros"]))
 
 
+def test_a_caption_that_would_break_the_page_is_refused():
+    with pytest.raises(ValueError, match="table tab: expected a caption without backticks"):
+        page.table("tab", pd.DataFrame({"x": [1.0]}), "Times of `torch.func`.")
+
+
 def test_the_file_below_a_figure_holds_its_numbers_to_the_last_bit(table, tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
     fig = figures.figure2(table)
