@@ -32,12 +32,12 @@ from . import data, noise, results, sensitivity, spectrum, theory, training
 from .characters import characters
 from .claims import Evidence
 from .companions import Sizes, bending, embedding, score, synthesis, topology
-from .companions.bending import training as bent
+from .companions.bending import training as bending_training
 from .companions.embedding import codes
 from .companions.score import chains, plane
 from .companions.stored import named_artefacts
 from .companions.synthesis import measure
-from .companions.topology import training as folded
+from .companions.topology import training as topology_training
 from .model import Ensemble
 from .protocol import Protocol
 from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
@@ -230,8 +230,8 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
 
 #: chapter → its settings, and the experiments whose named artefacts are published.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
-    "topology": (topology.Settings, (folded.train,)),
-    "bending": (bending.Settings, (bent.train,)),
+    "topology": (topology.Settings, (topology_training.train,)),
+    "bending": (bending.Settings, (bending_training.train,)),
     "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
     "synthesis": (
         synthesis.Settings,

@@ -139,7 +139,9 @@ def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 
     x, y, z = torch.eye(3, dtype=torch.float64)
     found = []
     for face in (torch.stack([z, a, b]) for a, b in ((x, y), (y, -x), (-x, -y), (-y, x))):
-        for _ in range(levels if winding(face) else 0):
+        if not winding(face):
+            continue
+        for _ in range(levels):
             a, b, c = face
             ab, bc, ca = (torch.nn.functional.normalize(p + q, dim=0) for p, q in ((a, b), (b, c), (c, a)))
             parts = (torch.stack(corners) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)))
@@ -148,8 +150,7 @@ def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 
                 break
             face = smaller
         else:
-            if winding(face):
-                found.append(torch.nn.functional.normalize(face.mean(0), dim=0))
+            found.append(torch.nn.functional.normalize(face.mean(0), dim=0))
     return found
 
 
