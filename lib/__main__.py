@@ -16,9 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a terminated build takes its kernels along
     # imported only now: a wrong word on the command line should not cost the import of torch
-    from .build import BuildError
     from .data import DataError
-    from .notebooks import NotebookError
+    from .press.build import BuildError
+    from .press.notebooks import NotebookError
     from .protocol import ProtocolError
     from .published import Mismatch
     from .store import CorruptArtefact
@@ -93,14 +93,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _book(options: argparse.Namespace) -> None:
-    from .build import build
+    from .press.build import build
 
     build(options.profile, options.set, output=options.output)
 
 
 def _notebook(options: argparse.Namespace) -> None:
-    from .build import ROOT
-    from .notebooks import execute_one
+    from .paths import ROOT
+    from .press.notebooks import execute_one
 
     print(execute_one(options.source, options.parameter, options.output, ROOT))
 
@@ -125,7 +125,7 @@ def _companions(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import main
+    from .press.bench import main
 
     main()
 
@@ -140,8 +140,8 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from . import published
-    from .build import BuildError
-    from .compare import compare, retrained
+    from .press.build import BuildError
+    from .press.compare import compare, retrained
     from .protocol import Protocol
 
     there = published.evidence()
@@ -158,13 +158,13 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _pdf(options: argparse.Namespace) -> None:
-    from .pdf import write
+    from .press.pdf import write
 
     write(options.html)
 
 
 def _notebooks(options: argparse.Namespace) -> None:
-    from . import launch
+    from .press import launch
 
     written = launch.write(options.output)
     print(f"{len(written)} notebooks in {options.output.resolve()}")
@@ -173,8 +173,8 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _gate(options: argparse.Namespace) -> None:
-    from .build import BuildError
-    from .gate import run
+    from .press.build import BuildError
+    from .press.gate import run
 
     report = run(options.html)
     print(report)

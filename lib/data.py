@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from . import paths
 from .store import Store, write_atomically
 
 __all__ = ["Images", "load", "digest", "DataError"]
@@ -113,10 +113,10 @@ def _mnist() -> Images:
 
 def _mnist_file(name: str) -> np.ndarray:
     expected, header = MNIST_FILES[name]
-    folder = os.environ.get("MNIST_DIR")
+    folder = paths.mnist()
     cache = Store().root / "mnist"
     if folder:
-        content = _read_idx(Path(folder), name)
+        content = _read_idx(folder, name)
         if content is None:
             raise DataError(f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download")
     else:

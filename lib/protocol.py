@@ -7,13 +7,15 @@ Nothing here knows how anything is computed. Every other module takes a `Protoco
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import yaml
 
-__all__ = ["Protocol", "ProtocolError", "NOISE_SETS", "PROFILES", "MAX_DIM"]
+from .paths import PROFILES
+
+__all__ = ["Protocol", "ProtocolError", "NOISE_SETS", "MAX_DIM"]
 
 #: The ten pixel distributions of section II-A, from dark to bright.
 NOISE_SETS = (
@@ -24,8 +26,6 @@ NOISE_SETS = (
 
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
-
-PROFILES = Path(__file__).resolve().parent.parent / "book" / "profiles"
 
 
 class ProtocolError(ValueError):

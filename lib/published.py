@@ -2,7 +2,7 @@
 
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
 trained networks with their training curves, ``sweep.csv`` follows them along families of noise, ``pairs.csv``
-puts Theorem I.2 to them, ``sensitivity.csv`` and ``rounding.csv`` are the studies of `lib.sensitivity`,
+puts Theorem I.2 to them, ``sensitivity.csv`` and ``rounding.csv`` are the studies of `lib.studies.sensitivity`,
 ``companions/`` holds the tables and networks of the companions' chapters, run at their full size. ``manifest.json``
 says what all that is, how it came about, and the SHA-256 of every file.
 """
@@ -16,7 +16,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,25 +27,34 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from . import characters as looks
-from . import data, noise, results, sensitivity, spectrum, theory, training
-from .characters import characters
-from .claims import Evidence
-from .companions import Sizes, bending, embedding, score, synthesis, topology
+from . import data, noise, paths, results, spectrum, training
+from .companions import Sizes, bending, score, synthesis, topology
+from .companions import codes as embedding
 from .companions.bending import training as bending_training
-from .companions.embedding import codes
+from .companions.codes import codes
 from .companions.score import chains, plane
 from .companions.stored import named_artefacts
 from .companions.synthesis import measure
 from .companions.topology import training as topology_training
 from .model import Ensemble
 from .protocol import Protocol
-from .store import CorruptArtefact, Store, read_table, read_tensors, write_atomically, write_table, write_tensors
+from .store import (
+    Store,
+    read_table,
+    read_tensors,
+    write_atomically,
+    write_table,
+    write_tensors,
+)
+from .studies import reconstructions as looks
+from .studies import sensitivity, theory
+from .studies.claims import Evidence
+from .studies.reconstructions import characters
 from .training import train
 
 __all__ = ["FOLDER", "cells", "table", "evidence", "evidence_or_own", "ensembles", "manifest", "digests", "companion", "publish", "publish_sensitivity", "publish_companions", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "book" / "published"
+FOLDER = paths.PUBLISHED
 
 #: Largest difference, relative to the larger of 1 and the value, that rounding may make in a cell.
 TOLERANCE = 1e-4
@@ -87,7 +96,7 @@ def table(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
 
 
 def evidence() -> Evidence | None:
-    """All three tables that claims are judged by, for `lib.claims`, or None while there are none."""
+    """All three tables that claims are judged by, for `lib.studies.claims`, or None while there are none."""
     found = cells()
     return None if found is None else Evidence(found, table("untrained"), table("characters"))
 
@@ -192,14 +201,14 @@ def _check_is_paper(protocol: Protocol) -> None:
 
 
 def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = None, folder: Path = FOLDER, choices: Sequence[str] | None = None) -> Path:
-    """Add the tables of `lib.sensitivity` to what is published; what is stored is loaded, what is not is computed.
+    """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded, what is not is computed.
 
     Choices that are published already and not asked for stay.
 
     Parameters
     ----------
     protocol : default: the published one.
-    choices : names as in `lib.sensitivity.variants`; default: all.
+    choices : names as in `lib.studies.sensitivity.variants`; default: all.
 
     Raises
     ------
@@ -294,7 +303,7 @@ def _origin() -> dict[str, Any]:
     """Where, when and with what something was computed."""
     return {
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip(),
-        "written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")} | {"python": platform.python_version()},
         "hardware": {"processor": _processor(), "cores": os.cpu_count(), "cuda": torch.cuda.is_available()},
     }

@@ -6,7 +6,6 @@ what is kept is a row of numbers from which every figure and claim of the paper 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np

@@ -14,8 +14,9 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import pandas as pd
 import torch
@@ -23,9 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 
-__all__ = ["Store", "CorruptArtefact", "digest", "write_atomically", "write_tensors", "read_tensors", "write_table", "read_table"]
+from . import paths
 
-ROOT = Path(__file__).resolve().parent.parent / "results"
+__all__ = ["Store", "CorruptArtefact", "digest", "write_atomically", "write_tensors", "read_tensors", "write_table", "read_table"]
 
 
 class CorruptArtefact(RuntimeError):
@@ -124,7 +125,7 @@ class Store:
     """
 
     def __init__(self, root: Path | str | None = None):
-        self.root = Path(root or os.environ.get("BOOK_RESULTS") or ROOT)
+        self.root = Path(root).absolute() if root else paths.results()
 
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
         return self.root / stage / f"{digest({'stage': stage, **fields})}.{ext}"

@@ -1,5 +1,5 @@
 """Headless Chromium for the tests: that of the gate."""
 
-from lib.browser import CHROMIUM, Browser
+from lib.press.browser import CHROMIUM, Browser
 
 __all__ = ["CHROMIUM", "Browser"]

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from .. import paths
 from ..store import Store, digest, read_table, read_tensors
 from ..training import subnormals_flushed
 
@@ -25,7 +26,7 @@ except ImportError:  # not on Windows: there both compute, and write the same fi
 __all__ = ["stored_table", "stored_tensors", "named_artefacts", "PUBLISHED"]
 
 #: What the chapters' full size gave, published with the paper's results.
-PUBLISHED = Path(__file__).resolve().parents[2] / "book" / "published" / "companions"
+PUBLISHED = paths.PUBLISHED / "companions"
 
 _watching: list[dict[str, Path]] = []
 

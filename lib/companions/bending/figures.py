@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...style import BLUE, RED, styled
+from ...figures.style import BLUE, RED, styled
 from .functional import slope
 
 __all__ = ["pictures", "convergence", "learning", "distortion", "components", "clouds", "journeys", "by_distance"]

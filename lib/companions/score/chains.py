@@ -15,7 +15,7 @@ from ... import data
 from ...protocol import Protocol
 from ...store import Store
 from ...training import device_of
-from ..stored import stored_table, stored_tensors
+from ..stored import stored_tensors
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
 from .plane import KINDS, mixture, spiral_fields, spiral_networks

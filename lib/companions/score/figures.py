@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ...style import BLUE, RED, styled
+from ...figures.style import BLUE, RED, styled
 from .optimum import Mixture
 
 __all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]

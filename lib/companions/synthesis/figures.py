@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...style import BLUE, COLORS, LABELS, RED, styled
+from ...figures.style import BLUE, COLORS, LABELS, RED, styled
 from .measure import SIGNS, instability, named
 
 __all__ = ["share_figure", "sign_figure", "trade_figure"]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from ...style import BLUE, RED, styled
+from ...figures.style import BLUE, RED, styled
 from .analysis import summary, survival
 from .manifolds import MANIFOLDS
 

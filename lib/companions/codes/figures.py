@@ -1,0 +1,142 @@
+"""The figures of the chapter on codes: results -> Figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from ...figures.style import BLUE, COLORS, LABELS, RED, styled
+from .pictures import PICTURES
+
+__all__ = ["distance_figure", "cluster_figure", "bracket_figure", "landing_figure", "class_figure", "tsne_figure"]
+
+INK, GREEN = "#808792", "#009E73"
+LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pixels": (GREEN, None)}
+LINES = ("-", "--", ":", "-.")
+
+
+@styled
+def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+    """W₁ between all pairs of classes, in units of the mean split-half distance: pixels and some latent spaces, one seed."""
+    shown = [("pixels", 784)] + [("trained", d) for d in dims]
+    keys = [(s, d, table[(table.space == s) & (table.d == d)].seed.min()) for s, d in shown]
+    fig, axes = plt.subplots(1, len(keys), figsize=(7.2, 2.6), squeeze=False)
+    for ax, (space, d, seed) in zip(axes.flat, keys):
+        part = table[(table.space == space) & (table.d == d) & (table.seed == seed)]
+        grid = np.zeros((10, 10))
+        grid[part.a, part.b] = grid[part.b, part.a] = part.distance
+        image = ax.imshow(grid / np.diag(grid).mean(), cmap="viridis", norm=LogNorm(0.5, 16))
+        ax.set(title="pixels" if space == "pixels" else f"codes, $d={d}$", xticks=range(10), yticks=range(10))
+        ax.tick_params(labelsize=6)
+        ax.grid(False)
+    bar = fig.colorbar(image, ax=axes, label="distance / split-half", shrink=0.8, ticks=[0.5, 1, 2, 4, 8, 16])
+    bar.ax.set_yticklabels(["½", "1", "2", "4", "8", "16"])
+    bar.ax.minorticks_off()
+    return fig
+
+
+@styled
+def cluster_figure(scores: pd.DataFrame) -> Figure:
+    """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.0))
+    titles = {"ratio": "between / split-half", "silhouette": "silhouette of the labels", "knn": "k-NN accuracy, held out"}
+    for ax, (column, title) in zip(axes, titles.items()):
+        for space, (color, marker) in LOOK.items():
+            part = scores[scores.space == space]
+            if space == "pixels":
+                ax.axhline(part[column].iloc[0], color=color, ls=(0, (4, 2)))
+                continue
+            for line, (_, rows) in zip(LINES, part.groupby("seed")):
+                ax.plot(rows.d, rows[column], line, color=color, marker=marker)
+        ax.set(title=title, xlabel="latent dimension $d$")
+    handles = [Line2D([], [], color=c, marker=m, ls="-" if m else (0, (4, 2)), label={"pca": "PCA"}.get(k, k)) for k, (c, m) in LOOK.items()]
+    fig.legend(handles=handles, loc="outside lower center", ncols=4)
+    return fig
+
+
+@styled
+def bracket_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+    """The measured distance between codes inside its bracket, all pairs of classes in the order of the measured one."""
+    fig, axes = plt.subplots(1, len(dims), figsize=(7.2, 3.2), squeeze=False)
+    for ax, d in zip(axes.flat, dims):
+        part = table[(table.d == d) & (table.seed == table.seed.min())].sort_values("codes")
+        x = np.arange(len(part))
+        ax.fill_between(x, part.sharp, part.upper, color=INK, alpha=0.2, lw=0, label="bracket (sharper)")
+        ax.plot(x, part.upper, color=INK, lw=0.9)
+        ax.plot(x, part.sharp, color=BLUE, lw=1.2, label="below, from reconstructions")
+        ax.plot(x, part.lower, color=BLUE, lw=1.2, ls=":", label="below, from images")
+        ax.plot(x, part.codes, color=RED, ls="", marker=".", label="measured")
+        ax.axhline(0, color=INK, lw=0.8)
+        ax.set(title=f"$d={d}$", xlabel="pairs of classes", yscale="symlog")
+    axes[0, 0].set_ylabel("$W_1$ between codes")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+    return fig
+
+
+@styled
+def landing_figure(far: pd.DataFrame) -> Figure:
+    """Distance of each noise set to the training law, in codes and in reconstructions, in units of a digit class's own; share outside."""
+    fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.4), sharex=True)
+    titles = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
+    names = [name for name in COLORS if (far.set == name).any()]
+    for ax, (column, title) in zip(axes, titles.items()):
+        for name in names:
+            for line, (_, rows) in zip(LINES, far[far.set == name].groupby("seed")):
+                ax.plot(rows.d, rows[column], line, color=COLORS[name], lw=1.3)
+        if column != "outside":
+            for line, (_, rows) in zip(LINES, far[far.set == "held_out"].groupby("seed")):
+                ax.plot(rows.d, rows[column], line, color=COLORS["train"], lw=2.2)
+            ax.axhline(1, color=INK, lw=0.9, ls=":")
+        ax.set(title=title, xlabel="latent dimension $d$", yscale="linear" if column == "outside" else "log")
+        if column != "outside":
+            ticks = [t for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
+            ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+            ax.minorticks_off()
+    axes[0].set_ylabel("$W_1$ to the training law / digit class's")
+    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names]
+    fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7)
+    return fig
+
+
+@styled
+def class_figure(landing: pd.DataFrame, d: int) -> Figure:
+    """W₁ from each data set's codes to each digit class's, one network; the unit is the median over pairs of different classes."""
+    part = landing[(landing.d == d) & (landing.seed == landing.seed.min())].set_index("set")
+    columns = [f"to_{c}" for c in range(10)]
+    digits = part.loc[[f"class_{c}" for c in range(10)], columns].to_numpy()
+    unit = np.median(digits[~np.eye(10, dtype=bool)])
+    names = ["half", "held_out", *(n for n in COLORS if n in part.index)]
+    labels = [{"half": "training", "held_out": "held out"}.get(n) or LABELS[n] for n in names]
+    fig, ax = plt.subplots(figsize=(7.2, 3.6))
+    values = part.loc[names, columns].to_numpy() / unit
+    image = ax.imshow(np.log2(values), cmap="RdYlBu_r", vmin=-3, vmax=3, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        ax.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7, color="#30343a")
+    ax.set(xticks=range(10), yticks=range(len(names)), xlabel="digit class", title=f"codes, $d={d}$")
+    ax.set_yticklabels(labels)
+    ax.grid(False)
+    bar = fig.colorbar(image, ticks=range(-3, 4))
+    bar.ax.set_yticklabels([f"{2.0**k:g}" for k in range(-3, 4)])
+    bar.set_label("distance / median between classes")
+    return fig
+
+
+@styled
+def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
+    """The t-SNE pictures side by side, coloured by label where there is one."""
+    titles = {"codes": "codes", "finer": "codes, perplexity 8", "pixels": "pixels", "gaussian": "a Gaussian, no classes"}
+    fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.2))
+    for ax, name in zip(axes, PICTURES):
+        color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())
+        ax.scatter(*pictures[f"{name}.picture"].numpy().T, color=color, s=3, lw=0)
+        ax.set(title=titles[name], xticks=[], yticks=[], aspect="equal")
+        ax.grid(False)
+    return fig

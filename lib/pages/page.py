@@ -1,0 +1,267 @@
+"""What a notebook puts on its page: numbered figures with tabs, tables, and a provenance line.
+
+A notebook's cell shows one object in two dresses: as HTML for JupyterLab, and as
+MyST Markdown for the book, which Sphinx parses, numbers and cross-references like any
+other text. The pictures go to files beside the executed notebook.
+
+Figures answer back: below each stand the numbers it shows, as files and, where they are few,
+as a table, and links to the function that drew it and to the notebook that called it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import io
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .. import paths
+from ..figures.style import STYLE
+
+__all__ = ["figure", "table", "pictures", "claim", "column", "markdown", "png", "Block"]
+
+#: Where pictures are written, relative to the notebook being executed.
+PICTURES = "_pictures"
+#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not even offered.
+FEW, MANY = 60, 1_000_000
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+class Block:
+    """A piece of a page: MyST for the book, HTML for JupyterLab."""
+
+    def __init__(self, myst: str, lab: str):
+        self.myst, self.lab = myst, lab
+
+    def __add__(self, below: Block) -> Block:
+        return Block(self.myst + below.myst, self.lab + below.lab)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/markdown": self.myst, "text/html": self.lab, "text/plain": self.myst}
+
+
+def figure(
+    name: str,
+    fig: Figure,
+    caption: str,
+    alt: str,
+    published: Figure | None = None,
+    fmt: str = "svg",
+    data: Tables | None = None,
+    published_data: Tables | None = None,
+    scale: str = "MNIST, paper scale",
+) -> Block:
+    """A numbered figure, referred to as ``{numref}`` `name`.
+
+    With `published`, the page has two tabs: *Published*, with its `scale` in brackets, which is
+    the numbered one, and *This build*. Both are drawn by the same function.
+
+    Parameters
+    ----------
+    name : str
+        Label and file name, for instance ``fig-1``.
+    fig, published : Figure
+        This build's figure, and the one drawn from the published table.
+    caption : str
+        MyST text.
+    alt : str
+        What is to be seen, for readers who do not see it.
+    fmt : ``"svg"`` for lines, ``"png"`` for pictures and for very many points.
+    data, published_data : tables by name, the numbers behind each; default: those the figure
+        carries (`lib.figures.style.styled`), but none beyond a megabyte. ``{}`` shows none.
+    """
+    made = _made(getattr(fig, "by", None))
+    if published is None:
+        return _drawn(name, fig, fmt, alt, name, caption, data) + made
+    main = _drawn(f"{name}-published", published, fmt, alt, name, caption, published_data)
+    return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data), scale) + made
+
+
+def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}", data: Tables | None = None) -> Block:
+    """A numbered table of the values in `frame`, referred to as ``{numref}`` `name`.
+
+    `data`, default ``frame.attrs["data"]``, are the numbers that it sums up. A backtick in the caption raises
+    `ValueError`: the caption stands on the line that opens the block, and would end it.
+    """
+    if "`" in caption:
+        raise ValueError(f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles")
+
+    def cell(column, value):
+        if isinstance(value, float):
+            return (formats if isinstance(formats, str) else formats.get(column, "{:.3g}")).format(value)
+        return str(value)
+
+    rows = [list(map(str, frame.columns))] + [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
+    lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
+    for row in rows:
+        lines += [("* - " if i == 0 else "  - ") + text for i, text in enumerate(row)]
+    shown = Block("\n".join([*lines, "````"]), f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False))
+    return shown + _numbers(name, frame.attrs.get("data", {}) if data is None else data)
+
+
+def pictures(
+    name: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, published: Mapping[str, Mapping[str, Tensor]] | None = None, by: Callable | None = None
+) -> Block:
+    """A numbered table of small pictures: row label → column label → images ``(m, 784)`` side by side.
+
+    With `published`, two tabs as in `figure`. `by` is the function that made the pictures.
+    """
+    if published is None:
+        return _picture_table(name, grid, caption, name) + _made(by)
+    return _tabs(_picture_table(f"{name}-published", published, caption, name), _picture_table(f"{name}-build", grid, "", None)) + _made(by)
+
+
+def _numbers(stem: str, tables: Tables) -> Block:
+    """The tables behind a figure, folded: a CSV file of each to download, and the table itself where it is short."""
+    body = Block("", "")
+    for key, table in tables.items():
+        text = table.to_csv(index=False, lineterminator="\n").encode()
+        if len(table) and len(text) <= MANY:
+            path = _write(f"{stem}-{key}", text, "csv")
+            name, columns = Path(path).name, ", ".join(map(str, table.columns)) if len(table.columns) < 20 else f"{len(table.columns)} columns"
+            size = f"{len(table):,} rows of {columns}"
+            body += Block(f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n", f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>')
+            if len(table) <= FEW:
+                cells = table.to_html(index=False, border=0, float_format="{:.4g}".format)
+                body += Block(f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{cells}</div>\n```\n\n', cells)
+    if not body.myst:
+        return body
+    return Block(f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::", f"<details><summary>The numbers</summary>{body.lab}</details>")
+
+
+def _plain(text: str) -> str:
+    """Text that MyST shows as it is."""
+    return re.sub(r"([\\$*_`<>|{}\[\]])", r"\\\1", text)
+
+
+def _made(by: Callable | None) -> Block:
+    """Where a figure comes from: the function that drew it, on the library's page, and the notebook that called it."""
+    links = []
+    if by is not None and by.__module__.startswith("lib."):
+        links.append(f"Drawn by {{func}}`{by.__module__.removeprefix('lib.')}.{by.__qualname__} <{by.__module__}.{by.__qualname__}>`")
+    if folder := paths.pictures():
+        links.append(f"{{download}}`notebook <{folder.as_posix()}/{folder.name}.md>`")
+    if not links:
+        return Block("", "")
+    return Block("\n\n" + "\n".join([":::{container} made", " · ".join(links), ":::"]), "")
+
+
+def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, label: str | None) -> Block:
+    columns = list(next(iter(grid.values())))
+    lines = ["```{list-table} " + " ".join(caption.split()), *([f":name: {label}"] if label else []), ":header-rows: 1", ":class: pictures", ""]
+    lines += ["* -", *(f"  - {c}" for c in columns)]
+    lab = f"<p>{html.escape(caption)}</p><table>"
+    for row, cells in grid.items():
+        lines.append(f"* - {row}")
+        lab += f"<tr><th>{html.escape(row)}</th>"
+        for column in columns:
+            images = cells[column]
+            data = png(images)
+            path = _write(f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png")
+            alt = re.sub(r"\\mathcal|[$\\{}]", "", f"{row}, {column}: {len(images)} reconstructions")
+            lines.append(f"  - ![{alt}]({path})")
+            lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
+        lab += "</tr>"
+    return Block("\n".join([*lines, "```"]), lab + "</table>")
+
+
+def png(images: Tensor) -> bytes:
+    """Grey images ``(m, 784)`` side by side as one picture; values outside [0, 1] are cut off."""
+    strip = images.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).clamp(0, 1)
+    grey = (strip * 255).round().byte().numpy()
+    buffer = io.BytesIO()
+    plt.imsave(buffer, np.dstack([grey] * 3), format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def claim(number: int, says: str, measured: str, verdict: str, fig: Figure, estimates: pd.DataFrame, see: str) -> Block:
+    """A claim of the paper as a box: claim, definition, verdict, its estimates drawn, and their numbers, folded.
+
+    `fig` is that of `lib.figures.paper.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure
+    that shows what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
+    """
+    kind = {"holds": "tip", "holds in part": "note", "does not hold": "warning"}.get(verdict, "seealso")
+    path, raw = _save(f"claim-{number}", fig, "svg")
+    alt = f"The estimates of claim {number} with their intervals beside the side wanted; the numbers follow."
+    rows = [list(estimates.columns)] + [[v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)]
+    cells = "\n".join(("* - " if i == 0 else "  - ") + text for row in rows for i, text in enumerate(row))
+    myst = f"""`````{{admonition}} {number}. {says}
+:class: {kind}
+:name: claim-{number}
+
+**{verdict.capitalize()}.** {measured} See {{numref}}`{see}`.
+
+```{{image}} {path}
+:alt: {alt}
+:class: dark-light
+```
+
+````{{dropdown}} The numbers
+```{{list-table}}
+:header-rows: 1
+
+{cells}
+```
+````
+`````"""
+    image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(raw).decode()}" style="max-width:100%">'
+    return Block(myst, f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}")
+
+
+def column(blocks: Iterable[Block]) -> Block:
+    """Blocks below one another."""
+    blocks = list(blocks)
+    return Block("\n\n".join(b.myst for b in blocks), "".join(b.lab for b in blocks))
+
+
+def markdown(text: str) -> Block:
+    """Computed MyST text, for sentences whose numbers come from the run."""
+    text = textwrap.dedent(text).strip()
+    return Block(text, f"<div style='white-space:pre-wrap'>{html.escape(text)}</div>")
+
+
+def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> Block:
+    """Two tabs; all pairs on a page switch together."""
+    items = ((f"Published ({scale})", "published", published), ("This build", "build", build))
+    body = "\n".join(f"````{{tab-item}} {title}\n:sync: {key}\n\n{block.myst}\n````\n" for title, key, block in items)
+    return Block(f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````", "".join(f"<h5>{title}</h5>{block.lab}" for title, _, block in items))
+
+
+def _drawn(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str, data: Tables | None) -> Block:
+    """A figure with its caption if it has a label, a mere picture if not, and its numbers."""
+    path, raw = _save(stem, fig, fmt)
+    alt = " ".join(alt.split())
+    head = [f"```{{figure}} {path}", f":name: {label}"] if label else [f"```{{image}} {path}"]
+    foot = ["", textwrap.dedent(caption).strip(), "```"] if label else ["```"]
+    mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
+    source = f"data:{mime};base64,{base64.b64encode(raw).decode()}"
+    lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab) + _numbers(stem, getattr(fig, "data", {}) if data is None else data)
+
+
+def _save(name: str, fig: Figure, fmt: str) -> tuple[str, bytes]:
+    buffer = io.BytesIO()
+    with plt.style.context(STYLE):  # the salt of the identifiers inside an SVG is read when it is saved
+        fig.savefig(buffer, format=fmt, dpi=160, bbox_inches="tight", metadata={"Date": None} if fmt == "svg" else None)
+    data = buffer.getvalue()
+    return _write(name, data, fmt), data
+
+
+def _write(name: str, data: bytes, fmt: str) -> str:
+    """Write a picture; its name carries its digest, so nothing stale is ever shown."""
+    folder = paths.pictures() or Path(PICTURES)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.{fmt}"
+    path.write_bytes(data)
+    return path.as_posix()

@@ -1,0 +1,46 @@
+"""Where things lie: this project's folders, and the folders that the environment names.
+
+Environment variables are read here and nowhere else, and made absolute at once: a relative
+one means the folder that the command was given in, whatever folder a kernel works in later.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["ROOT", "PROFILES", "PUBLISHED", "results", "mnist", "pictures", "absolute_environment"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ROOT / "book" / "profiles"
+PUBLISHED = ROOT / "book" / "published"
+#: The variables that name folders of the reader's.
+FOLDERS = ("BOOK_RESULTS", "MNIST_DIR")
+
+
+def results() -> Path:
+    """The folder of this run's artefacts: ``BOOK_RESULTS``, else ``results/`` beside ``lib/``."""
+    return Path(os.environ.get("BOOK_RESULTS") or ROOT / "results").absolute()
+
+
+def mnist() -> Path | None:
+    """The folder with the original MNIST files, ``MNIST_DIR``, or None where none is named."""
+    folder = os.environ.get("MNIST_DIR")
+    return Path(folder).absolute() if folder else None
+
+
+def pictures() -> Path | None:
+    """Where a notebook that is being executed for the book puts its pictures, relative to itself; None in JupyterLab."""
+    folder = os.environ.get("BOOK_PICTURES")
+    return Path(folder) if folder else None
+
+
+def absolute_environment() -> dict[str, str]:
+    """The environment with its folders made absolute, for a process that will work in another folder.
+
+    >>> os.environ["MNIST_DIR"] = "here"
+    >>> Path(absolute_environment()["MNIST_DIR"]).is_absolute()
+    True
+    >>> del os.environ["MNIST_DIR"]
+    """
+    return os.environ | {name: os.path.abspath(os.environ[name]) for name in FOLDERS if os.environ.get(name)}

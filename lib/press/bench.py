@@ -1,0 +1,428 @@
+"""What the two hot paths cost, beside what one would write instead, on one machine in one run.
+
+Each comparison is done twice: on one thread by that thread's processor time, which says
+something on a busy machine as well, and on all cores by the clock, which needs a quiet one.
+Times are the best of a few repetitions. Speed and accuracy are taken from the same arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from tqdm import tqdm
+
+from .. import eigen, jacobian, noise, paths, results, spectrum
+from ..figures.style import styled
+from ..model import Autoencoder, Ensemble
+from ..protocol import NOISE_SETS, Protocol
+from ..store import write_atomically
+from ..training import Trainer, subnormals_flushed
+
+__all__ = ["main", "measure", "operations", "table", "figure_methods", "figure_parts", "RESULT"]
+
+#: Where `main` leaves its numbers for the book.
+RESULT = paths.PUBLISHED / "bench.json"
+#: Latent dimensions of the comparisons with automatic differentiation.
+DIMS = (2, 5, 10, 15, 20)
+POINTS = 500
+#: Images and steps of the comparisons in training.
+BATCH, STEPS = 128, 8
+#: Multiply-adds of one column of K_I and K_L: down the decoder and into the encoder once, through the rest of it twice.
+SHARED, REST = 32 * 64 + 64 * 128 + 2 * 128 * 784, 128 * 64 + 64 * 32
+
+
+def operations(d: int) -> int:
+    """c(d), the floating-point operations that K_I and K_L take at a point, where no unit is left out."""
+    return 2 * d * (SHARED + 2 * (REST + 32 * d))
+
+
+def main(path: Path = RESULT) -> None:
+    """Measure everything, print the table, write the numbers to `path`."""
+    numbers = measure()
+    write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
+    print(table(numbers).to_string(index=False))
+    print(f"\n{numbers['seconds']:.0f} s; written to {path}")
+
+
+def measure() -> dict[str, Any]:
+    """All measurements, by name, with a description of the machine."""
+    threads, started = torch.get_num_threads(), time.monotonic()
+    numbers: dict[str, Any] = {"environment": environment()}
+    torch.set_num_threads(1)
+    try:
+        for part in tqdm((rates, spectra, chain, eigenproblems, training, subnormals, evaluation, all_cores, growth, memory), desc="benchmarks", unit="part"):
+            numbers[part.__name__] = part()
+    finally:
+        torch.set_num_threads(threads)
+    return numbers | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def environment() -> dict[str, Any]:
+    """Processor, cores, memory, versions, and how busy the machine was."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
+    capability = torch.backends.cpu.get_cpu_capability()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": load, "python": platform.python_version(), **packages}
+
+
+def _seconds(f: Callable[[], Any], repeats: int = 5, timer: Callable[[], float] = time.process_time) -> float:
+    """Time of one call: the least of `repeats`, after one to warm up."""
+    f()
+    times = []
+    for _ in range(repeats):
+        start = timer()
+        f()
+        times.append(timer() - start)
+    return min(times)
+
+
+def _network(d: int) -> Autoencoder:
+    return Ensemble.initial((d,), 0, torch.float64).member(d)
+
+
+def rates() -> dict[str, float]:
+    """Large matrix products on one thread, in GFLOP/s: what the machine can do."""
+    out = {}
+    for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
+        a = torch.ones(1500, 1500, dtype=dtype)
+        out[name] = 2 * 1500**3 / _seconds(lambda: a @ a) / 1e9
+    return out
+
+
+@torch.no_grad()
+def spectra() -> list[dict[str, float]]:
+    """Microseconds a point: K_I's spectrum naively, through `torch.func`, and ours; and the error of ours."""
+    out = []
+    x = noise.sample("uniform", 0, POINTS)
+    for d in DIMS:
+        net = _network(d)
+        trip = jacobian.round_trip(net, x)
+        naive = _seconds(lambda: _naive(net, x[:2]), 1) / 2
+        func = _seconds(lambda: _through_the_waist(net, x), 2) / POINTS
+        ours = _seconds(lambda: jacobian.matrices(net, jacobian.round_trip(net, x))) / POINTS
+        k_i, k_l = jacobian.matrices(net, trip)
+        small = _seconds(lambda: spectrum.eigenvalues(k_i)) / POINTS
+        lapack = _seconds(lambda: torch.linalg.eigvals(k_i)) / POINTS
+        errors = [_distance(lam, full) for lam, full in zip(spectrum.eigenvalues(k_i[:2]), _naive(net, x[:2]))]
+        scale = torch.linalg.matrix_norm(k_i[:2], 2)
+        same = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip((k_i, k_l), _through_the_waist(net, x)))
+        out.append(
+            {
+                "d": d, "naive": naive * 1e6, "func": (func + lapack) * 1e6, "ours": (ours + small) * 1e6,
+                "func matrices": func * 1e6, "matrices": ours * 1e6, "eigenvalues": small * 1e6,
+                "error": max(float(e / s) for e, s in zip(errors, scale)), "difference": same,
+            }
+        )  # fmt: skip
+    return out
+
+
+def _naive(net: Autoencoder, x: Tensor) -> Tensor:
+    """The largest d eigenvalues of J_I (784×784), by automatic differentiation and LAPACK."""
+    j = torch.func.vmap(torch.func.jacrev(lambda v: net.decoder(net.encoder(v))))(x)
+    lam = torch.linalg.eigvals(j)
+    return lam.gather(1, lam.abs().argsort(dim=1, descending=True))[:, : net.d]
+
+
+def _through_the_waist(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
+    """K_I and K_L by `torch.func`: reverse mode for E, which has d rows, forward mode for G, which has d columns."""
+    z, y = net(x)
+    e = torch.func.vmap(torch.func.jacrev(net.encoder))
+    g = torch.func.vmap(torch.func.jacfwd(net.decoder))(z)
+    return e(x) @ g, e(y) @ g
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """The largest distance of a number in `a` from its nearest in `b`."""
+    return (a[:, None] - b[None]).abs().amin(1).max()
+
+
+@torch.no_grad()
+def chain() -> list[dict[str, float]]:
+    """The chain of products in GFLOP/s, counted without any unit left out: with the patterns of a usual network, and with all units active."""
+    out = []
+    x = noise.sample("uniform", 0, POINTS)
+    for d in (10, 20):
+        flops = operations(d) * POINTS
+        net = _network(d)
+        usual = jacobian.round_trip(net, x)
+        # the slopes of the usual network stay: those of one whose biases are large are subnormal numbers, which are slow
+        active = dataclasses.replace(usual, **{at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")})
+        rates = {name: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9 for name, trip in (("all units active", active), ("usual", usual))}
+        out.append({"d": d} | rates)
+    return out
+
+
+def eigenproblems() -> list[dict[str, float]]:
+    """Microseconds a matrix: LAPACK on the batch, and ours; and the backward error of ours."""
+    out = []
+    for d in range(2, 21, 2):
+        k = np.random.default_rng(d).normal(size=(4096, d, d))
+        lam = eigen.eigvals(k)
+        shifted = k[:200, None] - lam[:200, :, None, None] * np.eye(d)
+        residual = np.linalg.svd(shifted, compute_uv=False)[..., -1].max(1) / np.linalg.norm(k[:200], 2, axis=(1, 2))
+        lapack = _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3)
+        row = {"d": d, "lapack": lapack, "ours": _seconds(lambda: eigen.eigvals(k), 3)}
+        out.append({n: v / len(k) * 1e6 if n != "d" else v for n, v in row.items()} | {"backward error": float(residual.max())})
+    return out
+
+
+def _stacked(seed: int = 0, times: int = 1) -> Callable[[], None]:
+    """`STEPS` steps of nineteen networks on `BATCH` images each, `times` over."""
+    dims = tuple(range(2, 21))
+    x = noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float()
+    trainer = Trainer(Ensemble.initial(dims, seed), Protocol(dims=dims))
+
+    def epochs() -> None:
+        for _ in range(times):
+            for rows in torch.arange(len(x)).split(BATCH):
+                trainer.step(x[rows])
+
+    return epochs
+
+
+def _seed(seed: int, times: int) -> float:
+    """Seconds by the clock of one seed's steps, in a process of one thread."""
+    return _seconds(_stacked(seed, times), 2, time.perf_counter)
+
+
+def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]:
+    """Seconds of one step of nineteen networks on 128 images: stacked, one after another, and with a `DataLoader`."""
+    dims, x = tuple(range(2, 21)), noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float()
+
+    def single(loader: bool) -> Callable[[], None]:
+        nets = [Autoencoder(d, torch.Generator().manual_seed(0)) for d in dims]
+        optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, fused=None if loader else True) for net in nets]
+        batches = DataLoader(TensorDataset(x), batch_size=BATCH, shuffle=True) if loader else [(b,) for b in x.split(BATCH)]
+
+        def epoch() -> None:
+            for net, optimizer in zip(nets, optimizers):
+                for (b,) in batches:
+                    optimizer.zero_grad()
+                    torch.nn.functional.mse_loss(net(b)[1], b).backward()
+                    optimizer.step()
+
+        return epoch
+
+    ours = _seconds(_stacked(), 5, timer) / STEPS
+    alone, loader = (_seconds(single(kind), 2, timer) / STEPS for kind in (False, True))
+    return {"stacked": ours, "one after another": alone, "DataLoader": loader, "gflops": _step_operations() / ours / 1e9}
+
+
+def _step_operations() -> int:
+    """Floating-point operations in the products of one step of nineteen networks; there is no gradient at the input."""
+    return BATCH * sum(6 * 2 * (784 * 128 + 128 * 64 + 64 * 32 + 32 * d) - 2 * 784 * 128 for d in range(2, 21))
+
+
+def subnormals() -> dict[str, float]:
+    """Seconds of one optimiser step of nineteen networks when a quarter of Adam's running means are subnormal, as they are and flushed."""
+    theta = Ensemble.initial(tuple(range(2, 21)), 0).theta
+    still = torch.arange(len(theta)) % 4 == 0  # entries whose gradient has become zero
+    theta.grad = torch.full_like(theta, 1e-4).masked_fill_(still, 0.0)
+    optimizer = torch.optim.Adam([theta], lr=1e-3, fused=True)
+    optimizer.step()
+    state, out = optimizer.state[theta], {}
+    for name, context in (("as they are", contextlib.nullcontext), ("flushed", subnormals_flushed)):
+        state["exp_avg"][still], state["exp_avg_sq"][still] = 1e-41, 1e-12
+        with context():
+            out[name] = _seconds(optimizer.step)
+    return out
+
+
+@torch.no_grad()
+def evaluation() -> dict[str, Any]:
+    """Microseconds a point and network of a whole evaluation, by part; and of drawing each noise set."""
+    out = []
+    x = noise.sample("uniform", 0, POINTS)
+    for d in range(2, 21, 3):
+        net = _network(d)
+        trip = jacobian.round_trip(net, x)
+        k, _ = jacobian.matrices(net, trip)
+        r = jacobian.rank(trip, trip.at_x)
+        cell = spectrum.Cell(net)
+        parts = {
+            "round trip": lambda: jacobian.round_trip(net, x),
+            "K_I and K_L": lambda: jacobian.matrices(net, trip),
+            "eigenvalues": lambda: (spectrum.eigenvalues(k), spectrum.eigenvalues(k)),
+            "orientation": lambda: [spectrum.orientation(net, trip, trip.at_x, k, r) for _ in range(2)],
+            "all": lambda: cell.add(x),
+        }
+        out.append({"d": d} | {name: _seconds(f) / POINTS * 1e6 for name, f in parts.items()})
+    drawing = {name: _seconds(lambda: noise.sample(name, 0, noise.BLOCK), 2) / noise.BLOCK * 1e6 for name in NOISE_SETS}
+    return {"parts": out, "drawing": drawing}
+
+
+def all_cores() -> dict[str, Any] | None:
+    """By the clock, on all cores: the usual ways with that many threads, spectra with that many processes of one thread.
+
+    None on a busy machine: threads that wait for one another would be measured waiting for someone else.
+    """
+    cores, clock = joblib.cpu_count(), time.perf_counter
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1 + cores / 4:  # 1 is this process
+        return None
+    torch.set_num_threads(cores)
+    x = noise.sample("uniform", 0, POINTS)
+    a, b = (torch.ones(1500, 1500, dtype=dtype) for dtype in (torch.float64, torch.float32))
+    k = np.random.default_rng(0).normal(size=(4096, 10, 10))
+    out: dict[str, Any] = {
+        "float64": 2 * 1500**3 / _seconds(lambda: a @ a, 5, clock) / 1e9,
+        "float32": 2 * 1500**3 / _seconds(lambda: b @ b, 5, clock) / 1e9,
+        "eigenvalues": {
+            "lapack": _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3, clock),
+            "ours": _seconds(lambda: eigen.eigvals(k, cores), 3, clock),
+        },
+        "training": training(clock),
+        "spectra": [],
+    }
+    with joblib.parallel_config("loky", n_jobs=cores, inner_max_num_threads=1):
+        slowest = max(joblib.Parallel()(joblib.delayed(_seed)(seed, 8) for seed in range(cores)))
+        out["seeds"] = {"count": cores, "gflops": cores * 8 * STEPS * _step_operations() / slowest / 1e9}
+        for d in (10, 20):
+            net = _network(d)
+            tasks = [joblib.delayed(_spectra)(net, 8) for _ in range(cores)]
+            out["spectra"].append(
+                {
+                    "d": d,
+                    "naive": _seconds(lambda: _naive(net, x[:2]), 1, clock) / 2,
+                    "func": _seconds(lambda: _through_the_waist(net, x), 2, clock) / POINTS,
+                    "ours": _seconds(lambda: joblib.Parallel()(tasks), 2, clock) / (8 * cores * POINTS),
+                }
+            )
+    torch.set_num_threads(1)
+    return out
+
+
+@torch.no_grad()
+def _spectra(net: Autoencoder, times: int) -> None:
+    """K_I, K_L and the spectrum of K_I at `POINTS` points, `times` over."""
+    x = noise.sample("uniform", 0, POINTS)
+    for _ in range(times):
+        spectrum.eigenvalues(jacobian.matrices(net, jacobian.round_trip(net, x))[0])
+
+
+def growth() -> list[dict[str, float]]:
+    """Seconds for one network (d = 11) against the number of points, and for 2,000 points against the number of networks."""
+    out = []
+    results.evaluate([Ensemble.initial((11,), 0)], Protocol(dims=(11,), points=250, training_set="digits", device="cpu"), "uniform", progress=False)
+    for points, dims in [(n, (11,)) for n in (1_000, 10_000, 70_000)] + [(2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)]:
+        run = Protocol(dims=dims, seeds=(0,), points=points, training_set="digits", device="cpu")
+        e = Ensemble.initial(dims, 0)
+        laws = results.training_codes([e], run)
+        start = time.process_time()
+        results.evaluate([e], run, "uniform", progress=False, laws=laws)
+        out.append({"points": points, "networks": len(dims), "columns": sum(dims), "seconds": time.process_time() - start})
+    return out
+
+
+def memory() -> list[dict[str, float]]:
+    """Peak resident memory in MB of a process that evaluates five networks, as each of several processes does."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return pool.map(_peak, (1_000, 10_000, 70_000), chunksize=1)
+
+
+def _peak(points: int) -> dict[str, float]:
+    torch.set_num_threads(1)
+    e = Ensemble.initial((2, 3, 4, 5, 6), 0)
+    run = Protocol(dims=e.dims, seeds=(0,), points=points, training_set="digits", device="cpu")
+    results.evaluate([e], run, "uniform", progress=False)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux counts into ru_maxrss what the parent had
+        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"points": points, "megabytes": peak / 1024}
+
+
+def table(numbers: dict[str, Any]) -> pd.DataFrame:
+    """The comparisons as a table: what, against what, how many times better, and the aim."""
+    at = {row["d"]: row for row in numbers["spectra"]}
+    train, rate = numbers["training"], numbers["rates"]
+    every = numbers["all_cores"] or {}  # nothing, if the machine was busy
+    both, lapack = every.get("training"), every.get("eigenvalues")
+    cores = {row["d"]: row for row in every.get("spectra", ())}
+
+    def ratio(row: dict[str, float] | None, way: str, ours: str) -> float:
+        return row[way] / row[ours] if row else np.nan
+
+    parts = pd.DataFrame(numbers["evaluation"]["parts"])
+    drawing = np.mean(list(numbers["evaluation"]["drawing"].values())) / np.interp(range(2, 21), parts.d, parts["all"]).sum()
+    points = [row["seconds"] / row["points"] for row in numbers["growth"] if row["networks"] == 1]
+    nets = [row["seconds"] / row["columns"] for row in numbers["growth"] if row["points"] == 2_000]
+    naive, large = "jacrev and eigvals of 784×784", "rate of large matrix products"
+    ten = next(row for row in numbers["eigenproblems"] if row["d"] == 10)
+    rows = [
+        *((f"spectrum of K_I, d = {d}", naive, ratio(at[d], "naive", "ours"), ratio(cores.get(d), "naive", "ours"), aim)
+          for d, aim in ((10, "8,000"), (20, "3,500"))),
+        *((f"K_I and K_L, d = {d}", "torch.func", ratio(at[d], "func matrices", "matrices"), ratio(cores.get(d), "func", "ours"), "5")
+          for d in (10, 20)),
+        *((f"chain of products, d = {row['d']}, {kind}", large, row[kind] / rate["float64"], np.nan, "0.7")
+          for row in numbers["chain"] for kind in ("all units active", "usual")),
+        ("eigenvalues, d = 10", "torch.linalg.eigvals", ratio(ten, "lapack", "ours"), ratio(lapack, "lapack", "ours"), "2"),
+        ("eigenvalues, least of all d", "torch.linalg.eigvals", min(ratio(r, "lapack", "ours") for r in numbers["eigenproblems"]), np.nan, ""),
+        *(("training 19 networks", against, ratio(train, way, "stacked"), ratio(both, way, "stacked"), aim)
+          for against, way, aim in (("one after another, fused Adam", "one after another", "2.5"), ("DataLoader, default Adam", "DataLoader", "5"))),
+        ("training 19 networks", large, train["gflops"] / rate["float32"], both["gflops"] / every["float32"] if both else np.nan, "0.5"),
+        ("training a seed of 19 networks in each process", large, np.nan, every["seeds"]["gflops"] / every["float32"] if both else np.nan, "0.5"),
+        ("drawing noise", "evaluating 19 networks on it", drawing, np.nan, "at most 0.1"),
+        ("a point of 70,000", "a point of 1,000", points[-1] / points[0], np.nan, "0.9 to 1.1"),
+        ("a column of 19 networks", "a column of 5 networks", nets[-1] / nets[0], np.nan, "at most 1"),
+        ("peak memory at 70,000 points", "that at 10,000", numbers["memory"][-1]["megabytes"] / numbers["memory"][1]["megabytes"], np.nan, "flat"),
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["what", "against", "one thread", "all cores", "aim"])
+    shown = {name: frame[name].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}") for name in ("one thread", "all cores")}
+    return frame.assign(**shown)
+
+
+@styled
+def figure_methods(numbers: dict[str, Any]) -> Figure:
+    """Time per point of the spectrum of J_I against d, by method."""
+    rows = pd.DataFrame(numbers["spectra"])
+    fig, ax = plt.subplots(figsize=(5.2, 3.2))
+    for name, label in (
+        ("naive", "jacrev, eigvals of 784×784"), ("func", "torch.func through the waist, LAPACK"), ("ours", "this book"),
+    ):  # fmt: skip
+        ax.plot(rows.d, rows[name], marker="o", label=label)
+    ax.set(yscale="log", xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
+    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
+    fig.data = {"times": rows}
+    return fig
+
+
+@styled
+def figure_parts(numbers: dict[str, Any]) -> Figure:
+    """Where the time of an evaluation goes, against d."""
+    rows = pd.DataFrame(numbers["evaluation"]["parts"])
+    names = ["round trip", "K_I and K_L", "eigenvalues", "orientation"]
+    rows["the rest"] = (rows["all"] - rows[names].sum(axis=1)).clip(lower=0)
+    fig, ax = plt.subplots(figsize=(5.2, 3.2))
+    base = np.zeros(len(rows))
+    labels = {"K_I and K_L": r"$K_{\mathcal{I}}$ and $K_{\mathcal{L}}$"}
+    for name in [*names, "the rest"]:
+        ax.bar(rows.d, rows[name], bottom=base, width=2.0, label=labels.get(name, name))
+        base += rows[name].to_numpy()
+    ax.set(xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
+    ax.legend(loc="upper left")
+    fig.data = {"times": rows}
+    return fig

@@ -1,0 +1,128 @@
+"""The notebooks as Binder and Colab open them: as ``.ipynb``, beside the text they are made from, on a branch of their own.
+
+Neither service opens MyST text as a notebook. ``_config.yml`` says in ``repository`` where the
+repository is public and what the branch is called; the launch buttons of the pages follow from the same lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+import nbformat
+import yaml
+from nbformat import NotebookNode
+
+from ..paths import ROOT
+from ..store import write_atomically
+from . import notebooks
+from .build import BuildError, pages
+
+__all__ = ["write", "push", "requirements"]
+
+#: Direct dependencies that only building, serving and testing need; no notebook imports them.
+TOOLS = frozenset(
+    "ipykernel jupyter-book jupyterlab jupytext myst-nb nbformat packaging papermill pypdf pytest Sphinx sphinx-proof sphinxcontrib-bibtex websocket-client".split()
+)
+
+SETUP = """\
+# On Colab this cell fetches the library and what Colab lacks of its requirements; anywhere else it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    def lacks(requirement):
+        try:
+            return not version(requirement.partition("==")[0])
+        except PackageNotFoundError:
+            return True
+
+    here = Path("/content/{name}")
+    if not here.exists():
+        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch={branch}", "{url}", str(here)], check=True)
+    lacking = [requirement for requirement in {wanted} if lacks(requirement)]
+    if lacking:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *lacking], check=True)
+    sys.path.insert(0, str(here))
+"""
+
+
+def requirements(root: Path = ROOT) -> list[str]:
+    """The pinned direct dependencies that a notebook needs, without those that only make the book."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [text for text in project["dependencies"] if text.partition("==")[0] not in TOOLS]
+
+
+def write(output: Path, root: Path = ROOT) -> list[Path]:
+    """Write every page with code as an unexecuted ``.ipynb`` under `output`, under the path of its text.
+
+    The same text gives the same bytes. The first cell sets Colab up; it is left out while
+    the repository has no public address from which Colab could fetch the library.
+    """
+    written = []
+    for name in pages(root / "_toc.yml"):
+        notebook = notebooks.read(root / "book" / f"{name}.md")
+        if notebooks.has_code(notebook):
+            notebook.metadata.pop("jupytext", None)  # no longer text
+            notebook.cells[:0] = _setup(root)
+            for i, cell in enumerate(notebook.cells):
+                cell["id"] = f"cell-{i}"
+            written.append(write_atomically(output / "book" / f"{name}.ipynb", (nbformat.writes(notebook) + "\n").encode()))
+    return written
+
+
+def _setup(root: Path) -> list[NotebookNode]:
+    """Colab's cell, folded away in Colab and JupyterLab and kept off pages; none while there is no address."""
+    where = _repository(root)
+    if not where.get("url"):
+        return []
+    name = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    code = SETUP.format(name=name, branch=where["branch"], url=where["url"], wanted=requirements(root))
+    return [nbformat.v4.new_code_cell(code.rstrip(), metadata={"tags": ["remove-cell"], "cellView": "form", "jupyter": {"source_hidden": True}})]
+
+
+def _repository(root: Path) -> dict[str, str]:
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+
+
+def push(folder: Path, remote: str, root: Path = ROOT) -> str:
+    """Put the last commit together with the notebooks in `folder` on the branch for Binder and Colab; returns the commit.
+
+    The branch is replaced: each time it is the present commit and one more on top, which has
+    that commit's author and date, so that the same notebooks give the same commit. The
+    working tree, the index and local branches stay as they are.
+
+    Raises
+    ------
+    BuildError
+        When git refuses, with what it said.
+    """
+    branch = _repository(root)["branch"]
+    with tempfile.TemporaryDirectory() as index:
+        env = os.environ | {"GIT_INDEX_FILE": f"{index}/index"}
+        name, email, date, last = _git(root, env, "log", "-1", "--format=%an%n%ae%n%aI%n%h").splitlines()
+        for role in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email, f"GIT_{role}_DATE": date}
+        _git(root, env, "read-tree", "HEAD")
+        for path in sorted(folder.rglob("*.ipynb")):
+            blob = _git(root, env, "hash-object", "-w", str(path.resolve()))
+            _git(root, env, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(folder).as_posix()}")
+        tree = _git(root, env, "write-tree")
+        commit = _git(root, env, "commit-tree", tree, "-p", "HEAD", "-m", f"Notebooks of {last}, for Binder and Colab")
+        _git(root, env, "push", "--quiet", "--force", remote, f"{commit}:refs/heads/{branch}")
+    return commit
+
+
+def _git(root: Path, env: dict[str, str], *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], env=env, capture_output=True, text=True)
+    if done.returncode:
+        told = re.sub(r"\s+", " ", done.stderr).strip()
+        raise BuildError(f"notebooks: git {words[0]} failed: {told}; expected a git checkout, and a remote that may be written to")
+    return done.stdout.strip()

@@ -1,0 +1,232 @@
+"""The book as its reader meets it: it builds strictly, asks nothing of the network, and survives every failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import make_book
+
+from lib.paths import ROOT
+from lib.press import gate
+from lib.press.build import BuildError, build, pages
+from lib.press.notebooks import NotebookError, read
+from lib.protocol import ProtocolError
+
+# --- the smoke book --------------------------------------------------------------------------------------------------
+
+
+def html_pages(book) -> list[Path]:
+    return gate.html_pages(book[0] / "html")
+
+
+def test_every_page_of_the_table_of_contents_is_there(book, root):
+    names = pages(root / "_toc.yml")
+    assert [name for name in names if not (book[0] / "html" / f"{name}.html").is_file()] == []
+    assert (book[0] / "html" / "index.html").is_file()
+
+
+def test_every_page_of_the_book_is_in_the_table_of_contents(root):
+    written = {p.relative_to(root / "book").with_suffix("").as_posix() for p in (root / "book").rglob("*.md")}
+    written = {name for name in written if not name.startswith(("_", "published/"))}
+    assert written - set(pages(root / "_toc.yml")) == set()
+
+
+def test_every_page_declares_its_parameters_in_the_same_words(root):
+    notebooks = [read(root / "book" / f"{name}.md") for name in pages(root / "_toc.yml")]
+    cells = [c.source for n in notebooks for c in n.cells if "parameters" in c.metadata.get("tags", ())]
+    assert len(cells) > 20 and set(cells) == {PARAMETERS.split("\n", 2)[2].removesuffix("\n```\n")}
+
+
+def test_the_build_says_where_the_book_is_and_how_long_each_notebook_took(book):
+    output, told = book
+    assert re.search(rf"The book is {re.escape(str(output / 'html' / 'index.html'))} \(profile smoke, .*\d (s|min .*)\)", told)
+    assert re.findall(r"^  \S+ +\d+\.\d s$", told, re.M)
+
+
+def test_a_second_build_computes_nothing(book, own_results):
+    output, _ = book
+    before = {p: p.stat().st_mtime_ns for p in own_results.rglob("*") if p.is_file()}
+    again = make_book(output)
+    assert again.returncode == 0, again.stderr
+    assert "training" not in again.stderr
+    assert re.findall(r"^  \S+ +\d.*s$", again.stdout, re.M) == []  # every notebook is unchanged
+    assert {p: p.stat().st_mtime_ns for p in own_results.rglob("*") if p.is_file()} == before
+
+
+def test_every_page_says_what_it_shows(book, root):
+    for name in pages(root / "_toc.yml"):
+        text = (book[0] / "html" / f"{name}.html").read_text()
+        foot = re.search(r'<footer class="provenance".*?</footer>', text, re.S)
+        assert foot and all(word in foot[0] for word in ("smoke", "digits inside scikit-learn", "Key", "Commit")), name
+
+
+def test_no_page_refers_to_a_missing_file_or_place(book):
+    assert gate.broken(book[0] / "html") == []
+
+
+def test_every_figure_and_table_of_a_notebook_is_on_its_page(book, root):
+    assert gate.absent(book[0] / "html", root) == []
+
+
+def test_no_path_of_the_building_machine_is_published(book):
+    files = [p for p in (book[0] / "html").rglob("*") if p.suffix in (".html", ".ipynb", ".js", ".json")]
+    told = {(p.name, place) for p in files for place in map(str, (book[0], ROOT, Path.home())) if f"{place}/" in p.read_text(errors="ignore")}
+    assert told == set()
+
+
+@pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
+def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_everyone(book, browser, dark, width):
+    complaints = []
+    for page in html_pages(book):
+        complaints += gate.opened(browser, page, dark=dark, width=width) + gate.inaccessible(browser, page.name)
+    assert complaints == []
+
+
+# --- small books, built and broken -----------------------------------------------------------------------------------
+
+SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
+HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"
+#: The cell as every page of the book has it.
+PARAMETERS = re.search(r"```\{code-cell\} ipython3\n:tags: \[parameters\]\n.*?```\n", (ROOT / "book" / "noise.md").read_text(), re.S)[0]
+
+
+def cell(code: str) -> str:
+    return f"```{{code-cell}} ipython3\n{code}\n```\n"
+
+
+class SmallBook:
+    """A book of two pages that shares everything else with the real one."""
+
+    def __init__(self, folder: Path, root: Path):
+        self.root, self.told = folder, []
+        (folder / "book").mkdir(parents=True)
+        for name in ("lib", "_config.yml", "requirements.txt", "book/_assets", "book/_ext", "book/profiles"):
+            (folder / name).symlink_to(root / name)
+        (folder / "book" / "references.bib").touch()
+        (folder / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n- file: numbers\n")
+        self.write("intro", "# Start\n\nA page of text, with $x$.\n")
+        self.numbers("1 + 1")
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / "book" / f"{name}.md").write_text(text)
+
+    def numbers(self, code: str, parameters: str = PARAMETERS) -> None:
+        self.write("numbers", f"{HEADER}# Numbers\n\n{parameters}\n{cell(code)}")
+
+    def build(self) -> Path:
+        self.told.clear()
+        return build(**SMALL, root=self.root, say=self.told.append)
+
+    def page(self, name: str = "numbers") -> str:
+        return (self.root / "_build" / "html" / f"{name}.html").read_text()
+
+    def leftovers(self) -> list[Path]:
+        return list((self.root / "_build").glob(".run-*"))
+
+
+@pytest.fixture(scope="module")
+def small(own_results, tmp_path_factory, root):
+    book = SmallBook(tmp_path_factory.mktemp("small"), root)
+    book.numbers("print(profile, 40 + 2)")
+    book.build()
+    return book
+
+
+def good(small: SmallBook) -> bool:
+    return "smoke 42" in small.page() and small.leftovers() == []
+
+
+def test_a_small_book_shows_what_its_notebook_computed_with_the_given_profile(small):
+    assert good(small)
+
+
+def test_a_failing_notebook_fails_the_build_and_leaves_the_last_good_pages(small):
+    small.numbers("1 / 0")
+    with pytest.raises(NotebookError, match=r"(?s)book/numbers\.md failed in this cell:.*1 / 0.*ZeroDivisionError: division by zero"):
+        small.build()
+    assert good(small)
+
+
+def test_a_warning_of_the_pages_fails_the_build_and_leaves_the_last_good_pages(small):
+    small.numbers("print(profile, 40 + 2)")
+    small.write("intro", "# Start\n\nSee {ref}`nowhere`.\n")
+    with pytest.raises(BuildError, match=r"(?s)warnings.*book/intro.*nowhere"):
+        small.build()
+    small.write("intro", "# Start\n\nA page of text, with $x$.\n")
+    assert good(small)
+
+
+def test_a_page_that_is_in_the_table_of_contents_only_is_named(small):
+    toc = small.root / "_toc.yml"
+    text = toc.read_text()
+    toc.write_text(text + "- file: forgotten\n")
+    with pytest.raises(BuildError, match=r"book/forgotten\.md"):
+        small.build()
+    toc.write_text(text)
+    assert good(small)
+
+
+def test_a_parameter_the_notebook_does_not_have_is_an_error(small):
+    small.numbers("print(profile)", PARAMETERS.replace("overrides", "overides"))
+    with pytest.raises(ProtocolError, match=r"book/numbers\.md: unknown parameter 'overrides': expected one of profile, overides"):
+        small.build()
+    small.numbers("print(profile, 40 + 2)")
+    assert good(small)
+
+
+def start(small: SmallBook, **options) -> subprocess.Popen:
+    code = f"import sys; from pathlib import Path; from lib.press.build import build; build(**{SMALL!r}, root=Path(sys.argv[1]))"
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-c", code, str(small.root)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def told_of(small: SmallBook, word: str) -> list[str]:
+    """The first words of the lines with a certain word."""
+    return [line.split()[0] for line in small.told if word in line]
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_killed_build_leaves_the_last_good_pages_and_the_next_one_is_whole(small):
+    small.numbers("import time; time.sleep(600)")
+    process = start(small, start_new_session=True)
+    wait_for(lambda: any(small.root.glob("_build/.run-*/numbers-*/source.ipynb")))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "smoke 42" in small.page()
+    small.numbers("print(profile, 40 + 3)")
+    small.build()
+    assert "smoke 43" in small.page() and small.leftovers() == []
+    small.numbers("print(profile, 40 + 2)")
+    small.build()
+    assert "numbers" in told_of(small, "unchanged")  # executed before, and kept
+    assert good(small)
+    small.build()
+    assert "pages" in told_of(small, "unchanged")
+    small.write("intro", "# Start\n\nAnother text, with $x$.\n")
+    small.build()
+    assert "pages" not in told_of(small, "unchanged") and "Another text" in small.page("intro")
+
+
+def test_two_builds_at_once_both_succeed(small):
+    small.numbers("import time; time.sleep(1); print(profile, 40 + 2)")
+    one, two = start(small), start(small)
+    told = [None, None]
+    threads = [threading.Thread(target=lambda i=i, p=p: told.__setitem__(i, p.communicate()[0])) for i, p in enumerate((one, two))]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert (one.returncode, two.returncode) == (0, 0), told
+    assert good(small)
