@@ -14,7 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 2 when what was asked cannot be done, 1 when a build failed."""
     options = _parser().parse_args(arguments)
     sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a terminated build takes its kernels along
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that a terminated build takes its kernels along
     # imported only now: a wrong word on the command line should not cost the import of torch
     from .data import DataError
     from .press.build import BuildError
@@ -43,51 +45,128 @@ def _parser() -> argparse.ArgumentParser:
 
     book = commands.add_parser("book", help="train, evaluate, run every notebook, write the pages")
     book.add_argument("--profile", default="laptop", help="smoke, laptop or paper (default: laptop)")
-    book.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile, for instance "dims=2,8 epochs=2"')
+    book.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile, for instance "dims=2,8 epochs=2"',
+    )
     book.add_argument("--output", type=Path, metavar="FOLDER", help="folder of builds (default: _build)")
     book.set_defaults(command=_book)
 
     notebook = commands.add_parser("notebook", help="run one notebook")
     notebook.add_argument("source", type=Path, help="for instance book/noise.md")
-    notebook.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="one of the notebook's own parameters")
-    notebook.add_argument("--output", type=Path, default=Path("_build/executed"), metavar="FOLDER", help="where the executed notebook goes")
+    notebook.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one of the notebook's own parameters",
+    )
+    notebook.add_argument(
+        "--output",
+        type=Path,
+        default=Path("_build/executed"),
+        metavar="FOLDER",
+        help="where the executed notebook goes",
+    )
     notebook.set_defaults(command=_notebook)
 
-    publish = commands.add_parser("publish", help="write book/published from a finished run of the paper's protocol")
-    publish.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
+    publish = commands.add_parser(
+        "publish", help="write book/published from a finished run of the paper's protocol"
+    )
+    publish.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile paper, for instance "seeds=0"',
+    )
     publish.set_defaults(command=_publish)
 
     bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
     bench.set_defaults(command=_bench)
 
-    sensitivity = commands.add_parser("sensitivity", help="train the published protocol with one unstated choice changed at a time, and publish what that does")
-    sensitivity.add_argument("--choice", action="append", metavar="NAME", help="only this choice, for instance length or loss (default: all); may be repeated")
+    sensitivity = commands.add_parser(
+        "sensitivity",
+        help="train the published protocol with one unstated choice changed at a time, and publish what that does",
+    )
+    sensitivity.add_argument(
+        "--choice",
+        action="append",
+        metavar="NAME",
+        help="only this choice, for instance length or loss (default: all); may be repeated",
+    )
     sensitivity.set_defaults(command=_sensitivity)
 
-    companions = commands.add_parser("companions", help="run companions' chapters at full size on the published protocol, and publish their tables")
-    companions.add_argument("--chapter", action="append", metavar="NAME", help="only this chapter (default: all that can be published); may be repeated")
+    companions = commands.add_parser(
+        "companions",
+        help="run companions' chapters at full size on the published protocol, and publish their tables",
+    )
+    companions.add_argument(
+        "--chapter",
+        action="append",
+        metavar="NAME",
+        help="only this chapter (default: all that can be published); may be repeated",
+    )
     companions.set_defaults(command=_companions)
 
-    verify = commands.add_parser("verify", help="check every published file, recompute a random sample of published cells")
+    verify = commands.add_parser(
+        "verify", help="check every published file, recompute a random sample of published cells"
+    )
     verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
-    verify.add_argument("--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)")
+    verify.add_argument(
+        "--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)"
+    )
     verify.set_defaults(command=_verify)
 
-    compare = commands.add_parser("compare", help="hold a finished run of the paper's protocol against the published one, by verdicts and intervals")
-    compare.add_argument("--set", default="", metavar="FIELD=VALUE…", help='single fields of the profile paper, for instance "seeds=0"')
+    compare = commands.add_parser(
+        "compare",
+        help="hold a finished run of the paper's protocol against the published one, by verdicts and intervals",
+    )
+    compare.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile paper, for instance "seeds=0"',
+    )
     compare.set_defaults(command=_compare)
 
     pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
-    pdf.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
+    pdf.add_argument(
+        "html",
+        type=Path,
+        nargs="?",
+        default=Path("_build/html"),
+        metavar="FOLDER",
+        help="default: _build/html",
+    )
     pdf.set_defaults(command=_pdf)
 
     launch = commands.add_parser("notebooks", help="write the notebooks as .ipynb for Binder and Colab")
-    launch.add_argument("--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch")
-    launch.add_argument("--push", default="", metavar="REMOTE", help="put them on the branch named in _config.yml, at this remote (default: do not)")
+    launch.add_argument(
+        "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
+    )
+    launch.add_argument(
+        "--push",
+        default="",
+        metavar="REMOTE",
+        help="put them on the branch named in _config.yml, at this remote (default: do not)",
+    )
     launch.set_defaults(command=_notebooks)
 
-    gate = commands.add_parser("gate", help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone")
-    gate.add_argument("html", type=Path, nargs="?", default=Path("_build/html"), metavar="FOLDER", help="default: _build/html")
+    gate = commands.add_parser(
+        "gate",
+        help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone",
+    )
+    gate.add_argument(
+        "html",
+        type=Path,
+        nargs="?",
+        default=Path("_build/html"),
+        metavar="FOLDER",
+        help="default: _build/html",
+    )
     gate.set_defaults(command=_gate)
     return parser
 
@@ -135,7 +214,9 @@ def _verify(options: argparse.Namespace) -> None:
 
     table = verify(options.cells, options.seed)
     print(table.to_string(index=False))
-    print(f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g}).")
+    print(
+        f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g})."
+    )
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -146,15 +227,21 @@ def _compare(options: argparse.Namespace) -> None:
 
     there = published.evidence()
     if there is None:
-        raise BuildError("compare: expected published results to compare with, found none; make publish writes them")
+        raise BuildError(
+            "compare: expected published results to compare with, found none; make publish writes them"
+        )
     here = retrained(Protocol.from_profile("paper", options.set))
     if here.cells.equals(there.cells):
-        print("This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit.")
+        print(
+            "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
+        )
     table = compare(there, here)
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
-        raise BuildError(f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet")
+        raise BuildError(
+            f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet"
+        )
 
 
 def _pdf(options: argparse.Namespace) -> None:

@@ -97,7 +97,9 @@ def _digits() -> Images:
     small = raw.images.astype(np.uint8)  # (1797, 8, 8), values 0…16
     sha = hashlib.sha256(small.tobytes()).hexdigest()
     if sha != DIGITS_SHA256:
-        raise DataError(f"digits: expected SHA-256 {DIGITS_SHA256[:12]}…, got {sha[:12]}…; install the pinned scikit-learn")
+        raise DataError(
+            f"digits: expected SHA-256 {DIGITS_SHA256[:12]}…, got {sha[:12]}…; install the pinned scikit-learn"
+        )
     x = torch.from_numpy(small).to(torch.float64)[:, None] / 16
     x = torch.nn.functional.interpolate(x, size=(28, 28), mode="bilinear", align_corners=False)
     return Images("digits", x.flatten(1), torch.from_numpy(raw.target).long(), DIGITS_TRAINED, sha)
@@ -118,7 +120,9 @@ def _mnist_file(name: str) -> np.ndarray:
     if folder:
         content = _read_idx(folder, name)
         if content is None:
-            raise DataError(f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download")
+            raise DataError(
+                f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download"
+            )
     else:
         folder, content = cache, _read_idx(cache, name)
         if content is None:
@@ -126,7 +130,9 @@ def _mnist_file(name: str) -> np.ndarray:
             write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
     sha = hashlib.sha256(content).hexdigest()
     if sha != expected:
-        raise DataError(f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there")
+        raise DataError(
+            f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there"
+        )
     return np.frombuffer(content, np.uint8, offset=header)
 
 
@@ -137,7 +143,9 @@ def _read_idx(folder: Path, name: str) -> bytes | None:
                 with opener(path, "rb") as file:
                     return file.read()
             except (OSError, EOFError) as error:
-                raise DataError(f"MNIST: expected a readable {path.name} in {folder}, got {error}; put the original file there") from None
+                raise DataError(
+                    f"MNIST: expected a readable {path.name} in {folder}, got {error}; put the original file there"
+                ) from None
     return None
 
 

@@ -47,7 +47,9 @@ class RoundTrip:
 
     def take(self, rows: Tensor | slice) -> RoundTrip:
         """The same for the points `rows` alone."""
-        return RoundTrip(*(v[rows] if isinstance(v, Tensor) else [m[rows] for m in v] for v in vars(self).values()))
+        return RoundTrip(
+            *(v[rows] if isinstance(v, Tensor) else [m[rows] for m in v] for v in vars(self).values())
+        )
 
 
 def sech2(a: Tensor) -> Tensor:
@@ -165,7 +167,9 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
     d = k.shape[1]
     down = [(w.T, m) for w, m in zip(_weights(net.decoder), trip.at_z)]
     back = [(w, m) for w, m in zip(_weights(net.encoder)[::-1], at[::-1])]
-    paths = [half[: i + 1] for half in (down, back) for i in range(len(half))]  # from the latent layer to each hidden one
+    paths = [
+        half[: i + 1] for half in (down, back) for i in range(len(half))
+    ]  # from the latent layer to each hidden one
     narrowest = torch.stack([path[-1][1].sum(1) for path in paths]).argmin(0)
     out = torch.empty_like(k)
     for i in narrowest.unique().tolist():
@@ -174,7 +178,9 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
         for w, m in paths[i]:
             factor = (factor @ w) * m[rows, None].to(k.dtype)  # Aᵀ or B, (n, d, units)
         # the r active units come first; the columns of the others are zero
-        active, units = (t[:, :d] for t in paths[i][-1][1][rows].to(k.dtype).sort(dim=1, descending=True, stable=True))
+        active, units = (
+            t[:, :d] for t in paths[i][-1][1][rows].to(k.dtype).sort(dim=1, descending=True, stable=True)
+        )
         q, _ = torch.linalg.qr(factor.gather(2, units[:, None].expand(-1, d, -1)))
         block = q.transpose(1, 2) @ k[rows] @ q
         out[rows] = block * active[:, :, None] * active[:, None, :] + torch.diag_embed(1 - active)

@@ -96,7 +96,9 @@ class Ensemble:
         widths = [layer.in_features for layer in members[0].encoder if isinstance(layer, nn.Linear)]
         sizes = (*widths, max(self.dims), *reversed(widths))
         self.waist = len(widths) - 1  # index of the latent layer
-        self.shapes = [s for m, n in zip(sizes, sizes[1:]) for s in ((len(members), m, n), (len(members), 1, n))]
+        self.shapes = [
+            s for m, n in zip(sizes, sizes[1:]) for s in ((len(members), m, n), (len(members), 1, n))
+        ]
         first = next(members[0].linears()).weight
         self.bind(torch.zeros(sum(map(math.prod, self.shapes)), dtype=first.dtype, device=first.device))
         with torch.no_grad():
@@ -167,4 +169,6 @@ class Ensemble:
             net = Autoencoder(d, widths=widths).to(next(iter(state.values())).dtype)
             net.load_state_dict(state)
             members.append(net.requires_grad_(False))
-        return cls(members, seed, {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("curves.")})
+        return cls(
+            members, seed, {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("curves.")}
+        )

@@ -26,7 +26,9 @@ PIXELS = 784
 
 #: Laws along two families, whose members differ in brightness and, at mean one half, in variance (section II-B).
 FAMILIES = {
-    "bernoulli": tuple(f"bernoulli_{p}" for p in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)),
+    "bernoulli": tuple(
+        f"bernoulli_{p}" for p in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+    ),
     "beta": tuple(f"beta_{a}_{a}" for a in (0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 50.0)),
 }
 
@@ -59,7 +61,9 @@ def distribution(name: str) -> stats.distributions.rv_frozen:
                 return stats.truncnorm((0 - mu) / sigma, (1 - mu) / sigma, loc=mu, scale=sigma)
     except ValueError:
         pass
-    raise ProtocolError(f"noise set: expected bernoulli_P, beta_A_B, normal[_MU_SIGMA] or uniform, got {name!r}; for instance bernoulli_0.5")
+    raise ProtocolError(
+        f"noise set: expected bernoulli_P, beta_A_B, normal[_MU_SIGMA] or uniform, got {name!r}; for instance bernoulli_0.5"
+    )
 
 
 def sample(name: str, start: int, stop: int, seed: int = 0) -> torch.Tensor:
@@ -85,7 +89,9 @@ def sample(name: str, start: int, stop: int, seed: int = 0) -> torch.Tensor:
     """
     law = distribution(name)
     if not 0 <= start <= stop:
-        raise ProtocolError(f"points: expected 0 ≤ start ≤ stop, got {start} and {stop}; for instance 0 and 500")
+        raise ProtocolError(
+            f"points: expected 0 ≤ start ≤ stop, got {start} and {stop}; for instance 0 and 500"
+        )
     if start == stop:
         return torch.empty(0, PIXELS, dtype=torch.float64)
     first, last = start // BLOCK, (stop - 1) // BLOCK

@@ -115,7 +115,12 @@ class Protocol:
         sets = self.sets if isinstance(self.sets, tuple) else ()
         unknown = [s for s in sets if s not in NOISE_SETS]
         if unknown or not sets or len(set(sets)) < len(sets):
-            _fail("sets", "distinct names among " + " ".join(NOISE_SETS), unknown or self.sets, "sets=uniform,bernoulli_0.5")
+            _fail(
+                "sets",
+                "distinct names among " + " ".join(NOISE_SETS),
+                unknown or self.sets,
+                "sets=uniform,bernoulli_0.5",
+            )
 
     def _choice(self, name: str, *allowed: str):
         if getattr(self, name) not in allowed:
@@ -133,7 +138,9 @@ class Protocol:
         known = [f.name for f in fields(cls)]
         for name in values:
             if name not in known:
-                raise ProtocolError(f"unknown field {name!r}: expected one of {', '.join(known)}; remove it or correct its name")
+                raise ProtocolError(
+                    f"unknown field {name!r}: expected one of {', '.join(known)}; remove it or correct its name"
+                )
         return cls(**values)
 
     @classmethod
@@ -153,9 +160,13 @@ class Protocol:
         for word in overrides.split():
             name, equals, text = word.partition("=")
             if not equals or name not in types:
-                raise ProtocolError(f"override {word!r}: expected field=value with a field among {', '.join(types)}; for instance epochs=2")
+                raise ProtocolError(
+                    f"override {word!r}: expected field=value with a field among {', '.join(types)}; for instance epochs=2"
+                )
             if name in given:
-                raise ProtocolError(f"override {word!r}: expected each field once, got {name} twice; for instance {name}={text}")
+                raise ProtocolError(
+                    f"override {word!r}: expected each field once, got {name} twice; for instance {name}={text}"
+                )
             given[name] = _parse(name, types[name], text)
         return cls.from_mapping(values | given)
 
@@ -181,4 +192,6 @@ def _parse(name: str, kind: str, text: str) -> Any:
             return tuple(text.split(","))
         return {"int": int, "float": float, "str": str}[kind](text)
     except ValueError:
-        raise ProtocolError(f"{name}: expected a value of type {kind}, got {text!r}; for instance {name}={'2,8' if 'tuple' in kind else '2'}") from None
+        raise ProtocolError(
+            f"{name}: expected a value of type {kind}, got {text!r}; for instance {name}={'2,8' if 'tuple' in kind else '2'}"
+        ) from None

@@ -52,7 +52,25 @@ from .studies.claims import Evidence
 from .studies.reconstructions import characters
 from .training import train
 
-__all__ = ["FOLDER", "cells", "table", "evidence", "evidence_or_own", "ensembles", "manifest", "digests", "companion", "publish", "publish_sensitivity", "publish_companions", "again", "restore", "verify", "Mismatch", "TOLERANCE"]
+__all__ = [
+    "FOLDER",
+    "cells",
+    "table",
+    "evidence",
+    "evidence_or_own",
+    "ensembles",
+    "manifest",
+    "digests",
+    "companion",
+    "publish",
+    "publish_sensitivity",
+    "publish_companions",
+    "again",
+    "restore",
+    "verify",
+    "Mismatch",
+    "TOLERANCE",
+]
 
 FOLDER = paths.PUBLISHED
 
@@ -61,7 +79,22 @@ TOLERANCE = 1e-4
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
 #: Points of each law of `noise.FAMILIES`, and the columns of ``cells.csv`` that are followed along them.
-SWEPT_POINTS, SWEPT = 1_000, ["seed", "d", "set", "I_mean", "I_geometric", "I_sd_log", "I_reversed", "I_deficient", "I_arg_mean", "brightness", "y_sd"]
+SWEPT_POINTS, SWEPT = (
+    1_000,
+    [
+        "seed",
+        "d",
+        "set",
+        "I_mean",
+        "I_geometric",
+        "I_sd_log",
+        "I_reversed",
+        "I_deficient",
+        "I_arg_mean",
+        "brightness",
+        "y_sd",
+    ],
+)
 #: Latent dimensions and points of each set at which Theorem I.2 is put to the networks.
 PAIRS_DIMS, PAIRS_POINTS = (2, 4, 8, 12, 16, 20), 200
 #: Latent dimensions and points of each set at which whole 784×784 Jacobians are decomposed in float32.
@@ -103,13 +136,17 @@ def evidence() -> Evidence | None:
 
 def evidence_or_own(protocol: Protocol) -> Evidence:
     """The published evidence, or that of this build while nothing is published."""
-    return evidence() or Evidence(results.cells(protocol), results.cells(protocol, trained=False), characters(protocol))
+    return evidence() or Evidence(
+        results.cells(protocol), results.cells(protocol, trained=False), characters(protocol)
+    )
 
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
     """The published networks, an ensemble a seed; empty while there are none. Without a manifest nothing counts as published."""
     found = []
-    for name in sorted(n for n in (manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")):
+    for name in sorted(
+        n for n in (manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")
+    ):
         tensors, meta = read_tensors(folder / name)
         found.append(Ensemble.from_tensors(tensors, meta["seed"]))
     return found
@@ -127,12 +164,22 @@ def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.
         return None
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"] | {"points": points})
     files = {name: sha for name, sha in about["files"].items() if name.startswith("networks")}
-    fields = {"networks": files, "sets": protocol.sets, "points": points, "spectrum": spectrum.VERSION, "noise": noise.VERSION}
+    fields = {
+        "networks": files,
+        "sets": protocol.sets,
+        "points": points,
+        "spectrum": spectrum.VERSION,
+        "noise": noise.VERSION,
+    }
     found = store.load_table("again", fields)
     if found is None:
-        tables = [t for name in protocol.sets for t in results.evaluate(ensembles(folder), protocol, name, laws={})]
+        tables = [
+            t for name in protocol.sets for t in results.evaluate(ensembles(folder), protocol, name, laws={})
+        ]
         whole = pd.concat(tables, ignore_index=True)
-        store.save_table("again", fields, whole[[c for c in whole.columns if not c.startswith("mahalanobis")]])
+        store.save_table(
+            "again", fields, whole[[c for c in whole.columns if not c.startswith("mahalanobis")]]
+        )
         found = store.load_table("again", fields)
     return found
 
@@ -151,7 +198,10 @@ def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
         fields = training.training_fields(protocol, e.seed)
         if store.load_tensors("networks", fields) is None:
             store.save_tensors("networks", fields, e.tensors())
-    for name, run, trained in (("cells", protocol, True), ("untrained", protocol.replace(points=NULL_POINTS), False)):
+    for name, run, trained in (
+        ("cells", protocol, True),
+        ("untrained", protocol.replace(points=NULL_POINTS), False),
+    ):
         for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
             fields = results.cell_fields(run, seed, set_, trained)
             if store.load_table("cells", fields) is None:
@@ -173,14 +223,26 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     store = store or Store()
     protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
     for ensemble in train(protocol, store):
-        write_tensors(folder / f"networks-seed{ensemble.seed}.safetensors", ensemble.tensors(), {"seed": ensemble.seed, "epochs": protocol.epochs})
+        write_tensors(
+            folder / f"networks-seed{ensemble.seed}.safetensors",
+            ensemble.tensors(),
+            {"seed": ensemble.seed, "epochs": protocol.epochs},
+        )
     write_table(folder / "cells.csv", results.cells(protocol, store))
-    write_table(folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False))
+    write_table(
+        folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False)
+    )
     write_table(folder / "characters.csv", characters(protocol, store))
-    few, laws = protocol.replace(points=SWEPT_POINTS), [law for family in noise.FAMILIES.values() for law in family]
+    few, laws = (
+        protocol.replace(points=SWEPT_POINTS),
+        [law for family in noise.FAMILIES.values() for law in family],
+    )
     write_table(folder / "sweep.csv", results.cells(few, store, names=laws)[SWEPT])
     dims = [d for d in PAIRS_DIMS if d in protocol.dims]
-    write_table(folder / "pairs.csv", theory.pairs(protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store))
+    write_table(
+        folder / "pairs.csv",
+        theory.pairs(protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
+    )
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
         "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
@@ -195,12 +257,30 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
 
 def _check_is_paper(protocol: Protocol) -> None:
     paper = Protocol()
-    for name in ("training_set", "dims", "epochs", "points", "sets", "dtype", "loss", "optimizer", "learning_rate", "batch_size"):
+    for name in (
+        "training_set",
+        "dims",
+        "epochs",
+        "points",
+        "sets",
+        "dtype",
+        "loss",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+    ):
         if getattr(protocol, name) != getattr(paper, name):
-            raise Mismatch(f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first")
+            raise Mismatch(
+                f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first"
+            )
 
 
-def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = None, folder: Path = FOLDER, choices: Sequence[str] | None = None) -> Path:
+def publish_sensitivity(
+    protocol: Protocol | None = None,
+    store: Store | None = None,
+    folder: Path = FOLDER,
+    choices: Sequence[str] | None = None,
+) -> Path:
     """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded, what is not is computed.
 
     Choices that are published already and not asked for stay.
@@ -217,7 +297,9 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
     """
     about = manifest(folder)
     if about is None:
-        raise Mismatch("publish: expected published results to hold other choices against, found none; make publish writes them")
+        raise Mismatch(
+            "publish: expected published results to hold other choices against, found none; make publish writes them"
+        )
     store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
     variants = sensitivity.variants(protocol)
     known = list(dict.fromkeys(choice for choice, _ in variants))
@@ -225,15 +307,27 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
     if unknown := sorted({*choices} - {*known}):
         raise Mismatch(f"sensitivity: expected a choice among {', '.join(known)}, got {', '.join(unknown)}")
     restore(store, folder)
-    found, before = [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)], table("sensitivity", folder)
+    found, before = (
+        [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)],
+        table("sensitivity", folder),
+    )
     if before is not None and about["sensitivity"]["numbers"] == _numbers():
         found.append(before[~before.choice.isin(choices)])
     whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
     write_table(folder / "sensitivity.csv", whole)
     if "precision" in choices:
         sets = ("train", *results.REPRESENTATIVES.values())
-        write_table(folder / "rounding.csv", sensitivity.rounding(protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store))
-    about["sensitivity"] = {"variants": list(dict.fromkeys(whole.choice + ": " + whole.value)), "numbers": _numbers(), **_origin()}
+        write_table(
+            folder / "rounding.csv",
+            sensitivity.rounding(
+                protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store
+            ),
+        )
+    about["sensitivity"] = {
+        "variants": list(dict.fromkeys(whole.choice + ": " + whole.value)),
+        "numbers": _numbers(),
+        **_origin(),
+    }
     return _write_manifest(about, folder)
 
 
@@ -241,12 +335,22 @@ def publish_sensitivity(protocol: Protocol | None = None, store: Store | None = 
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
     "topology": (topology.Settings, (topology_training.train,)),
     "bending": (bending.Settings, (bending_training.train,)),
-    "codes": (embedding.Settings, (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing)),
+    "codes": (
+        embedding.Settings,
+        (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing),
+    ),
     "synthesis": (
         synthesis.Settings,
-        (*(functools.partial(measure.part, regulariser=r) for r in ("untrained", *synthesis.REGULARISERS)), measure.asymmetry, measure.nearest_image),
+        (
+            *(functools.partial(measure.part, regulariser=r) for r in ("untrained", *synthesis.REGULARISERS)),
+            measure.asymmetry,
+            measure.nearest_image,
+        ),
     ),
-    "score": (score.Settings, (chains.image_chains, chains.plane_chains, plane.spiral_networks, plane.mixture_errors)),
+    "score": (
+        score.Settings,
+        (chains.image_chains, chains.plane_chains, plane.spiral_networks, plane.mixture_errors),
+    ),
 }
 
 
@@ -255,10 +359,17 @@ def companion(chapter: str, folder: Path = FOLDER) -> tuple[Protocol, Any] | Non
     about = (manifest(folder) or {}).get("companions", {})
     if chapter not in about:
         return None
-    return Protocol.from_mapping(about[chapter]["protocol"]), CHAPTERS[chapter][0](**about[chapter]["settings"])
+    return Protocol.from_mapping(about[chapter]["protocol"]), CHAPTERS[chapter][0](
+        **about[chapter]["settings"]
+    )
 
 
-def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "full", store: Store | None = None, folder: Path = FOLDER) -> Path:
+def publish_companions(
+    chapters: Sequence[str] = tuple(CHAPTERS),
+    size: str = "full",
+    store: Store | None = None,
+    folder: Path = FOLDER,
+) -> Path:
     """Add the tables of companions' chapters, run on the published protocol; what is stored is loaded, what is not is computed.
 
     Raises
@@ -268,9 +379,13 @@ def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "f
     """
     about = manifest(folder)
     if about is None:
-        raise Mismatch("publish: expected published results to put the companions beside, found none; make publish writes them")
+        raise Mismatch(
+            "publish: expected published results to put the companions beside, found none; make publish writes them"
+        )
     if unknown := sorted({*chapters} - {*CHAPTERS}):
-        raise Mismatch(f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}")
+        raise Mismatch(
+            f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}"
+        )
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     restore(store, folder)
     for chapter in chapters:
@@ -278,16 +393,24 @@ def publish_companions(chapters: Sequence[str] = tuple(CHAPTERS), size: str = "f
         settings = kind.preset(size)
         workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
         with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-            made = joblib.Parallel()(joblib.delayed(_artefacts)(compute, protocol, settings, store) for compute in experiments)
+            made = joblib.Parallel()(
+                joblib.delayed(_artefacts)(compute, protocol, settings, store) for compute in experiments
+            )
         for name, content in (item for found in made for item in found.items()):
             write_atomically(folder / "companions" / name, content)
         now = manifest(folder)  # another chapter may have been added meanwhile
-        now.setdefault("companions", {})[chapter] = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+        now.setdefault("companions", {})[chapter] = {
+            "protocol": about["protocol"],
+            "settings": vars(settings),
+            **_origin(),
+        }
         _write_manifest(now, folder)
     return folder
 
 
-def _artefacts(compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store) -> dict[str, bytes]:
+def _artefacts(
+    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store
+) -> dict[str, bytes]:
     """Run one experiment; the files of its named artefacts."""
     with named_artefacts() as found:
         compute(protocol, settings, store)
@@ -296,15 +419,24 @@ def _artefacts(compute: Callable[..., Any], protocol: Protocol, settings: Sizes,
 
 def _numbers() -> dict[str, int]:
     """The versions of everything that a number depends on."""
-    return {"training": training.VERSION, "spectrum": spectrum.VERSION, "noise": noise.VERSION, "characters": looks.VERSION, "theory": theory.VERSION}
+    return {
+        "training": training.VERSION,
+        "spectrum": spectrum.VERSION,
+        "noise": noise.VERSION,
+        "characters": looks.VERSION,
+        "theory": theory.VERSION,
+    }
 
 
 def _origin() -> dict[str, Any]:
     """Where, when and with what something was computed."""
     return {
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True
+        ).stdout.strip(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")}
+        | {"python": platform.python_version()},
         "hardware": {"processor": _processor(), "cores": os.cpu_count(), "cuda": torch.cuda.is_available()},
     }
 
@@ -323,7 +455,9 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def verify(count: int = 4, seed: int | None = None, progress: bool = True, folder: Path = FOLDER) -> pd.DataFrame:
+def verify(
+    count: int = 4, seed: int | None = None, progress: bool = True, folder: Path = FOLDER
+) -> pd.DataFrame:
     """Check every published file against the manifest, then recompute a random sample of cells from the published networks.
 
     Parameters
@@ -344,23 +478,37 @@ def verify(count: int = 4, seed: int | None = None, progress: bool = True, folde
     """
     about = manifest(folder)
     if about is None:
-        raise Mismatch("verify: expected book/published/manifest.json, found nothing published; make publish writes it")
+        raise Mismatch(
+            "verify: expected book/published/manifest.json, found nothing published; make publish writes it"
+        )
     for name, expected in about["files"].items():
         path = folder / name
         if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise Mismatch(f"verify: {name} is missing or not the file that was published; restore it from the repository")
+            raise Mismatch(
+                f"verify: {name} is missing or not the file that was published; restore it from the repository"
+            )
     protocol, whole = Protocol.from_mapping(about["protocol"]), table("cells", folder)
     by_seed = {e.seed: e for e in ensembles(folder)}
     chosen = whole.sample(min(count, len(whole)), random_state=np.random.default_rng(seed))
     rows = []
-    for _, row in tqdm(chosen.iterrows(), total=len(chosen), desc="recomputing cells", unit="cell", disable=not progress):
+    for _, row in tqdm(
+        chosen.iterrows(), total=len(chosen), desc="recomputing cells", unit="cell", disable=not progress
+    ):
         ensemble = by_seed[row.seed]
         one = Ensemble([ensemble.member(row.d)], row.seed, ensemble.curves)
         again = results.evaluate([one], protocol, row.set, progress=False)[0].iloc[0]
-        numbers = [c for c in whole.columns if isinstance(row[c], (int, float)) and not (pd.isna(row[c]) and pd.isna(again[c]))]
+        numbers = [
+            c
+            for c in whole.columns
+            if isinstance(row[c], (int, float)) and not (pd.isna(row[c]) and pd.isna(again[c]))
+        ]
         gaps = {c: abs(again[c] - row[c]) / max(1.0, abs(row[c])) for c in numbers}
         worst = max(gaps, key=gaps.get)
-        rows.append({"seed": row.seed, "d": row.d, "set": row.set, "largest difference": gaps[worst], "in": worst})
+        rows.append(
+            {"seed": row.seed, "d": row.d, "set": row.set, "largest difference": gaps[worst], "in": worst}
+        )
         if not gaps[worst] <= TOLERANCE:
-            raise Mismatch(f"verify: seed {row.seed}, d={row.d}, {row.set}: {worst} is published as {row[worst]}, recomputed as {again[worst]}")
+            raise Mismatch(
+                f"verify: seed {row.seed}, d={row.d}, {row.set}: {worst} is published as {row[worst]}, recomputed as {again[worst]}"
+            )
     return pd.DataFrame(rows)

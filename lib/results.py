@@ -79,7 +79,11 @@ def blocks(protocol: Protocol, name: str) -> Iterator[Tensor]:
 
 
 def evaluate(
-    ensembles: Sequence[Ensemble], protocol: Protocol, name: str, progress: bool = True, laws: Laws | None = None
+    ensembles: Sequence[Ensemble],
+    protocol: Protocol,
+    name: str,
+    progress: bool = True,
+    laws: Laws | None = None,
 ) -> list[pd.DataFrame]:
     """The rows of one data set, a table for each ensemble: each block is drawn once and passed through all networks.
 
@@ -91,7 +95,9 @@ def evaluate(
     dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
     laws = training_codes(ensembles, protocol) if laws is None else laws
-    total = min(protocol.points, len(data.load(protocol.training_set).x)) if name == "train" else protocol.points
+    total = (
+        min(protocol.points, len(data.load(protocol.training_set).x)) if name == "train" else protocol.points
+    )
     with tqdm(total=total, disable=not progress, unit="pt", desc=f"spectra on {name}", leave=False) as bar:
         for x in blocks(protocol, name):
             x = x.to(device, dtype)
@@ -102,7 +108,13 @@ def evaluate(
     for e, members in zip(ensembles, grid):
         rows = []
         for d, cell in zip(e.dims, members):
-            head = {"training_set": protocol.training_set, "seed": e.seed, "d": d, "epochs": len(e.curves.get("train", ())), "set": name}
+            head = {
+                "training_set": protocol.training_set,
+                "seed": e.seed,
+                "d": d,
+                "epochs": len(e.curves.get("train", ())),
+                "set": name,
+            }
             rows.append(head | cell.row(laws.get((e.seed, d))))
         tables.append(pd.DataFrame(rows))
     return tables
@@ -122,7 +134,11 @@ def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
 
 
 def cells(
-    protocol: Protocol, store: Store | None = None, trained: bool = True, names: Sequence[str] | None = None, progress: bool = True
+    protocol: Protocol,
+    store: Store | None = None,
+    trained: bool = True,
+    names: Sequence[str] | None = None,
+    progress: bool = True,
 ) -> pd.DataFrame:
     """Every cell of a protocol, loaded where stored and computed where not.
 
@@ -155,7 +171,9 @@ def cells(
     return pd.concat(stored.values(), ignore_index=True)
 
 
-def _evaluated(missing: dict[str, list[Ensemble]], protocol: Protocol, progress: bool) -> Iterator[tuple[str, pd.DataFrame]]:
+def _evaluated(
+    missing: dict[str, list[Ensemble]], protocol: Protocol, progress: bool
+) -> Iterator[tuple[str, pd.DataFrame]]:
     """(data set, rows of one ensemble or of some of its networks), as they become ready."""
     dims = [d for ensembles in missing.values() for e in ensembles for d in e.dims]
     if not dims:
@@ -165,12 +183,23 @@ def _evaluated(missing: dict[str, list[Ensemble]], protocol: Protocol, progress:
     alone = workers == 1 or protocol.points * sum(d + 5 for d in dims) < WORTHWHILE
     with tqdm(total=len(dims), disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
         if alone:
-            tasks = [(ensembles, protocol, name, progress, laws) for name, ensembles in missing.items() if ensembles]
+            tasks = [
+                (ensembles, protocol, name, progress, laws)
+                for name, ensembles in missing.items()
+                if ensembles
+            ]
             tables = map(_task, tasks)
         else:
-            tasks = [([part], protocol, name, False, laws) for name, es in missing.items() for e in es for part in _split(e)]
+            tasks = [
+                ([part], protocol, name, False, laws)
+                for name, es in missing.items()
+                for e in es
+                for part in _split(e)
+            ]
             with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
-                tables = joblib.Parallel(return_as="generator_unordered", batch_size=1)(map(joblib.delayed(_task), tasks))
+                tables = joblib.Parallel(return_as="generator_unordered", batch_size=1)(
+                    map(joblib.delayed(_task), tasks)
+                )
         for name, ready in tables:
             for table in ready:
                 bar.update(len(table))
@@ -183,7 +212,9 @@ def _task(task) -> tuple[str, list[pd.DataFrame]]:
 
 def _split(e: Ensemble) -> list[Ensemble]:
     """Four ensembles of about equal cost with the networks of `e`: finer progress, and less to hold in memory."""
-    return [Ensemble([e.member(d) for d in part], e.seed, e.curves) for i in range(4) if (part := e.dims[i::4])]
+    return [
+        Ensemble([e.member(d) for d in part], e.seed, e.curves) for i in range(4) if (part := e.dims[i::4])
+    ]
 
 
 def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict[str, Any]:
@@ -191,7 +222,12 @@ def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict
     if trained:
         networks = training_fields(protocol, seed)
     else:
-        networks = {"dims": protocol.dims, "seed": seed, "epochs": 0, "images": data.digest(protocol.training_set)}
+        networks = {
+            "dims": protocol.dims,
+            "seed": seed,
+            "epochs": 0,
+            "images": data.digest(protocol.training_set),
+        }
     versions = {"spectrum": spectrum.VERSION, "noise": noise.VERSION}
     return {"networks": networks, "set": name, "points": protocol.points, "dtype": protocol.dtype, **versions}
 

@@ -89,10 +89,19 @@ class Cell:
     def _add(self, x: Tensor) -> None:
         net, trip = self.net, jacobian.round_trip(self.net, x)
         hamming = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
-        part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square_().mean(1), "hamming": hamming}
+        part = {
+            "z": trip.z,
+            "brightness": trip.y.mean(1),
+            "error": (trip.y - x).square_().mean(1),
+            "hamming": hamming,
+        }
         for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
             r = jacobian.rank(trip, at)
-            part |= {f"lam_{j}": eigenvalues(k), f"rank_{j}": r, f"sign_{j}": orientation(net, trip, at, k, r)}
+            part |= {
+                f"lam_{j}": eigenvalues(k),
+                f"rank_{j}": r,
+                f"sign_{j}": orientation(net, trip, at, k, r),
+            }
             part[f"trace_{j}"] = k.diagonal(dim1=1, dim2=2).mean(1)
         for name, value in part.items():
             self._put(name, value.cpu().numpy())
@@ -130,8 +139,16 @@ class Cell:
         distance = (np.abs(a["lam_I"] - a["lam_L"]) ** 2).sum(1) / d
         row |= _quartiles("distance", distance)
         matched = matched_distance(a["lam_I"][:MATCHED], a["lam_L"][:MATCHED])
-        row |= {"matched_mean": matched.mean(), "matched_median": np.median(matched), "ordered_median": np.median(distance[:MATCHED])}
-        row |= {"pattern_equal": (a["hamming"] == 0).mean(), "hamming": a["hamming"].mean(), "hamming_distance_rho": _rho(a["hamming"], distance)}
+        row |= {
+            "matched_mean": matched.mean(),
+            "matched_median": np.median(matched),
+            "ordered_median": np.median(distance[:MATCHED]),
+        }
+        row |= {
+            "pattern_equal": (a["hamming"] == 0).mean(),
+            "hamming": a["hamming"].mean(),
+            "hamming_distance_rho": _rho(a["hamming"], distance),
+        }
         mean = self.sums["y"] / n
         row |= {
             "error": a["error"].mean(),
@@ -142,7 +159,10 @@ class Cell:
         mu, cov = codes or self.codes()
         centred = a["z"] - mu
         mahalanobis = np.sqrt(np.einsum("ni,ni->n", centred @ np.linalg.pinv(cov), centred).clip(0) / d)
-        return row | {"mahalanobis_median": np.median(mahalanobis), "mahalanobis_q1": np.quantile(mahalanobis, 0.25)}
+        return row | {
+            "mahalanobis_median": np.median(mahalanobis),
+            "mahalanobis_q1": np.quantile(mahalanobis, 0.25),
+        }
 
     def codes(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean ``(d,)`` and covariance ``(d, d)`` of the latent codes."""
@@ -192,7 +212,13 @@ def _box(name: str, values: np.ndarray) -> dict[str, float]:
     q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
     reach = 1.5 * (q3 - q1)
     low, high = values[values >= q1 - reach].min(), values[values <= q3 + reach].max()
-    return {f"{name}_low": low, f"{name}_q1": q1, f"{name}_median": median, f"{name}_q3": q3, f"{name}_high": high}
+    return {
+        f"{name}_low": low,
+        f"{name}_q1": q1,
+        f"{name}_median": median,
+        f"{name}_q3": q3,
+        f"{name}_high": high,
+    }
 
 
 def _quartiles(name: str, values: np.ndarray) -> dict[str, float]:
@@ -213,5 +239,3 @@ def matched_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _rho(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rank correlation, not a number where one side is constant."""
     return spearmanr(a, b).statistic if np.ptp(a) > 0 and np.ptp(b) > 0 else np.nan
-
-

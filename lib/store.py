@@ -26,7 +26,16 @@ from safetensors.torch import save as to_safetensors
 
 from . import paths
 
-__all__ = ["Store", "CorruptArtefact", "digest", "write_atomically", "write_tensors", "read_tensors", "write_table", "read_table"]
+__all__ = [
+    "Store",
+    "CorruptArtefact",
+    "digest",
+    "write_atomically",
+    "write_tensors",
+    "read_tensors",
+    "write_table",
+    "read_table",
+]
 
 
 class CorruptArtefact(RuntimeError):
@@ -70,7 +79,9 @@ def _tensor_digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return sha.hexdigest()
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any] | None = None) -> Path:
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], meta: Mapping[str, Any] | None = None
+) -> Path:
     """Write named tensors and a JSON description as one safetensors file that carries its digest."""
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     header = {"meta": json.dumps(dict(meta or {}), sort_keys=True), "sha256": _tensor_digest(tensors)}
@@ -95,7 +106,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def write_table(path: Path, table: pd.DataFrame, meta: Mapping[str, Any] | None = None) -> Path:
     """Write a table as CSV; the first line is a ``#`` comment with description and digest."""
     body = table.to_csv(index=False, lineterminator="\n")
-    head = json.dumps({"meta": dict(meta or {}), "sha256": hashlib.sha256(body.encode()).hexdigest()}, sort_keys=True)
+    head = json.dumps(
+        {"meta": dict(meta or {}), "sha256": hashlib.sha256(body.encode()).hexdigest()}, sort_keys=True
+    )
     return write_atomically(path, f"# {head}\n{body}".encode())
 
 
@@ -130,7 +143,9 @@ class Store:
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
         return self.root / stage / f"{digest({'stage': stage, **fields})}.{ext}"
 
-    def save_tensors(self, stage: str, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Path:
+    def save_tensors(
+        self, stage: str, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+    ) -> Path:
         return write_tensors(self.path(stage, fields, "safetensors"), tensors, fields)
 
     def load_tensors(self, stage: str, fields: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:

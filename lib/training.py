@@ -22,7 +22,16 @@ from .model import Ensemble
 from .protocol import Protocol
 from .store import Store, digest
 
-__all__ = ["train", "train_side_by_side", "untrained", "training_fields", "batch_order", "device_of", "subnormals_flushed", "Trainer"]
+__all__ = [
+    "train",
+    "train_side_by_side",
+    "untrained",
+    "training_fields",
+    "batch_order",
+    "device_of",
+    "subnormals_flushed",
+    "Trainer",
+]
 
 #: Raise when the result of training changes; stored networks are then trained anew.
 VERSION = 1
@@ -91,18 +100,24 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
     return [_train_seed(protocol, seed, store, progress) for seed in protocol.seeds]
 
 
-def train_side_by_side(protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True) -> None:
+def train_side_by_side(
+    protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True
+) -> None:
     """Train what is not stored yet of all protocols and seeds; on a CPU several at once, each in a process of its own.
 
     One step has little work for many threads: two processes with one thread each train two seeds
     in four fifths of the time that both threads need for one after the other.
     """
     store = store or Store()
-    runs: dict[str, list[Protocol]] = {}  # those that differ in length alone, the longest first: it passes through the others
+    runs: dict[
+        str, list[Protocol]
+    ] = {}  # those that differ in length alone, the longest first: it passes through the others
     for p in sorted(protocols, key=lambda p: -p.epochs):
         for seed in p.seeds:
             if not store.path("networks", training_fields(p, seed), "safetensors").exists():
-                runs.setdefault(digest(training_fields(p, seed, epochs=0)), []).append(p.replace(seeds=(seed,)))
+                runs.setdefault(digest(training_fields(p, seed, epochs=0)), []).append(
+                    p.replace(seeds=(seed,))
+                )
     longest = [p for p, *_ in runs.values()]
     workers = min(len(runs), joblib.cpu_count()) if all(device_of(p).type == "cpu" for p in longest) else 1
     if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
@@ -110,8 +125,13 @@ def train_side_by_side(protocols: Sequence[Protocol], store: Store | None = None
             _train_all(run, store, progress)
         return
     # one bar at a time: they would write over one another
-    tasks = [joblib.delayed(_train_all)(run, store, progress and i % workers == 0) for i, run in enumerate(runs.values())]
-    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)):
+    tasks = [
+        joblib.delayed(_train_all)(run, store, progress and i % workers == 0)
+        for i, run in enumerate(runs.values())
+    ]
+    with joblib.parallel_config(
+        "loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)
+    ):
         joblib.Parallel()(tasks)
 
 
@@ -145,7 +165,9 @@ def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> 
             trainer.run_epoch(x, held_out)
             bar.update()
             if trainer.epoch in SNAPSHOTS and trainer.epoch < protocol.epochs:
-                store.save_tensors("networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors())
+                store.save_tensors(
+                    "networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors()
+                )
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 store.save_tensors("checkpoints", place, trainer.tensors())
                 saved = time.monotonic()
@@ -258,13 +280,19 @@ class Trainer:
                 torch.bmm(deltas[i], weights[i].transpose(1, 2), out=deltas[i - 1])
                 if i - 1 != self.ensemble.waist:
                     # a unit at exactly 0 passes no gradient, as in PyTorch
-                    torch.ops.aten.threshold_backward.grad_input(deltas[i - 1], inputs[i], 0, grad_input=deltas[i - 1])
+                    torch.ops.aten.threshold_backward.grad_input(
+                        deltas[i - 1], inputs[i], 0, grad_input=deltas[i - 1]
+                    )
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state, as named tensors."""
         state = self.optimizer.state[self.theta]
         named = {f"optimizer.{name}": t for name, t in state.items() if isinstance(t, Tensor)}
-        return named | {"theta": self.theta} | {f"curves.{n}": torch.stack(rows) for n, rows in self.curves.items()}
+        return (
+            named
+            | {"theta": self.theta}
+            | {f"curves.{n}": torch.stack(rows) for n, rows in self.curves.items()}
+        )
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `tensors`."""

@@ -16,4 +16,6 @@ def keep_bars(app, what, name, obj, options, lines):
     """Escape vertical bars outside code."""
     for i, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            lines[i] = "".join(part if part.startswith("``") else part.replace("|", r"\|") for part in LITERAL.split(line))
+            lines[i] = "".join(
+                part if part.startswith("``") else part.replace("|", r"\|") for part in LITERAL.split(line)
+            )

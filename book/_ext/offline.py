@@ -36,7 +36,11 @@ def setup(app):
 
 def without_thebe(app, pagename, templatename, context, doctree):
     """The theme adds thebe's scripts to every page; they load from a CDN and raise an error without it."""
-    context["script_files"] = [s for s in context["script_files"] if "thebe" not in f"{getattr(s, 'filename', s)}{getattr(s, 'attributes', {})}".lower()]
+    context["script_files"] = [
+        s
+        for s in context["script_files"]
+        if "thebe" not in f"{getattr(s, 'filename', s)}{getattr(s, 'attributes', {})}".lower()
+    ]
 
 
 FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
@@ -53,7 +57,11 @@ def with_provenance(app, pagename, templatename, context, doctree):
     about = json.loads(os.environ.get("BOOK_PROVENANCE", "{}"))
     if not about or "body" not in context:
         return
-    commit = about["commit"] + (" with local changes" if about["changed"] else "") if about["commit"] else "none (not a git checkout)"
+    commit = (
+        about["commit"] + (" with local changes" if about["changed"] else "")
+        if about["commit"]
+        else "none (not a git checkout)"
+    )
     parts = {
         "Profile": about["profile"],
         "Trained on": TRAINED_ON.get(about["training_set"], about["training_set"]),
@@ -63,4 +71,6 @@ def with_provenance(app, pagename, templatename, context, doctree):
     line = " ".join(f"<span><b>{name}</b> {html.escape(value)}</span>" for name, value in parts.items())
     if not about["published"]:
         line += " <span>The figures show this build alone: no results at the paper's scale are published with the book yet.</span>"
-    context["body"] += f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
+    context["body"] += (
+        f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
+    )

@@ -54,11 +54,22 @@ class Stack:
     torch.Size([2, 7, 2])
     """
 
-    def __init__(self, sizes: Sequence[Sequence[int]], seeds: Sequence[int], hidden: str = "silu", last: str = "linear", dtype: torch.dtype = torch.float32):
+    def __init__(
+        self,
+        sizes: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        hidden: str = "silu",
+        last: str = "linear",
+        dtype: torch.dtype = torch.float32,
+    ):
         self.sizes = tuple(tuple(s) for s in sizes)
         self.hidden, self.last = hidden, last
         widths = [max(column) for column in zip(*self.sizes, strict=True)]
-        self.parameters = [torch.zeros(len(self.sizes), *shape, dtype=dtype) for m, n in zip(widths, widths[1:]) for shape in ((m, n), (1, n))]
+        self.parameters = [
+            torch.zeros(len(self.sizes), *shape, dtype=dtype)
+            for m, n in zip(widths, widths[1:])
+            for shape in ((m, n), (1, n))
+        ]
         for i, (member, seed) in enumerate(zip(self.sizes, seeds, strict=True)):
             generator = torch.Generator().manual_seed(seed)
             for layer, (m, n) in enumerate(zip(member, member[1:])):
@@ -99,18 +110,27 @@ class Stack:
         """One network without padding, as a stack of one."""
         s = self.sizes[i]
         shapes = [shape for m, n in zip(s, s[1:]) for shape in ((m, n), (1, n))]
-        return self._with([p[i : i + 1, : a, : b].detach().clone() for p, (a, b) in zip(self.parameters, shapes)], (s,))
+        return self._with(
+            [p[i : i + 1, :a, :b].detach().clone() for p, (a, b) in zip(self.parameters, shapes)], (s,)
+        )
 
     def _with(self, parameters: list[Tensor], sizes: Sequence[Sequence[int]]) -> Stack:
         other = Stack.__new__(Stack)
-        other.sizes, other.hidden, other.last, other.parameters = tuple(sizes), self.hidden, self.last, parameters
+        other.sizes, other.hidden, other.last, other.parameters = (
+            tuple(sizes),
+            self.hidden,
+            self.last,
+            parameters,
+        )
         return other
 
     def tensors(self, prefix: str = "", members: Sequence[int] | slice = slice(None)) -> dict[str, Tensor]:
         """Copies of the parameters by name, of all networks or of some."""
         return {f"{prefix}{i}": p.detach()[members].clone() for i, p in enumerate(self.parameters)}
 
-    def load(self, tensors: Mapping[str, Tensor], prefix: str = "", members: Sequence[int] | None = None) -> Stack:
+    def load(
+        self, tensors: Mapping[str, Tensor], prefix: str = "", members: Sequence[int] | None = None
+    ) -> Stack:
         """The same networks, all or some, with the parameters in `tensors`."""
         sizes = self.sizes if members is None else tuple(self.sizes[i] for i in members)
         return self._with([tensors[f"{prefix}{i}"].clone() for i in range(len(self.parameters))], sizes)

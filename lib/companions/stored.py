@@ -53,17 +53,36 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def stored_table(stage: str, fields: Mapping[str, Any], compute: Callable[[], pd.DataFrame], store: Store | None = None, name: str | None = None) -> pd.DataFrame:
+def stored_table(
+    stage: str,
+    fields: Mapping[str, Any],
+    compute: Callable[[], pd.DataFrame],
+    store: Store | None = None,
+    name: str | None = None,
+) -> pd.DataFrame:
     """The stored table under `fields`; computed and stored where there is none. What is shown is what is stored.
 
     An artefact with a `name` may be published under it (`lib.published.publish_companions`), and a published one whose
     fields are these is as good as a stored one.
     """
     store = store or Store()
-    return _stored(store.path(stage, fields, "csv"), fields, lambda: store.load_table(stage, fields), lambda: store.save_table(stage, fields, compute()), read_table, name)
+    return _stored(
+        store.path(stage, fields, "csv"),
+        fields,
+        lambda: store.load_table(stage, fields),
+        lambda: store.save_table(stage, fields, compute()),
+        read_table,
+        name,
+    )
 
 
-def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], Mapping[str, Tensor]], store: Store | None = None, name: str | None = None) -> dict[str, Tensor]:
+def stored_tensors(
+    stage: str,
+    fields: Mapping[str, Any],
+    compute: Callable[[], Mapping[str, Tensor]],
+    store: Store | None = None,
+    name: str | None = None,
+) -> dict[str, Tensor]:
     """The stored tensors under `fields`; computed and stored where there are none. A `name` as for `stored_table`."""
     store = store or Store()
 
@@ -71,10 +90,24 @@ def stored_tensors(stage: str, fields: Mapping[str, Any], compute: Callable[[], 
         with subnormals_flushed():  # what is stored as tensors has mostly been trained
             store.save_tensors(stage, fields, compute())
 
-    return _stored(store.path(stage, fields, "safetensors"), fields, lambda: store.load_tensors(stage, fields), save, read_tensors, name)
+    return _stored(
+        store.path(stage, fields, "safetensors"),
+        fields,
+        lambda: store.load_tensors(stage, fields),
+        save,
+        read_tensors,
+        name,
+    )
 
 
-def _stored(path: Path, fields: Mapping[str, Any], load: Callable[[], Any], save: Callable[[], Any], read: Callable[[Path], tuple[Any, dict]], name: str | None) -> Any:
+def _stored(
+    path: Path,
+    fields: Mapping[str, Any],
+    load: Callable[[], Any],
+    save: Callable[[], Any],
+    read: Callable[[Path], tuple[Any, dict]],
+    name: str | None,
+) -> Any:
     with _alone(path):
         found = load()
         published = PUBLISHED / f"{name}{path.suffix}"

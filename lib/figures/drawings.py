@@ -17,7 +17,19 @@ from torch import Tensor
 from ..model import WIDTHS
 from .style import BLUE, RED, styled
 
-__all__ = ["hourglass", "diagram", "spectra", "counterexamples", "rays", "bounds", "circle", "ellipse", "contraction", "charts", "serpentine"]
+__all__ = [
+    "hourglass",
+    "diagram",
+    "spectra",
+    "counterexamples",
+    "rays",
+    "bounds",
+    "circle",
+    "ellipse",
+    "contraction",
+    "charts",
+    "serpentine",
+]
 
 INK, GREEN = "#808792", "#009E73"
 
@@ -34,7 +46,13 @@ def hourglass(d: int) -> Figure:
         x, h = place[part], half[part]
         ax.add_patch(Polygon(np.r_[np.c_[x, h], np.c_[x, -h][::-1]], facecolor=color, alpha=0.15, lw=0))
     for i, (x, h, size) in enumerate(zip(place, half, sizes)):
-        ax.plot([x, x], [-h, h], color=GREEN if i == waist else BLUE if i < waist else RED, lw=3, solid_capstyle="butt")
+        ax.plot(
+            [x, x],
+            [-h, h],
+            color=GREEN if i == waist else BLUE if i < waist else RED,
+            lw=3,
+            solid_capstyle="butt",
+        )
         ax.text(x, -15.6, "$d$" if i == waist else str(size), ha="center", va="top")
     for x, text in ((0, "$x$"), (waist, "$z$"), (len(sizes) - 1, "$y$")):
         ax.text(x, half[int(x)] + 0.8, text, ha="center", va="bottom", size=12)
@@ -46,7 +64,11 @@ def hourglass(d: int) -> Figure:
 
 
 @styled
-def diagram(nodes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple], size: tuple[float, float] = (5.0, 2.4)) -> Figure:
+def diagram(
+    nodes: Mapping[str, tuple[float, float, str]],
+    arrows: Sequence[tuple],
+    size: tuple[float, float] = (5.0, 2.4),
+) -> Figure:
     """A commutative diagram.
 
     Parameters
@@ -75,11 +97,20 @@ def diagram(nodes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tupl
             left = -left  # "above" means above, and to the left of a vertical arrow
         text = ax.text(0, 0, label, ha="center", va="center", size=10.5)
         box = text.get_window_extent(renderer)
-        lift = 0.07 + np.abs(left) @ [box.width, box.height] / 2 / fig.dpi + (0.19 * np.linalg.norm(b - a) if "bend" in words else 0)
+        lift = (
+            0.07
+            + np.abs(left) @ [box.width, box.height] / 2 / fig.dpi
+            + (0.19 * np.linalg.norm(b - a) if "bend" in words else 0)
+        )
         text.set_position((a + b) / 2 + left * (-lift if "below" in words else lift))
         if "hook" in words:
             turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 20)[:, None]
-            hook = a + along * gap[start] / 72 + 0.055 * left + 0.055 * (np.cos(turn) * along + np.sin(turn) * left)
+            hook = (
+                a
+                + along * gap[start] / 72
+                + 0.055 * left
+                + 0.055 * (np.cos(turn) * along + np.sin(turn) * left)
+            )
             ax.plot(*hook.T, color=INK, lw=1.1)
     points = np.array([n[:2] for n in nodes.values()], dtype=float)
     middle = (points.min(0) + points.max(0)) / 2
@@ -95,11 +126,15 @@ def diagram(nodes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tupl
 def spectra(full: Tensor, small: Tensor) -> Figure:
     """Eigenvalues of J_I (784×784) and of K_I (d×d) at one point: in the complex plane, and their moduli by rank."""
     fig, (plane, moduli) = plt.subplots(1, 2, figsize=(7.2, 2.9), width_ratios=(1, 1.25))
-    plane.plot(full.real, full.imag, "o", mfc="none", color=BLUE, ms=9, label=r"$J_\mathcal{I}$, $784\times784$")
+    plane.plot(
+        full.real, full.imag, "o", mfc="none", color=BLUE, ms=9, label=r"$J_\mathcal{I}$, $784\times784$"
+    )
     plane.plot(small.real, small.imag, "x", color=RED, ms=6, label=r"$K_\mathcal{I}=EG$, $d\times d$")
     plane.set(xlabel=r"$\mathrm{Re}\,\lambda$", ylabel=r"$\mathrm{Im}\,\lambda$")
     plane.margins(0.15)
-    moduli.plot(np.arange(1, len(full) + 1), full.abs().clamp_min(1e-25), "o", mfc="none", color=BLUE, ms=5, mew=0.6)
+    moduli.plot(
+        np.arange(1, len(full) + 1), full.abs().clamp_min(1e-25), "o", mfc="none", color=BLUE, ms=5, mew=0.6
+    )
     moduli.plot(np.arange(1, len(small) + 1), small.abs(), "x", color=RED, ms=6)
     moduli.set(xscale="log", yscale="log", xlabel="place in the order", ylabel=r"$|\lambda|$")
     fig.legend(*plane.get_legend_handles_labels(), loc="outside upper center", ncols=2)
@@ -112,7 +147,9 @@ def counterexamples(nilpotent: pd.DataFrame, crossing: pd.DataFrame) -> Figure:
     fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.7))
     titles = (r"$A$, $B$ not normal", r"$A$, $B$ symmetric, order by modulus")
     for ax, table, title, name in zip(axes, (nilpotent, crossing), titles, (r"\varepsilon", r"\delta")):
-        ax.plot(table.parameter, table.eigenvalues, "o-", color=RED, label=r"left: $\|\lambda(A)-\lambda(B)\|^2$")
+        ax.plot(
+            table.parameter, table.eigenvalues, "o-", color=RED, label=r"left: $\|\lambda(A)-\lambda(B)\|^2$"
+        )
         ax.plot(table.parameter, table.matrices, "s-", color=BLUE, label=r"right: $\|A-B\|_F^2$")
         ax.set(xscale="log", yscale="log", xlabel=f"${name}$", title=title)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -125,7 +162,9 @@ def rays(tables: Mapping[str, pd.DataFrame]) -> Figure:
     fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.9), sharey=True, squeeze=False)
     for ax, (title, table) in zip(axes.flat, tables.items()):
         t = table.t.to_numpy()
-        ax.plot(t, table.matrices, "o", ms=2.5, color=BLUE, label=r"$\|J_\mathcal{L}(z')-J_\mathcal{L}(z)\|_F^2$")
+        ax.plot(
+            t, table.matrices, "o", ms=2.5, color=BLUE, label=r"$\|J_\mathcal{L}(z')-J_\mathcal{L}(z)\|_F^2$"
+        )
         ax.plot(t, table.eigenvalues, ".", ms=3, color=RED, label=r"$\|\lambda(z)-\lambda(z')\|^2$")
         anchor = table.matrices[0]
         low, high = table.matrices.min() / 30, table[["matrices", "eigenvalues"]].max().max() * 30
@@ -143,7 +182,11 @@ def rays(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def bounds(pairs: pd.DataFrame) -> Figure:
     """Squared gaps of eigenvalues (by modulus, and matched) and of singular values against ‖J_L(z') − J_L(z)‖_F²; above the line the inequality fails."""
     fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.8), sharex=True, sharey=True)
-    titles = {"eigenvalues": "eigenvalues, by modulus", "matched": "eigenvalues, best matching", "singular": "singular values"}
+    titles = {
+        "eigenvalues": "eigenvalues, by modulus",
+        "matched": "eigenvalues, best matching",
+        "singular": "singular values",
+    }
     ends = np.array([pairs.matrices.min(), pairs.matrices.max()])
     for ax, (column, title), color in zip(axes, titles.items(), (RED, "#CC79A7", BLUE)):
         ax.plot(pairs.matrices, pairs[column], ".", color=color, ms=2.2, alpha=0.5, rasterized=True)
@@ -200,7 +243,9 @@ def ellipse(x: Tensor, y: Tensor, factor: Tensor, axes: tuple[float, float]) -> 
     """
     a, b = axes
     fig, ax = plt.subplots(figsize=(6.2, 3.7))
-    mesh = ax.pcolormesh(x, y, factor, norm=LogNorm(0.1, 10), cmap="RdBu_r", shading="nearest", rasterized=True)
+    mesh = ax.pcolormesh(
+        x, y, factor, norm=LogNorm(0.1, 10), cmap="RdBu_r", shading="nearest", rasterized=True
+    )
     u = np.linspace(0, 2 * np.pi, 400)
     c = a**2 - b**2
     ax.plot(a * np.cos(u), b * np.sin(u), color="#333333", lw=1.6)
@@ -215,7 +260,11 @@ def ellipse(x: Tensor, y: Tensor, factor: Tensor, axes: tuple[float, float]) -> 
 @styled
 def contraction(table: pd.DataFrame) -> Figure:
     """The round trip iterated: reconstruction error, encoder units that differ, and Figure 1's distance, point by point."""
-    columns = {"error": r"$\|y-x\|$", "hamming": "units that differ", "distance": r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$"}
+    columns = {
+        "error": r"$\|y-x\|$",
+        "hamming": "units that differ",
+        "distance": r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$",
+    }
     fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.6))
     for ax, (column, title) in zip(axes, columns.items()):
         for _, part in table.groupby("point"):
@@ -239,14 +288,34 @@ def charts() -> Figure:
         r = 1 + 0.12 * i
         plane.plot(r * np.cos(u), r * np.sin(u), color=color, lw=3, alpha=0.8)
         middle = (low + high) / 2 * np.pi
-        plane.text(1.45 * np.cos(middle), 1.45 * np.sin(middle), f"$U_{i + 1}$", color=color, ha="center", va="center")
+        plane.text(
+            1.45 * np.cos(middle),
+            1.45 * np.sin(middle),
+            f"$U_{i + 1}$",
+            color=color,
+            ha="center",
+            va="center",
+        )
         lines.plot([low, high], [i, i], color=color, lw=3, alpha=0.8, solid_capstyle="butt")
         for end in (low, high):
             lines.plot(end, i, "o", mfc="none", color=color, ms=6)
-        lines.text((low + high) / 2, i + 0.16, rf"$\phi_{i + 1}(U_{i + 1})\subset\mathbb{{R}}$", color=color, ha="center", va="bottom")
+        lines.text(
+            (low + high) / 2,
+            i + 0.16,
+            rf"$\phi_{i + 1}(U_{i + 1})\subset\mathbb{{R}}$",
+            color=color,
+            ha="center",
+            va="bottom",
+        )
     plane.set(aspect="equal", xlim=(-1.7, 1.7), ylim=(-1.7, 1.7))
     plane.axis("off")
-    lines.set(ylim=(-0.5, 1.6), yticks=[], xlabel="angle", xticks=np.arange(0, 2.1, 0.5), xticklabels=["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
+    lines.set(
+        ylim=(-0.5, 1.6),
+        yticks=[],
+        xlabel="angle",
+        xticks=np.arange(0, 2.1, 0.5),
+        xticklabels=["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"],
+    )
     lines.spines.left.set_visible(False)
     return fig
 

@@ -57,7 +57,9 @@ def figure1(table: pd.DataFrame) -> Figure:
     keys = [("median, quartiles", "o", 1.6), ("mean", "x", 0.9)]
     handles = [Line2D([], [], color="#808792", marker=m, lw=w, label=label) for label, m, w in keys]
     axes[0, 0].legend(handles=handles + _seed_handles(table))
-    return _shows(fig, table[table.set.isin(PANELS)], [f"distance_{k}" for k in ("median", "q1", "q3", "mean")])
+    return _shows(
+        fig, table[table.set.isin(PANELS)], [f"distance_{k}" for k in ("median", "q1", "q3", "mean")]
+    )
 
 
 @styled
@@ -67,7 +69,10 @@ def figure2(table: pd.DataFrame) -> Figure:
     for (row, statistic, word), axs in zip(((0, "mean", "arithmetic"), (1, "geometric", "geometric")), axes):
         for j, ax in zip("IL", axs):
             _lines(ax, table, f"{j}_{statistic}")
-            ax.set(yscale="log", title=rf"{word} mean of $|\lambda|$, $J_{{\mathcal{{{'I' if j == 'I' else 'L'}}}}}$")
+            ax.set(
+                yscale="log",
+                title=rf"{word} mean of $|\lambda|$, $J_{{\mathcal{{{'I' if j == 'I' else 'L'}}}}}$",
+            )
     for ax in axes[1]:
         ax.set_xlabel("latent dimension $d$")
     _set_legend(fig, table)
@@ -128,7 +133,13 @@ def estimates(found: Sequence[Estimate]) -> Figure:
         if e.ok is not None and np.isfinite(e.value):
             panels.setdefault((e.above, e.below), []).append(e)
     sizes = [len(p) for p in panels.values()] or [1]
-    fig, axes = plt.subplots(len(sizes), 1, figsize=(7.2, 0.35 + sum(0.17 * n + 0.42 for n in sizes)), height_ratios=[n + 1.2 for n in sizes], squeeze=False)
+    fig, axes = plt.subplots(
+        len(sizes),
+        1,
+        figsize=(7.2, 0.35 + sum(0.17 * n + 0.42 for n in sizes)),
+        height_ratios=[n + 1.2 for n in sizes],
+        squeeze=False,
+    )
     for ax, ((above, below), part) in zip(axes.flat, panels.items()):
         y = -np.arange(len(part))
         for i, e in zip(y, part):
@@ -143,7 +154,9 @@ def estimates(found: Sequence[Estimate]) -> Figure:
         for i, e in zip(y, part):
             if low <= e.null <= high:
                 ax.plot(e.null, i, "o", mfc="none", color="#808792", ms=4, mew=0.9)
-        ax.axvspan(low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0)
+        ax.axvspan(
+            low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
+        )
         for edge in edges:
             ax.axvline(edge, color="#808792", lw=0.8)
         ax.set(xlim=(low, high), ylim=(y[-1] - 0.7, 0.7))
@@ -158,13 +171,23 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
     """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set, a panel a latent dimension."""
     names = list(dict.fromkeys(zip(table.choice, table.value)))
     rows = {name: -i for i, name in enumerate(names)}
-    fig, axes = plt.subplots(1, len(dims), figsize=(7.2, 0.9 + 0.23 * len(names)), sharex=True, sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(dims), figsize=(7.2, 0.9 + 0.23 * len(names)), sharex=True, sharey=True, squeeze=False
+    )
     for ax, d in zip(axes.flat, dims):
         for name in _sets(table):
             part = table[(table.d == d) & (table.set == name)]
             y = [rows[key] for key in zip(part.choice, part.value)]
             strong = name == "train"
-            ax.plot(part[column], y, "o", color=COLORS[name], ms=6 if strong else 3.5, alpha=1 if strong else 0.85, zorder=3 if strong else 2)
+            ax.plot(
+                part[column],
+                y,
+                "o",
+                color=COLORS[name],
+                ms=6 if strong else 3.5,
+                alpha=1 if strong else 0.85,
+                zorder=3 if strong else 2,
+            )
         ax.set(title=f"$d={d}$", xscale="log" if log else "linear")
         if log:  # matplotlib labels either whole decades or all their parts
             wide = np.ptp(np.log10(table[table.d.isin(dims)][column])) > 1.5
@@ -175,24 +198,50 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
             if before != after:
                 ax.axhline(y - 0.5, color="#808792", lw=0.6, alpha=0.6)
         ax.grid(axis="y", lw=0.4)
-    axes[0, 0].set_yticks(list(rows.values()), [f"{value}" if choice in value or choice == "length" else f"{choice}: {value}" for choice, value in names])
+    axes[0, 0].set_yticks(
+        list(rows.values()),
+        [
+            f"{value}" if choice in value or choice == "length" else f"{choice}: {value}"
+            for choice, value in names
+        ],
+    )
     fig.supxlabel(label, size=9, color="#808792")
-    handles = [Line2D([], [], color=COLORS[n], marker="o", ls="", ms=6 if n == "train" else 3.5, label=LABELS[n]) for n in _sets(table)]
+    handles = [
+        Line2D([], [], color=COLORS[n], marker="o", ls="", ms=6 if n == "train" else 3.5, label=LABELS[n])
+        for n in _sets(table)
+    ]
     fig.legend(handles=handles, loc="outside right center", handlelength=0.8)
     return _shows(fig, table[table.d.isin(dims)], [column])
 
 
 @styled
-def lengths(table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()) -> Figure:
+def lengths(
+    table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()
+) -> Figure:
     """Statistics against epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
     table = table[table.choice == "length"]
-    fig, axes = plt.subplots(len(statistics), len(dims), figsize=(7.2, 1.55 * len(statistics) + 0.6), sharex=True, sharey="row", squeeze=False)
+    fig, axes = plt.subplots(
+        len(statistics),
+        len(dims),
+        figsize=(7.2, 1.55 * len(statistics) + 0.6),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+    )
     for axs, (column, title) in zip(axes, statistics.items()):
         for ax, d in zip(axs, dims):
             for name in _sets(table):
                 part = table[(table.d == d) & (table.set == name)].sort_values("epochs")
                 strong = name == "train"
-                ax.plot(part.epochs, part[column], color=COLORS[name], lw=2.6 if strong else 1.2, marker="o", ms=3.5 if strong else 2, zorder=3 if strong else 2)
+                ax.plot(
+                    part.epochs,
+                    part[column],
+                    color=COLORS[name],
+                    lw=2.6 if strong else 1.2,
+                    marker="o",
+                    ms=3.5 if strong else 2,
+                    zorder=3 if strong else 2,
+                )
             ax.set(xscale="log", yscale="log" if column in log else "linear")
         axs[0].set_ylabel(title)
     epochs = sorted(table.epochs.unique())
@@ -213,11 +262,34 @@ def verdicts(found: pd.DataFrame) -> Figure:
     claims = sorted(found.claim.unique())
     fig, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * len(names)))
     grid = np.array([[share[claim, *name] for claim in claims] for name in names])
-    ax.pcolormesh(np.arange(len(claims) + 1) - 0.5, np.arange(len(names) + 1) - 0.5, np.ma.masked_invalid(grid), cmap="cividis", vmin=0, vmax=1, edgecolors="#808792", lw=0.3)
+    ax.pcolormesh(
+        np.arange(len(claims) + 1) - 0.5,
+        np.arange(len(names) + 1) - 0.5,
+        np.ma.masked_invalid(grid),
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+        edgecolors="#808792",
+        lw=0.3,
+    )
     for i, row in enumerate(grid):
         for j, value in enumerate(row):
-            text = "–" if np.isnan(value) else f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
-            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="#808792" if np.isnan(value) else "white" if value < 0.55 else "black")
+            text = (
+                "–"
+                if np.isnan(value)
+                else f"{value:.2f}".removeprefix("0")
+                if 0 < value < 1
+                else f"{value:.0f}"
+            )
+            ax.text(
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="#808792" if np.isnan(value) else "white" if value < 0.55 else "black",
+            )
     ax.set_xticks(range(len(claims)), claims)
     ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
     ax.invert_yaxis()
@@ -246,7 +318,12 @@ def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[i
         ax.set(title=f"seed {seed}", xlabel="epoch", yscale="log", xscale="log")
     axes[0, 0].set_ylabel("mean squared pixel error")
     axes[0, -1].legend(ncols=1 + len(dims) // 10, fontsize=7)
-    columns = {f"seed {seed}, d={d}, {k}": pair[k][:, i] for seed, pair in curves.items() for i, d in enumerate(dims) for k in ("train", "test")}
+    columns = {
+        f"seed {seed}, d={d}, {k}": pair[k][:, i]
+        for seed, pair in curves.items()
+        for i, d in enumerate(dims)
+        for k in ("train", "test")
+    }
     fig.data = {"curves": pd.DataFrame({"epoch": epochs} | columns)}
     return fig
 
@@ -255,7 +332,9 @@ def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[i
 def image_rows(rows: Mapping[str, Tensor], columns: int | None = None) -> Figure:
     """One row of 28×28 pictures a label; the grey scale is [0, 1]."""
     columns = columns or max(len(x) for x in rows.values())
-    fig, axes = plt.subplots(len(rows), columns, figsize=(0.62 * columns + 1.3, 0.66 * len(rows)), squeeze=False)
+    fig, axes = plt.subplots(
+        len(rows), columns, figsize=(0.62 * columns + 1.3, 0.66 * len(rows)), squeeze=False
+    )
     for axs, (label, images) in zip(axes, rows.items()):
         for ax in axs:
             ax.axis("off")
@@ -281,7 +360,11 @@ def pixel_laws(histograms: Mapping[str, tuple[np.ndarray, float]], edges: np.nda
         ax.spines.left.set_visible(False)
         ax.grid(False)
     fig.supxlabel("pixel value", size=9, color="#808792")
-    fig.data = {"laws": pd.DataFrame({"from": edges[:-1], "to": edges[1:]} | {name: share for name, (share, _) in histograms.items()})}
+    fig.data = {
+        "laws": pd.DataFrame(
+            {"from": edges[:-1], "to": edges[1:]} | {name: share for name, (share, _) in histograms.items()}
+        )
+    }
     return fig
 
 
@@ -294,7 +377,13 @@ def sweep(table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[s
     for ax, (column, title) in zip(axes.flat, statistics.items()):
         for line, (seed, of_seed) in zip(LINES, table.groupby("seed")):
             for d, part in of_seed.groupby("d"):
-                ax.plot(part[parameter], part[column], line, color=shades[d], label=f"$d={d}$" if line == "-" else None)
+                ax.plot(
+                    part[parameter],
+                    part[column],
+                    line,
+                    color=shades[d],
+                    label=f"$d={d}$" if line == "-" else None,
+                )
         ax.set(xlabel=label, title=title)
     axes[0, 0].legend(fontsize=7)
     return _shows(fig, table, [parameter, *statistics])
@@ -310,7 +399,9 @@ def histograms(table: pd.DataFrame, what: str) -> pd.DataFrame:
     edges = {"log": LOG_BINS, "arg": ARG_BINS}[what]
     parts = []
     for j in "IL":
-        for head, counts in zip(table[["set", "seed", "d"]].itertuples(index=False), table[f"{j}_{what}_hist"]):
+        for head, counts in zip(
+            table[["set", "seed", "d"]].itertuples(index=False), table[f"{j}_{what}_hist"]
+        ):
             part = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "count": np.array(counts.split(), int)})
             parts.append(part[part["count"] > 0].assign(**head._asdict(), jacobian=j))
     return pd.concat(parts, ignore_index=True)[["set", "seed", "d", "jacobian", "from", "to", "count"]]
@@ -325,20 +416,29 @@ def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     ----------
     columns : column of the table → what it is called
     """
-    order = [name for name in ("train", "test", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
+    order = [
+        name
+        for name in ("train", "test", *(s for group in GROUPS.values() for s in group))
+        if (table.set == name).any()
+    ]
     groups = {name: table[table.set == name] for name in order}
 
     def cell(values: pd.Series) -> str:
         return f"{values.median():.3g} ({values.min():.3g} … {values.max():.3g})"
 
-    out = pd.DataFrame({"data set": [LABELS[name] for name in order]} | {title: [cell(groups[n][c]) for n in order] for c, title in columns.items()})
+    out = pd.DataFrame(
+        {"data set": [LABELS[name] for name in order]}
+        | {title: [cell(groups[n][c]) for n in order] for c, title in columns.items()}
+    )
     out.attrs["data"] = numbers(table, columns)
     return out
 
 
 def numbers(table: pd.DataFrame, columns: Iterable[str]) -> dict[str, pd.DataFrame]:
     """Those columns of the results table, and what a row is of: the numbers behind a figure, as `lib.pages.page` takes them."""
-    head = [name for name in ("choice", "value", "set", "seed", "d") if name in table]  # the first two: of `lib.studies.sensitivity`
+    head = [
+        name for name in ("choice", "value", "set", "seed", "d") if name in table
+    ]  # the first two: of `lib.studies.sensitivity`
     return {"cells": table[[*head, *columns]].reset_index(drop=True)}
 
 
@@ -367,14 +467,26 @@ def _by_seed(table: pd.DataFrame, name: str):
 
 
 def _sets(table: pd.DataFrame) -> list[str]:
-    return [name for name in ("train", *(s for group in GROUPS.values() for s in group)) if (table.set == name).any()]
+    return [
+        name
+        for name in ("train", *(s for group in GROUPS.values() for s in group))
+        if (table.set == name).any()
+    ]
 
 
 def _lines(ax: Axes, table: pd.DataFrame, column: str) -> None:
     for name in _sets(table):
         for line, (seed, part) in _by_seed(table, name):
             strong = name == "train"
-            ax.plot(part.d, part[column], line, color=COLORS[name], lw=2.6 if strong else 1.2, marker="o" if strong else None, zorder=3 if strong else 2)
+            ax.plot(
+                part.d,
+                part[column],
+                line,
+                color=COLORS[name],
+                lw=2.6 if strong else 1.2,
+                marker="o" if strong else None,
+                zorder=3 if strong else 2,
+            )
     _whole_dims(ax, table)
 
 
@@ -394,13 +506,20 @@ def _pair(table: pd.DataFrame, statistic: str, label: str) -> Figure:
 
 
 def _set_legend(fig: Figure, table: pd.DataFrame) -> None:
-    handles = [Line2D([], [], color=COLORS[n], lw=2.6 if n == "train" else 1.4, label=LABELS[n]) for n in _sets(table)]
+    handles = [
+        Line2D([], [], color=COLORS[n], lw=2.6 if n == "train" else 1.4, label=LABELS[n])
+        for n in _sets(table)
+    ]
     fig.legend(handles=handles + _seed_handles(table), loc="outside right center", handlelength=1.6)
 
 
 def _seed_handles(table: pd.DataFrame) -> list[Line2D]:
     seeds = sorted(table.seed.unique())
-    return [Line2D([], [], color="#808792", ls=line, lw=1, label=f"seed {s}") for line, s in zip(LINES, seeds)] if len(seeds) > 1 else []
+    return (
+        [Line2D([], [], color="#808792", ls=line, lw=1, label=f"seed {s}") for line, s in zip(LINES, seeds)]
+        if len(seeds) > 1
+        else []
+    )
 
 
 def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Figure:
@@ -420,7 +539,10 @@ def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Fi
         _whole_dims(ax, table)
     fig.supxlabel("latent dimension $d$", size=9, color="#808792")
     fig.supylabel(label, size=9, color="#808792")
-    handles = [Patch(facecolor=c + "40", edgecolor=c, label=rf"$J_{{\mathcal{{{j}}}}}$") for j, c in (("I", BLUE), ("L", RED))]
+    handles = [
+        Patch(facecolor=c + "40", edgecolor=c, label=rf"$J_{{\mathcal{{{j}}}}}$")
+        for j, c in (("I", BLUE), ("L", RED))
+    ]
     fig.legend(handles=handles, loc="outside upper right", ncols=2)
     part = table[table.set.isin(PANELS) & (table.seed == seed)]
     _shows(fig, part, [f"{j}_{prefix}_{k}" for j in "IL" for k in ("low", "q1", "median", "q3", "high")])

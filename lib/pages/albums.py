@@ -20,7 +20,19 @@ from ..results import REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
 from . import page
 
-__all__ = ["album", "shown", "text", "picture", "svg", "reconstructions", "distributions", "INK", "GREEN", "BLUE", "RED"]
+__all__ = [
+    "album",
+    "shown",
+    "text",
+    "picture",
+    "svg",
+    "reconstructions",
+    "distributions",
+    "INK",
+    "GREEN",
+    "BLUE",
+    "RED",
+]
 
 #: The page's own ink, and colours that can be told apart on white and on dark pages.
 INK, GREEN, BLUE, RED = "currentColor", "#009E73", "#2F8BD0", "#E0651F"
@@ -28,7 +40,9 @@ INK, GREEN, BLUE, RED = "currentColor", "#009E73", "#2F8BD0", "#E0651F"
 WORDS = {"train": "training data"} | {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
 
 
-def album(frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str, width: int = 720) -> widgets.Widget:
+def album(
+    frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str, width: int = 720
+) -> widgets.Widget:
     """Pictures drawn beforehand, switched in the browser: the last key by a slider, the others by lists of choices.
 
     Parameters
@@ -42,7 +56,13 @@ def album(frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str
     *lists, last = values
     style = {"description_width": "initial"}
     chooses = [widgets.Dropdown(options=v, description=label, style=style) for v, label in zip(lists, labels)]
-    slider = widgets.SelectionSlider(options=last, description=labels[-1], style=style, continuous_update=True, layout={"width": "100%", "max_width": "520px"})
+    slider = widgets.SelectionSlider(
+        options=last,
+        description=labels[-1],
+        style=style,
+        continuous_update=True,
+        layout={"width": "100%", "max_width": "520px"},
+    )
     links = []
 
     def stack(key: tuple[str, ...]) -> widgets.Widget:
@@ -51,13 +71,17 @@ def album(frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str
             told = f"{alt}: {', '.join(f'{n} {v}' for n, v in zip(labels, key))}"
             return widgets.HTML(shown(frames[key], told), layout={"width": "100%", "max_width": f"{width}px"})
         chooser = [*chooses, slider][depth]
-        made = widgets.Stack([stack((*key, v)) for v in values[depth]], selected_index=0, layout={"width": "100%"})
+        made = widgets.Stack(
+            [stack((*key, v)) for v in values[depth]], selected_index=0, layout={"width": "100%"}
+        )
         links.append(widgets.jslink((chooser, "index"), (made, "selected_index")))
         return made
 
     pictures = stack(())
     choice = [c for c in chooses if len(c.options) > 1]
-    box = widgets.VBox([widgets.HBox(choice, layout={"flex_flow": "row wrap"}), slider, pictures], layout={"width": "100%"})
+    box = widgets.VBox(
+        [widgets.HBox(choice, layout={"flex_flow": "row wrap"}), slider, pictures], layout={"width": "100%"}
+    )
     box.links = links  # else they are collected as garbage and never reach the page
     return box
 
@@ -69,7 +93,11 @@ def shown(picture: str, alt: str) -> str:
 
 def text(x: float, y: float, words: str, anchor: str = "middle", color: str = INK) -> str:
     """Words in an SVG; ``K_I`` has its index."""
-    words = re.sub(r"([KJ])_([IL])", r'\1<tspan dy="3" font-size="9">\2</tspan><tspan dy="-3">&#8203;</tspan>', html.escape(words))
+    words = re.sub(
+        r"([KJ])_([IL])",
+        r'\1<tspan dy="3" font-size="9">\2</tspan><tspan dy="-3">&#8203;</tspan>',
+        html.escape(words),
+    )
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}">{words}</text>'
 
 
@@ -91,7 +119,9 @@ def reconstructions(samples: Mapping[tuple[int, int, str], Tensor]) -> widgets.W
     for seed, d in sorted({key[:2] for key in samples}):
         strips = ""
         for i, name in enumerate(REPRESENTATIVES.values()):
-            strips += text(0, 13 + 104 * i, WORDS[name], "start") + picture(0, 19 + 104 * i, 480, 80, samples[seed, d, name])
+            strips += text(0, 13 + 104 * i, WORDS[name], "start") + picture(
+                0, 19 + 104 * i, 480, 80, samples[seed, d, name]
+            )
         frames[str(seed), str(d)] = svg(480, 104 * len(REPRESENTATIVES), strips)
     return album(frames, ("seed", "d"), "Six reconstructions each of bright, moderate and dark noise", 480)
 
@@ -99,7 +129,10 @@ def reconstructions(samples: Mapping[tuple[int, int, str], Tensor]) -> widgets.W
 def distributions(table: pd.DataFrame, what: str) -> widgets.Widget:
     """The distributions that Figures 3 (``log``) and 6 (``arg``) sum up as boxes, with a slider over d."""
     edges = {"log": LOG_BINS, "arg": ARG_BINS}[what]
-    ticks = {"log": {-12: "−12", -8: "−8", -4: "−4", 0: "0", 4: "4"}, "arg": {0: "0", np.pi / 2: "π/2", np.pi: "π"}}[what]
+    ticks = {
+        "log": {-12: "−12", -8: "−8", -4: "−4", 0: "0", 4: "4"},
+        "arg": {0: "0", np.pi / 2: "π/2", np.pi: "π"},
+    }[what]
     symbol = {"log": "log |λ|", "arg": "|Arg λ|"}[what]
     names = [name for name in PANELS if (table.set == name).any()]
     table = table[table.set.isin(names)]
@@ -113,25 +146,61 @@ def distributions(table: pd.DataFrame, what: str) -> widgets.Widget:
     bins = slice(min(used[0], zero), max(used[-1], zero) + 1)
     frames = {}
     for seed, d in sorted({key[:2] for key in shares}):
-        body = text(8, 312, "J_I", "start", BLUE) + text(32, 312, "J_L", "start", RED) + text(472, 312, symbol, "end")
+        body = (
+            text(8, 312, "J_I", "start", BLUE)
+            + text(32, 312, "J_L", "start", RED)
+            + text(472, 312, symbol, "end")
+        )
         for i, name in enumerate(names):
             pair = {j: shares[seed, d, name, j][bins] for j in "IL"}
-            body += _panel(8 + 240 * (i % 2), 20 + 150 * (i // 2), WORDS[name], pair, edges[bins.start : bins.stop + 1], ticks)
+            body += _panel(
+                8 + 240 * (i % 2),
+                20 + 150 * (i // 2),
+                WORDS[name],
+                pair,
+                edges[bins.start : bins.stop + 1],
+                ticks,
+            )
         frames[str(seed), str(d)] = svg(480, 318, body)
-    return album(frames, ("seed", "d"), f"Histograms of {symbol} of both Jacobians on training data and three noise sets", 480)
+    return album(
+        frames,
+        ("seed", "d"),
+        f"Histograms of {symbol} of both Jacobians on training data and three noise sets",
+        480,
+    )
 
 
-def _panel(x: float, y: float, title: str, shares: Mapping[str, np.ndarray], edges: np.ndarray, ticks: Mapping[float, str]) -> str:
+def _panel(
+    x: float,
+    y: float,
+    title: str,
+    shares: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    ticks: Mapping[float, str],
+) -> str:
     """Two histograms over one another, 224 × 100; the highest bar reaches the top."""
     count, top = len(edges) - 1, max(float(s.max()) for s in shares.values()) or 1.0
     at = lambda value: 224 * (value - edges[0]) / (edges[-1] - edges[0])  # noqa: E731
     parts = [text(112, -6, title)]
-    for (j, share), look in zip(shares.items(), (f'fill="{BLUE}" fill-opacity=".4" stroke="{BLUE}"', f'fill="none" stroke="{RED}" stroke-width="1.6"')):
+    for (j, share), look in zip(
+        shares.items(),
+        (
+            f'fill="{BLUE}" fill-opacity=".4" stroke="{BLUE}"',
+            f'fill="none" stroke="{RED}" stroke-width="1.6"',
+        ),
+    ):
         heights = np.round(100 * share / top).astype(int)
         steps = "".join(f"v{-step:d}h1" if step else "h1" for step in np.diff(heights, prepend=0))
-        parts.append(f'<path transform="translate(0 100) scale({224 / count:.4g} 1)" vector-effect="non-scaling-stroke" {look} d="M0 0{steps}V0"/>')
+        parts.append(
+            f'<path transform="translate(0 100) scale({224 / count:.4g} 1)" vector-effect="non-scaling-stroke" {look} d="M0 0{steps}V0"/>'
+        )
     marks = [(at(value), word) for value, word in ticks.items() if edges[0] <= value <= edges[-1]]
-    parts += [f'<path d="M{a:.1f} 100v4" stroke="{INK}" stroke-width=".8"/>' + text(a, 116, word) for a, word in marks]
+    parts += [
+        f'<path d="M{a:.1f} 100v4" stroke="{INK}" stroke-width=".8"/>' + text(a, 116, word)
+        for a, word in marks
+    ]
     if edges[0] < 0:  # the unit circle
-        parts.append(f'<path d="M{at(0):.1f} 0v100" stroke="{INK}" stroke-width=".6" stroke-dasharray="3 3"/>')
+        parts.append(
+            f'<path d="M{at(0):.1f} 0v100" stroke="{INK}" stroke-width=".6" stroke-dasharray="3 3"/>'
+        )
     return f'<g transform="translate({x} {y})"><path d="M0 100h224" stroke="{INK}" stroke-width=".8"/>{"".join(parts)}</g>'

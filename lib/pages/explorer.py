@@ -73,7 +73,11 @@ def look(net: Autoencoder, x: Tensor) -> Look:
     lam, rank, orientation = {}, {}, {}
     for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
         r = jacobian.rank(trip, at)
-        lam[j], rank[j], orientation[j] = spectrum.eigenvalues(k)[0], int(r), int(spectrum.orientation(net, trip, at, k, r))
+        lam[j], rank[j], orientation[j] = (
+            spectrum.eigenvalues(k)[0],
+            int(r),
+            int(spectrum.orientation(net, trip, at, k, r)),
+        )
     e = _chain(net.encoder, trip.at_x)  # (d, 784)
     g = trip.slope[0][:, None] * _chain(net.decoder, trip.at_z)  # (784, d)
     # σ(GE) = σ(R_G R_Eᵀ) with G = Q_G R_G and Eᵀ = Q_E R_E: d×d instead of 784×784
@@ -127,27 +131,48 @@ class Codes:
 def drawing(seen: Look, codes: Codes | None = None) -> str:
     """Input, reconstructions, eigenvalues, singular values and the code's place, as an SVG 720 × 440."""
     cells = [("input", seen.x), *((f"{n} time{'s' * (n > 1)} through", y) for n, y in seen.times.items())]
-    parts = [text(97.5 + 175 * i, 15, title) + picture(20 + 175 * i, 22, 155, 155, x) for i, (title, x) in enumerate(cells)]
-    parts += [_plane(20, 208, 195, seen), _bars(275, 208, 195, seen.singular), _place(505, 208, 195, codes, seen.z) if codes else ""]
+    parts = [
+        text(97.5 + 175 * i, 15, title) + picture(20 + 175 * i, 22, 155, 155, x)
+        for i, (title, x) in enumerate(cells)
+    ]
+    parts += [
+        _plane(20, 208, 195, seen),
+        _bars(275, 208, 195, seen.singular),
+        _place(505, 208, 195, codes, seen.z) if codes else "",
+    ]
     words = {1: "kept", -1: "reversed", 0: "none"}
-    facts = (f"K_{j}: rank {seen.rank[j]} of {len(seen.z)}, orientation {words[seen.orientation[j]]}" for j in "IL")
+    facts = (
+        f"K_{j}: rank {seen.rank[j]} of {len(seen.z)}, orientation {words[seen.orientation[j]]}" for j in "IL"
+    )
     parts += [text(20 + 255 * i, 436, fact, "start") for i, fact in enumerate(facts)]
     return svg(720, 440, "".join(parts))
 
 
 def _plane(x: float, y: float, size: float, seen: Look) -> str:
     largest = max(lam.abs().max().item() for lam in seen.lam.values())
-    reach = next((r for r in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1e3, 1e4, 1e6) if r >= 1.05 * largest), largest)
+    reach = next(
+        (r for r in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1e3, 1e4, 1e6) if r >= 1.05 * largest), largest
+    )
     half = size / 2
     cx, cy, scale = x + half, y + half, half / reach
-    out = [text(cx, y - 7, "eigenvalues"), f'<g stroke="{INK}" fill="none"><path d="M{x} {cy}h{size}M{cx} {y}v{size}" stroke-width=".6"/>']
+    out = [
+        text(cx, y - 7, "eigenvalues"),
+        f'<g stroke="{INK}" fill="none"><path d="M{x} {cy}h{size}M{cx} {y}v{size}" stroke-width=".6"/>',
+    ]
     out.append(f'<circle cx="{cx}" cy="{cy}" r="{scale:.2f}" stroke-dasharray="4 3"/></g>')
     for j, color in (("I", BLUE), ("L", RED)):
         points = [(cx + v.real * scale, cy - v.imag * scale) for v in seen.lam[j].tolist()]
         out.append(f'<g stroke="{color}" fill="none" stroke-width="1.7">')
-        out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4"/>' if j == "I" else f'<path d="M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0 -7l-7 7"/>' for a, b in points]
+        out += [
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4"/>'
+            if j == "I"
+            else f'<path d="M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0 -7l-7 7"/>'
+            for a, b in points
+        ]
         out.append("</g>")
-    legend = text(x, y + size + 14, "○ K_I", "start", BLUE) + text(x + 55, y + size + 14, "× K_L", "start", RED)
+    legend = text(x, y + size + 14, "○ K_I", "start", BLUE) + text(
+        x + 55, y + size + 14, "× K_L", "start", RED
+    )
     return "".join(out) + legend + text(x + size, y + size + 14, f"frame: ±{reach:g}", "end")
 
 
@@ -163,7 +188,10 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
     one = y + size - height(1.0)
     ticks = "".join(text(x - 4, y + size - height(10.0**e) + 4, f"{10.0**e:g}", "end") for e in (-2, 0, 2))
     line = f'<path d="M{x} {one:.1f}h{size}M{x} {y}v{size}h{size}" stroke="{INK}" stroke-width=".6" fill="none"/>'
-    return text(x + size / 2, y - 7, "singular values of J_I") + f'<g fill="{BLUE}" fill-opacity=".75">{bars}</g>{line}{ticks}'
+    return (
+        text(x + size / 2, y - 7, "singular values of J_I")
+        + f'<g fill="{BLUE}" fill-opacity=".75">{bars}</g>{line}{ticks}'
+    )
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
@@ -188,12 +216,18 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
 
 def _named(protocol: Protocol) -> dict[str, str]:
     """What the sets of images are called: to published networks the small digits are neither held out nor training data."""
-    return {"test": "small digits", "codes": "small digits'"} if live.foreign(protocol) else {**NAMES, "codes": "training"}
+    return (
+        {"test": "small digits", "codes": "small digits'"}
+        if live.foreign(protocol)
+        else {**NAMES, "codes": "training"}
+    )
 
 
 def points(protocol: Protocol) -> dict[str, Tensor]:
     """One point of each of four data sets, by name: a held-out image and the paper's representatives."""
-    return {_named(protocol)["test"]: data.load(protocol.training_set).test[0]} | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
+    return {_named(protocol)["test"]: data.load(protocol.training_set).test[0]} | {
+        f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()
+    }
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
@@ -204,7 +238,9 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
         for d in live.chosen(ensemble.dims):
             net = ensemble.member(d).double()
             codes = Codes(net, images.train, _named(protocol)["codes"])
-            out |= {(name, str(ensemble.seed), str(d)): drawing(look(net, x), codes) for name, x in inputs.items()}
+            out |= {
+                (name, str(ensemble.seed), str(d)): drawing(look(net, x), codes) for name, x in inputs.items()
+            }
     order = itertools.product(inputs, *(list(dict.fromkeys(key[i] for key in out)) for i in (1, 2)))
     return {key: out[key] for key in order}
 
@@ -214,7 +250,12 @@ def still(protocol: Protocol) -> Figure:
     """`points` and the first ensemble of `grid` as one picture: reconstructions, and spectra below them, for growing d."""
     ensemble, inputs = grid(protocol)[0][0], points(protocol)
     dims = live.chosen(ensemble.dims)
-    fig, axes = plt.subplots(2 * len(inputs), 1 + len(dims), figsize=(min(7.6, 1.3 * (1 + len(dims))), 1.75 * len(inputs)), squeeze=False)
+    fig, axes = plt.subplots(
+        2 * len(inputs),
+        1 + len(dims),
+        figsize=(min(7.6, 1.3 * (1 + len(dims))), 1.75 * len(inputs)),
+        squeeze=False,
+    )
     for (name, x), upper, lower in zip(inputs.items(), axes[0::2], axes[1::2]):
         cells = [x] + [look(ensemble.member(d).double(), x) for d in dims]
         for ax, cell in zip(upper, cells):
@@ -260,28 +301,55 @@ class Explorer:
         self.nets: dict[tuple, Autoencoder] = {}
         self.all_codes: dict[tuple, Codes] = {}
         start = untrained(protocol.replace(dims=ensembles[0].dims, seeds=tuple(e.seed for e in ensembles)))
-        self.ensembles = {(e.seed, trained): e for trained, es in ((True, ensembles), (False, start)) for e in es}
+        self.ensembles = {
+            (e.seed, trained): e for trained, es in ((True, ensembles), (False, start)) for e in es
+        }
         self.seen: Look | None = None
         self.painted = torch.zeros(784, dtype=torch.float64)
-        sets = [(self.names.get(name, name.replace("_", " ")), name) for name in ("test", "train", *protocol.sets) if name != "train" or name in self.names]
+        sets = [
+            (self.names.get(name, name.replace("_", " ")), name)
+            for name in ("test", "train", *protocol.sets)
+            if name != "train" or name in self.names
+        ]
 
         wide = {"style": {"description_width": "initial"}, "layout": {"width": "320px"}}
         self.d = widgets.SelectionSlider(options=list(ensembles[0].dims), description="d", **wide)
         self.seed = widgets.Dropdown(options=[e.seed for e in ensembles], description="seed", **wide)
         self.trained = widgets.Checkbox(value=True, description="trained", **wide)
-        self.set = widgets.Dropdown(options=[*sets, ("painted by hand", "painted")], description="data set", **wide)
+        self.set = widgets.Dropdown(
+            options=[*sets, ("painted by hand", "painted")], description="data set", **wide
+        )
         self.index = widgets.BoundedIntText(value=0, min=0, max=499, description="point", **wide)
-        self.other = widgets.Dropdown(options=[*sets, ("painted by hand", "painted")], value=protocol.sets[0], description="mix with", **wide)
-        self.mix = widgets.FloatSlider(value=0.0, min=0.0, max=1.0, step=0.01, description="share of the second", continuous_update=True, **wide)
+        self.other = widgets.Dropdown(
+            options=[*sets, ("painted by hand", "painted")],
+            value=protocol.sets[0],
+            description="mix with",
+            **wide,
+        )
+        self.mix = widgets.FloatSlider(
+            value=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            description="share of the second",
+            continuous_update=True,
+            **wide,
+        )
         self.picture = widgets.HTML(layout={"width": "720px", "max_width": "100%"})
         self.canvas = self._canvas()
         for control in (self.d, self.seed, self.trained, self.set, self.index, self.other, self.mix):
             control.observe(lambda change: self.update(), "value")
         left = widgets.VBox([self.d, self.seed, self.trained])
         right = widgets.VBox([self.set, self.index, self.other, self.mix])
-        paint = widgets.Accordion([self.canvas], titles=("Paint: two by two pixels a field",), selected_index=None)
-        told = widgets.HTML(html.escape(f"{which[0].upper()}{which[1:]}; images from {live.NAMES[protocol.training_set]}."))
-        self.widget = widgets.VBox([told, widgets.HBox([left, right], layout={"flex_flow": "row wrap"}), self.picture, paint])
+        paint = widgets.Accordion(
+            [self.canvas], titles=("Paint: two by two pixels a field",), selected_index=None
+        )
+        told = widgets.HTML(
+            html.escape(f"{which[0].upper()}{which[1:]}; images from {live.NAMES[protocol.training_set]}.")
+        )
+        self.widget = widgets.VBox(
+            [told, widgets.HBox([left, right], layout={"flex_flow": "row wrap"}), self.picture, paint]
+        )
         self.update()
 
     @property
@@ -312,7 +380,10 @@ class Explorer:
         look_of = lambda on: "#ffffff" if on else "#000000"  # noqa: E731
         buttons = []
         for i in range(196):
-            button = widgets.Button(tooltip=f"row {i // 14 + 1}, column {i % 14 + 1}", layout={"width": "22px", "height": "22px", "margin": "0"})
+            button = widgets.Button(
+                tooltip=f"row {i // 14 + 1}, column {i % 14 + 1}",
+                layout={"width": "22px", "height": "22px", "margin": "0"},
+            )
             button.style.button_color = look_of(False)
             button.on_click(self._pressed(i, look_of))
             buttons.append(button)

@@ -25,7 +25,21 @@ from ..protocol import Protocol
 from ..training import train
 from . import page
 
-__all__ = ["networks", "foreign", "chosen", "rounded", "flipped", "export", "export_samples", "samples", "block", "still", "plane", "NETWORKS", "NAMES"]
+__all__ = [
+    "networks",
+    "foreign",
+    "chosen",
+    "rounded",
+    "flipped",
+    "export",
+    "export_samples",
+    "samples",
+    "block",
+    "still",
+    "plane",
+    "NETWORKS",
+    "NAMES",
+]
 
 #: Networks a page offers at most, spread over the latent dimensions there are.
 NETWORKS = 8
@@ -41,7 +55,10 @@ def networks(protocol: Protocol) -> tuple[Ensemble, str]:
     if found:
         return found[0], f"published networks (MNIST, the paper's protocol), seed {found[0].seed}"
     ensemble = train(protocol)[0]
-    return ensemble, f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs), seed {ensemble.seed}"
+    return (
+        ensemble,
+        f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs), seed {ensemble.seed}",
+    )
 
 
 def foreign(protocol: Protocol) -> bool:
@@ -65,7 +82,9 @@ def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:
 
 def rounded(net: Autoencoder) -> Autoencoder:
     """The network whose weights are those of `net` rounded to float16, in float64: what the browser computes with."""
-    copy = Autoencoder(net.d, widths=[m.in_features for m in net.encoder if isinstance(m, torch.nn.Linear)]).double()
+    copy = Autoencoder(
+        net.d, widths=[m.in_features for m in net.encoder if isinstance(m, torch.nn.Linear)]
+    ).double()
     copy.load_state_dict({name: t.half().double() for name, t in net.state_dict().items()})
     return copy.requires_grad_(False)
 
@@ -88,7 +107,10 @@ def flipped(net: Autoencoder, x: Tensor) -> dict[str, float]:
         trip = jacobian.round_trip(other, x)
         k = jacobian.matrices(other, trip)[0]
         signs.append(spectrum.orientation(other, trip, trip.at_x, k, jacobian.rank(trip, trip.at_x)))
-    return {name: (s != signs[0]).double().mean().item() for name, s in zip(("sixteen bits", "eight bits"), signs[1:])}
+    return {
+        name: (s != signs[0]).double().mean().item()
+        for name, s in zip(("sixteen bits", "eight bits"), signs[1:])
+    }
 
 
 def export(net: Autoencoder, path: Path) -> Path:
@@ -105,7 +127,9 @@ def export(net: Autoencoder, path: Path) -> Path:
     layers = list(net.linears())
     flat = torch.cat([t.detach().half().flatten() for m in layers for t in (m.weight, m.bias)])
     if not flat.isfinite().all():
-        raise OverflowError(f"d={net.d}: expected weights of at most 65504, got one beyond; it has no float16")
+        raise OverflowError(
+            f"d={net.d}: expected weights of at most 65504, got one beyond; it has no float16"
+        )
     sizes = [layers[0].in_features, *(m.out_features for m in layers)]
     return _script(path, "receive", {"sizes": sizes, "weights": _base64(flat.numpy().astype("<f2"))})
 
@@ -113,7 +137,11 @@ def export(net: Autoencoder, path: Path) -> Path:
 def export_samples(protocol: Protocol, path: Path) -> Path:
     """Write `samples` as a classic script: one byte a pixel."""
     x, labels = samples(protocol)
-    return _script(path, "receiveSamples", {"labels": labels.tolist(), "pixels": _base64((x * 255).round().to(torch.uint8).numpy())})
+    return _script(
+        path,
+        "receiveSamples",
+        {"labels": labels.tolist(), "pixels": _base64((x * 255).round().to(torch.uint8).numpy())},
+    )
 
 
 def samples(protocol: Protocol) -> tuple[Tensor, Tensor]:
@@ -131,7 +159,9 @@ def _base64(array: np.ndarray) -> str:
 def _script(path: Path, receiver: str, content: dict) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"liveNetwork.{receiver}({json.dumps(content, separators=(',', ':'))});\n", encoding="ascii")
+    path.write_text(
+        f"liveNetwork.{receiver}({json.dumps(content, separators=(',', ':'))});\n", encoding="ascii"
+    )
     return path
 
 
@@ -140,7 +170,9 @@ def block(protocol: Protocol) -> page.Block:
     ensemble, _ = networks(protocol)
     folder = paths.pictures() or Path(page.PICTURES)
     files = [("held-out images", export_samples(protocol, folder / "live-images.js"))]
-    files += [(f"d = {d}", export(ensemble.member(d), folder / f"live-d{d:02d}.js")) for d in chosen(ensemble.dims)]
+    files += [
+        (f"d = {d}", export(ensemble.member(d), folder / f"live-d{d:02d}.js")) for d in chosen(ensemble.dims)
+    ]
     links = " · ".join(f"{{download}}`{name} <{path.as_posix()}>`" for name, path in files)
     myst = "\n".join([
         "```{raw} html",
@@ -152,7 +184,10 @@ def block(protocol: Protocol) -> page.Block:
         f"The files behind it: {links}",
         ":::",
     ])  # fmt: skip
-    return page.Block(myst, "<p>The live network is on the page of the finished book; <code>lib.pages.explorer</code> has its like for notebooks.</p>")
+    return page.Block(
+        myst,
+        "<p>The live network is on the page of the finished book; <code>lib.pages.explorer</code> has its like for notebooks.</p>",
+    )
 
 
 @styled
@@ -161,13 +196,17 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
     """What the live network shows, as a picture: a held-out image and a noise image, each with reconstructions and spectra."""
     net = rounded(ensemble.member(d))
     inputs = {"a held-out image": images[0], LABELS[name]: noise.sample(name, 0, 1)[0]}
-    fig, axes = plt.subplots(len(inputs), 4, figsize=(7.2, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]})
+    fig, axes = plt.subplots(
+        len(inputs), 4, figsize=(7.2, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]}
+    )
     for row, (label, x) in zip(axes, inputs.items()):
         trip = jacobian.round_trip(net, x[None])
         again = trip.y
         for _ in range(31):
             again = net(again)[1]
-        for ax, title, image in zip(row, (label, "reconstruction", "applied 32 times"), (x, trip.y[0], again[0])):
+        for ax, title, image in zip(
+            row, (label, "reconstruction", "applied 32 times"), (x, trip.y[0], again[0])
+        ):
             ax.imshow(image.reshape(28, 28), cmap="gray", vmin=0, vmax=1)
             ax.set(title=title, xticks=[], yticks=[])
             ax.grid(False)

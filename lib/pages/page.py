@@ -88,21 +88,31 @@ def figure(
     return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data), scale) + made
 
 
-def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str, str] = "{:.3g}", data: Tables | None = None) -> Block:
+def table(
+    name: str,
+    frame: pd.DataFrame,
+    caption: str,
+    formats: str | dict[str, str] = "{:.3g}",
+    data: Tables | None = None,
+) -> Block:
     """A numbered table of the values in `frame`, referred to as ``{numref}`` `name`.
 
     `data`, default ``frame.attrs["data"]``, are the numbers that it sums up. A backtick in the caption raises
     `ValueError`: the caption stands on the line that opens the block, and would end it.
     """
     if "`" in caption:
-        raise ValueError(f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles")
+        raise ValueError(
+            f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles"
+        )
 
     def cell(column, value):
         if isinstance(value, float):
             return (formats if isinstance(formats, str) else formats.get(column, "{:.3g}")).format(value)
         return str(value)
 
-    rows = [list(map(str, frame.columns))] + [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
+    rows = [list(map(str, frame.columns))] + [
+        [cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)
+    ]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
     for row in rows:
         lines += [("* - " if i == 0 else "  - ") + text for i, text in enumerate(row)]
@@ -111,7 +121,11 @@ def table(name: str, frame: pd.DataFrame, caption: str, formats: str | dict[str,
 
 
 def pictures(
-    name: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, published: Mapping[str, Mapping[str, Tensor]] | None = None, by: Callable | None = None
+    name: str,
+    grid: Mapping[str, Mapping[str, Tensor]],
+    caption: str,
+    published: Mapping[str, Mapping[str, Tensor]] | None = None,
+    by: Callable | None = None,
 ) -> Block:
     """A numbered table of small pictures: row label → column label → images ``(m, 784)`` side by side.
 
@@ -119,7 +133,10 @@ def pictures(
     """
     if published is None:
         return _picture_table(name, grid, caption, name) + _made(by)
-    return _tabs(_picture_table(f"{name}-published", published, caption, name), _picture_table(f"{name}-build", grid, "", None)) + _made(by)
+    return _tabs(
+        _picture_table(f"{name}-published", published, caption, name),
+        _picture_table(f"{name}-build", grid, "", None),
+    ) + _made(by)
 
 
 def _numbers(stem: str, tables: Tables) -> Block:
@@ -129,15 +146,29 @@ def _numbers(stem: str, tables: Tables) -> Block:
         text = table.to_csv(index=False, lineterminator="\n").encode()
         if len(table) and len(text) <= MANY:
             path = _write(f"{stem}-{key}", text, "csv")
-            name, columns = Path(path).name, ", ".join(map(str, table.columns)) if len(table.columns) < 20 else f"{len(table.columns)} columns"
+            name, columns = (
+                Path(path).name,
+                ", ".join(map(str, table.columns))
+                if len(table.columns) < 20
+                else f"{len(table.columns)} columns",
+            )
             size = f"{len(table):,} rows of {columns}"
-            body += Block(f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n", f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>')
+            body += Block(
+                f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n",
+                f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>',
+            )
             if len(table) <= FEW:
                 cells = table.to_html(index=False, border=0, float_format="{:.4g}".format)
-                body += Block(f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{cells}</div>\n```\n\n', cells)
+                body += Block(
+                    f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{cells}</div>\n```\n\n',
+                    cells,
+                )
     if not body.myst:
         return body
-    return Block(f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::", f"<details><summary>The numbers</summary>{body.lab}</details>")
+    return Block(
+        f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::",
+        f"<details><summary>The numbers</summary>{body.lab}</details>",
+    )
 
 
 def _plain(text: str) -> str:
@@ -149,7 +180,9 @@ def _made(by: Callable | None) -> Block:
     """Where a figure comes from: the function that drew it, on the library's page, and the notebook that called it."""
     links = []
     if by is not None and by.__module__.startswith("lib."):
-        links.append(f"Drawn by {{func}}`{by.__module__.removeprefix('lib.')}.{by.__qualname__} <{by.__module__}.{by.__qualname__}>`")
+        links.append(
+            f"Drawn by {{func}}`{by.__module__.removeprefix('lib.')}.{by.__qualname__} <{by.__module__}.{by.__qualname__}>`"
+        )
     if folder := paths.pictures():
         links.append(f"{{download}}`notebook <{folder.as_posix()}/{folder.name}.md>`")
     if not links:
@@ -157,9 +190,17 @@ def _made(by: Callable | None) -> Block:
     return Block("\n\n" + "\n".join([":::{container} made", " · ".join(links), ":::"]), "")
 
 
-def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, label: str | None) -> Block:
+def _picture_table(
+    stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption: str, label: str | None
+) -> Block:
     columns = list(next(iter(grid.values())))
-    lines = ["```{list-table} " + " ".join(caption.split()), *([f":name: {label}"] if label else []), ":header-rows: 1", ":class: pictures", ""]
+    lines = [
+        "```{list-table} " + " ".join(caption.split()),
+        *([f":name: {label}"] if label else []),
+        ":header-rows: 1",
+        ":class: pictures",
+        "",
+    ]
     lines += ["* -", *(f"  - {c}" for c in columns)]
     lab = f"<p>{html.escape(caption)}</p><table>"
     for row, cells in grid.items():
@@ -168,7 +209,9 @@ def _picture_table(stem: str, grid: Mapping[str, Mapping[str, Tensor]], caption:
         for column in columns:
             images = cells[column]
             data = png(images)
-            path = _write(f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png")
+            path = _write(
+                f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png"
+            )
             alt = re.sub(r"\\mathcal|[$\\{}]", "", f"{row}, {column}: {len(images)} reconstructions")
             lines.append(f"  - ![{alt}]({path})")
             lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
@@ -185,7 +228,9 @@ def png(images: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def claim(number: int, says: str, measured: str, verdict: str, fig: Figure, estimates: pd.DataFrame, see: str) -> Block:
+def claim(
+    number: int, says: str, measured: str, verdict: str, fig: Figure, estimates: pd.DataFrame, see: str
+) -> Block:
     """A claim of the paper as a box: claim, definition, verdict, its estimates drawn, and their numbers, folded.
 
     `fig` is that of `lib.figures.paper.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure
@@ -194,7 +239,9 @@ def claim(number: int, says: str, measured: str, verdict: str, fig: Figure, esti
     kind = {"holds": "tip", "holds in part": "note", "does not hold": "warning"}.get(verdict, "seealso")
     path, raw = _save(f"claim-{number}", fig, "svg")
     alt = f"The estimates of claim {number} with their intervals beside the side wanted; the numbers follow."
-    rows = [list(estimates.columns)] + [[v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)]
+    rows = [list(estimates.columns)] + [
+        [v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)
+    ]
     cells = "\n".join(("* - " if i == 0 else "  - ") + text for row in rows for i, text in enumerate(row))
     myst = f"""`````{{admonition}} {number}. {says}
 :class: {kind}
@@ -216,7 +263,10 @@ def claim(number: int, says: str, measured: str, verdict: str, fig: Figure, esti
 ````
 `````"""
     image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(raw).decode()}" style="max-width:100%">'
-    return Block(myst, f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}")
+    return Block(
+        myst,
+        f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}",
+    )
 
 
 def column(blocks: Iterable[Block]) -> Block:
@@ -234,11 +284,18 @@ def markdown(text: str) -> Block:
 def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> Block:
     """Two tabs; all pairs on a page switch together."""
     items = ((f"Published ({scale})", "published", published), ("This build", "build", build))
-    body = "\n".join(f"````{{tab-item}} {title}\n:sync: {key}\n\n{block.myst}\n````\n" for title, key, block in items)
-    return Block(f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````", "".join(f"<h5>{title}</h5>{block.lab}" for title, _, block in items))
+    body = "\n".join(
+        f"````{{tab-item}} {title}\n:sync: {key}\n\n{block.myst}\n````\n" for title, key, block in items
+    )
+    return Block(
+        f"`````{{tab-set}}\n:sync-group: source\n\n{body}`````",
+        "".join(f"<h5>{title}</h5>{block.lab}" for title, _, block in items),
+    )
 
 
-def _drawn(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str, data: Tables | None) -> Block:
+def _drawn(
+    stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str, data: Tables | None
+) -> Block:
     """A figure with its caption if it has a label, a mere picture if not, and its numbers."""
     path, raw = _save(stem, fig, fmt)
     alt = " ".join(alt.split())
@@ -247,13 +304,21 @@ def _drawn(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, captio
     mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
     source = f"data:{mime};base64,{base64.b64encode(raw).decode()}"
     lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
-    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab) + _numbers(stem, getattr(fig, "data", {}) if data is None else data)
+    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab) + _numbers(
+        stem, getattr(fig, "data", {}) if data is None else data
+    )
 
 
 def _save(name: str, fig: Figure, fmt: str) -> tuple[str, bytes]:
     buffer = io.BytesIO()
     with plt.style.context(STYLE):  # the salt of the identifiers inside an SVG is read when it is saved
-        fig.savefig(buffer, format=fmt, dpi=160, bbox_inches="tight", metadata={"Date": None} if fmt == "svg" else None)
+        fig.savefig(
+            buffer,
+            format=fmt,
+            dpi=160,
+            bbox_inches="tight",
+            metadata={"Date": None} if fmt == "svg" else None,
+        )
     data = buffer.getvalue()
     return _write(name, data, fmt), data
 

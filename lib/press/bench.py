@@ -69,7 +69,22 @@ def measure() -> dict[str, Any]:
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
     try:
-        for part in tqdm((rates, spectra, chain, eigenproblems, training, subnormals, evaluation, all_cores, growth, memory), desc="benchmarks", unit="part"):
+        for part in tqdm(
+            (
+                rates,
+                spectra,
+                chain,
+                eigenproblems,
+                training,
+                subnormals,
+                evaluation,
+                all_cores,
+                growth,
+                memory,
+            ),
+            desc="benchmarks",
+            unit="part",
+        ):
             numbers[part.__name__] = part()
     finally:
         torch.set_num_threads(threads)
@@ -80,12 +95,23 @@ def environment() -> dict[str, Any]:
     """Processor, cores, memory, versions, and how busy the machine was."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        names = [line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
         model = names[0] if names else model
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": load, "python": platform.python_version(), **packages}
+    return {
+        "cpu": model,
+        "vectors": capability,
+        "cores": joblib.cpu_count(),
+        "load": load,
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def _seconds(f: Callable[[], Any], repeats: int = 5, timer: Callable[[], float] = time.process_time) -> float:
@@ -126,9 +152,13 @@ def spectra() -> list[dict[str, float]]:
         k_i, k_l = jacobian.matrices(net, trip)
         small = _seconds(lambda: spectrum.eigenvalues(k_i)) / POINTS
         lapack = _seconds(lambda: torch.linalg.eigvals(k_i)) / POINTS
-        errors = [_distance(lam, full) for lam, full in zip(spectrum.eigenvalues(k_i[:2]), _naive(net, x[:2]))]
+        errors = [
+            _distance(lam, full) for lam, full in zip(spectrum.eigenvalues(k_i[:2]), _naive(net, x[:2]))
+        ]
         scale = torch.linalg.matrix_norm(k_i[:2], 2)
-        same = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip((k_i, k_l), _through_the_waist(net, x)))
+        same = max(
+            float((a - b).abs().max() / b.abs().max()) for a, b in zip((k_i, k_l), _through_the_waist(net, x))
+        )
         out.append(
             {
                 "d": d, "naive": naive * 1e6, "func": (func + lapack) * 1e6, "ours": (ours + small) * 1e6,
@@ -169,8 +199,13 @@ def chain() -> list[dict[str, float]]:
         net = _network(d)
         usual = jacobian.round_trip(net, x)
         # the slopes of the usual network stay: those of one whose biases are large are subnormal numbers, which are slow
-        active = dataclasses.replace(usual, **{at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")})
-        rates = {name: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9 for name, trip in (("all units active", active), ("usual", usual))}
+        active = dataclasses.replace(
+            usual, **{at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")}
+        )
+        rates = {
+            name: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9
+            for name, trip in (("all units active", active), ("usual", usual))
+        }
         out.append({"d": d} | rates)
     return out
 
@@ -182,10 +217,15 @@ def eigenproblems() -> list[dict[str, float]]:
         k = np.random.default_rng(d).normal(size=(4096, d, d))
         lam = eigen.eigvals(k)
         shifted = k[:200, None] - lam[:200, :, None, None] * np.eye(d)
-        residual = np.linalg.svd(shifted, compute_uv=False)[..., -1].max(1) / np.linalg.norm(k[:200], 2, axis=(1, 2))
+        residual = np.linalg.svd(shifted, compute_uv=False)[..., -1].max(1) / np.linalg.norm(
+            k[:200], 2, axis=(1, 2)
+        )
         lapack = _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3)
         row = {"d": d, "lapack": lapack, "ours": _seconds(lambda: eigen.eigvals(k), 3)}
-        out.append({n: v / len(k) * 1e6 if n != "d" else v for n, v in row.items()} | {"backward error": float(residual.max())})
+        out.append(
+            {n: v / len(k) * 1e6 if n != "d" else v for n, v in row.items()}
+            | {"backward error": float(residual.max())}
+        )
     return out
 
 
@@ -214,8 +254,14 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
     def single(loader: bool) -> Callable[[], None]:
         nets = [Autoencoder(d, torch.Generator().manual_seed(0)) for d in dims]
-        optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, fused=None if loader else True) for net in nets]
-        batches = DataLoader(TensorDataset(x), batch_size=BATCH, shuffle=True) if loader else [(b,) for b in x.split(BATCH)]
+        optimizers = [
+            torch.optim.Adam(net.parameters(), lr=1e-3, fused=None if loader else True) for net in nets
+        ]
+        batches = (
+            DataLoader(TensorDataset(x), batch_size=BATCH, shuffle=True)
+            if loader
+            else [(b,) for b in x.split(BATCH)]
+        )
 
         def epoch() -> None:
             for net, optimizer in zip(nets, optimizers):
@@ -228,12 +274,19 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
     ours = _seconds(_stacked(), 5, timer) / STEPS
     alone, loader = (_seconds(single(kind), 2, timer) / STEPS for kind in (False, True))
-    return {"stacked": ours, "one after another": alone, "DataLoader": loader, "gflops": _step_operations() / ours / 1e9}
+    return {
+        "stacked": ours,
+        "one after another": alone,
+        "DataLoader": loader,
+        "gflops": _step_operations() / ours / 1e9,
+    }
 
 
 def _step_operations() -> int:
     """Floating-point operations in the products of one step of nineteen networks; there is no gradient at the input."""
-    return BATCH * sum(6 * 2 * (784 * 128 + 128 * 64 + 64 * 32 + 32 * d) - 2 * 784 * 128 for d in range(2, 21))
+    return BATCH * sum(
+        6 * 2 * (784 * 128 + 128 * 64 + 64 * 32 + 32 * d) - 2 * 784 * 128 for d in range(2, 21)
+    )
 
 
 def subnormals() -> dict[str, float]:
@@ -270,7 +323,10 @@ def evaluation() -> dict[str, Any]:
             "all": lambda: cell.add(x),
         }
         out.append({"d": d} | {name: _seconds(f) / POINTS * 1e6 for name, f in parts.items()})
-    drawing = {name: _seconds(lambda: noise.sample(name, 0, noise.BLOCK), 2) / noise.BLOCK * 1e6 for name in NOISE_SETS}
+    drawing = {
+        name: _seconds(lambda: noise.sample(name, 0, noise.BLOCK), 2) / noise.BLOCK * 1e6
+        for name in NOISE_SETS
+    }
     return {"parts": out, "drawing": drawing}
 
 
@@ -325,14 +381,28 @@ def _spectra(net: Autoencoder, times: int) -> None:
 def growth() -> list[dict[str, float]]:
     """Seconds for one network (d = 11) against the number of points, and for 2,000 points against the number of networks."""
     out = []
-    results.evaluate([Ensemble.initial((11,), 0)], Protocol(dims=(11,), points=250, training_set="digits", device="cpu"), "uniform", progress=False)
-    for points, dims in [(n, (11,)) for n in (1_000, 10_000, 70_000)] + [(2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)]:
+    results.evaluate(
+        [Ensemble.initial((11,), 0)],
+        Protocol(dims=(11,), points=250, training_set="digits", device="cpu"),
+        "uniform",
+        progress=False,
+    )
+    for points, dims in [(n, (11,)) for n in (1_000, 10_000, 70_000)] + [
+        (2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)
+    ]:
         run = Protocol(dims=dims, seeds=(0,), points=points, training_set="digits", device="cpu")
         e = Ensemble.initial(dims, 0)
         laws = results.training_codes([e], run)
         start = time.process_time()
         results.evaluate([e], run, "uniform", progress=False, laws=laws)
-        out.append({"points": points, "networks": len(dims), "columns": sum(dims), "seconds": time.process_time() - start})
+        out.append(
+            {
+                "points": points,
+                "networks": len(dims),
+                "columns": sum(dims),
+                "seconds": time.process_time() - start,
+            }
+        )
     return out
 
 
@@ -349,7 +419,9 @@ def _peak(points: int) -> dict[str, float]:
     results.evaluate([e], run, "uniform", progress=False)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the parent had
-        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        peak = next(
+            int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")
+        )
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"points": points, "megabytes": peak / 1024}
@@ -367,7 +439,10 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         return row[way] / row[ours] if row else np.nan
 
     parts = pd.DataFrame(numbers["evaluation"]["parts"])
-    drawing = np.mean(list(numbers["evaluation"]["drawing"].values())) / np.interp(range(2, 21), parts.d, parts["all"]).sum()
+    drawing = (
+        np.mean(list(numbers["evaluation"]["drawing"].values()))
+        / np.interp(range(2, 21), parts.d, parts["all"]).sum()
+    )
     points = [row["seconds"] / row["points"] for row in numbers["growth"] if row["networks"] == 1]
     nets = [row["seconds"] / row["columns"] for row in numbers["growth"] if row["points"] == 2_000]
     naive, large = "jacrev and eigvals of 784×784", "rate of large matrix products"
@@ -391,7 +466,10 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         ("peak memory at 70,000 points", "that at 10,000", numbers["memory"][-1]["megabytes"] / numbers["memory"][1]["megabytes"], np.nan, "flat"),
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["what", "against", "one thread", "all cores", "aim"])
-    shown = {name: frame[name].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}") for name in ("one thread", "all cores")}
+    shown = {
+        name: frame[name].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}")
+        for name in ("one thread", "all cores")
+    }
     return frame.assign(**shown)
 
 

@@ -81,8 +81,17 @@ class Browser:
     def visit(self, path: Path, dark: bool = False, width: int = 1280, height: int = 900) -> list[str]:
         """Open a page, wait until it is quiet, and return its complaints: requests to a network, missing files, console errors."""
         self.new_tab()
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.call("Page.navigate", url=path.resolve().as_uri())
         deadline = time.monotonic() + PATIENCE
         while not any(e["method"] == "Page.loadEventFired" for e in self.events):
@@ -96,18 +105,26 @@ class Browser:
         self.evaluate("window.MathJax?.startup?.promise")
         self.evaluate("document.fonts.ready.then(() => true)")
         # widgets are drawn in tasks of their own; two idle rounds let them finish
-        self.evaluate("new Promise(done => requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150)))")
+        self.evaluate(
+            "new Promise(done => requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150)))"
+        )
         return [text for event in self.events if (text := _complaint(event))]
 
     def pdf(self) -> bytes:
         """The open page as its print rules lay it out."""
-        return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True, generateTaggedPDF=False)["data"])
+        return base64.b64decode(
+            self.call(
+                "Page.printToPDF", preferCSSPageSize=True, printBackground=True, generateTaggedPDF=False
+            )["data"]
+        )
 
 
 def _complaint(event: dict) -> str:
     params = event.get("params", {})
     match event.get("method"):
-        case "Network.requestWillBeSent" if not params["request"]["url"].startswith(("file:", "data:", "blob:", "about:")):
+        case "Network.requestWillBeSent" if not params["request"]["url"].startswith(
+            ("file:", "data:", "blob:", "about:")
+        ):
             return f"request to {params['request']['url']}"
         case "Network.loadingFailed":
             return f"failed to load {params.get('type')}: {params.get('errorText')}"

@@ -44,7 +44,13 @@ class BuildError(RuntimeError):
     """A book that cannot be built; the message says what is in the way."""
 
 
-def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, output: Path | None = None, say: Callable[[str], None] = print) -> Path:
+def build(
+    profile: str = "laptop",
+    overrides: str = "",
+    root: Path = ROOT,
+    output: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
     """Build the book of a profile and return the path of its first page.
 
     Parameters
@@ -61,7 +67,9 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
     began = time.monotonic()
     protocol = Protocol.from_profile(profile, overrides)
     if protocol.device == "cuda" and not torch.cuda.is_available():
-        raise ProtocolError("device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu")
+        raise ProtocolError(
+            "device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu"
+        )
     output = Path(output or root / "_build").resolve()
     index = output / "html" / "index.html"
     parameters = {"profile": profile, "overrides": overrides}
@@ -73,7 +81,13 @@ def build(profile: str = "laptop", overrides: str = "", root: Path = ROOT, outpu
         say(f"{len(jobs)} notebooks")
         key = {"protocol": dataclasses.asdict(protocol), "images": data.load(protocol.training_set).sha256}
         executed = notebooks.execute_all(jobs, root, output / "notebooks", run, key, say)
-        stamp = digest({"about": about, "executed": {n: f.name for n, f in executed.items()}, "files": notebooks.inputs_digest(root, SOURCES)})
+        stamp = digest(
+            {
+                "about": about,
+                "executed": {n: f.name for n, f in executed.items()},
+                "files": notebooks.inputs_digest(root, SOURCES),
+            }
+        )
         if index.is_file() and _stamp(index.parent).is_file() and _stamp(index.parent).read_text() == stamp:
             say("pages unchanged")
         else:
@@ -96,12 +110,21 @@ def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str,
     """What a page says about where its numbers come from."""
     git = ["git", "-C", str(root)]
     try:
-        commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # an unpacked archive, or no git
         commit, changed = "", ""
     plain = Protocol.from_profile(profile)
-    own = [f.name for f in dataclasses.fields(protocol) if getattr(protocol, f.name) != getattr(plain, f.name)]
+    own = [
+        f.name for f in dataclasses.fields(protocol) if getattr(protocol, f.name) != getattr(plain, f.name)
+    ]
     return {
         "profile": " ".join([profile, *(f"{n}={_word(getattr(protocol, n))}" for n in own)]),
         "training_set": protocol.training_set,
@@ -153,8 +176,12 @@ def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:
     names = pages(root / "_toc.yml")
     missing = [name for name in names if not (book / f"{name}.md").is_file()]
     if missing:
-        raise BuildError(f"_toc.yml: expected {', '.join(f'book/{name}.md' for name in missing)}, found no such file; write the page or take it out")
-    shutil.copytree(book, src, ignore=shutil.ignore_patterns("profiles", "published", "__pycache__", ".ipynb_checkpoints"))
+        raise BuildError(
+            f"_toc.yml: expected {', '.join(f'book/{name}.md' for name in missing)}, found no such file; write the page or take it out"
+        )
+    shutil.copytree(
+        book, src, ignore=shutil.ignore_patterns("profiles", "published", "__pycache__", ".ipynb_checkpoints")
+    )
     jobs = []
     for name in names:
         notebook = notebooks.read(book / f"{name}.md")
@@ -179,13 +206,33 @@ def _place(name: str, folder: Path, src: Path) -> None:
 
 def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    command = [sys.executable, "-c", "import lib; from jupyter_book.cli.main import main; main()", "build", str(run / "src")]
-    command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve()), "--path-output", str(run)]
+    command = [
+        sys.executable,
+        "-c",
+        "import lib; from jupyter_book.cli.main import main; main()",
+        "build",
+        str(run / "src"),
+    ]
+    command += [
+        "--config",
+        str(root / "_config.yml"),
+        "--toc",
+        str((root / "_toc.yml").resolve()),
+        "--path-output",
+        str(run),
+    ]
     command += ["--all", "-W", "-n", "--keep-going"]
     env = os.environ | {"BOOK_PROVENANCE": json.dumps(about), "PYTHONIOENCODING": "utf-8"}
     status, lines = Status(), []
     with subprocess.Popen(
-        command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        cwd=root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         try:
             for line in process.stdout:
@@ -201,7 +248,9 @@ def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     if process.returncode or not (html / "index.html").is_file():
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
         told = [line.replace(f"{run / 'src'}{os.sep}", "book/") for line in dict.fromkeys(told)]
-        raise BuildError("\n".join(["the pages have warnings, which are errors here:", *(f"  {line}" for line in told)]))
+        raise BuildError(
+            "\n".join(["the pages have warnings, which are errors here:", *(f"  {line}" for line in told)])
+        )
     return html
 
 
@@ -214,7 +263,9 @@ def _publish(html: Path, place: Path, run: Path, stamp: str) -> None:
     """Let the finished pages take the place of the previous ones."""
     with (place.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _stamp(place).unlink(missing_ok=True)  # first and last: a build killed in between leaves pages of unknown origin
+        _stamp(place).unlink(
+            missing_ok=True
+        )  # first and last: a build killed in between leaves pages of unknown origin
         if place.exists():
             os.rename(place, run / "previous")
         os.rename(html, place)

@@ -30,11 +30,27 @@ def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
     for claim in CLAIMS:
         a, b = claim.estimates(first), claim.estimates(second)
         there = {e.label: e for e in b}
-        pairs = [(e, there[e.label]) for e in a if e.label in there and not np.isnan(e.value + there[e.label].value)]
-        gaps = {e.label: max(e.low - o.high, o.low - e.high) / max(e.high - e.low, o.high - o.low, 1e-300) for e, o in pairs}
+        pairs = [
+            (e, there[e.label])
+            for e in a
+            if e.label in there and not np.isnan(e.value + there[e.label].value)
+        ]
+        gaps = {
+            e.label: max(e.low - o.high, o.low - e.high) / max(e.high - e.low, o.high - o.low, 1e-300)
+            for e, o in pairs
+        }
         apart = {label: gap for label, gap in gaps.items() if gap > 0}
         worst = max(apart, key=apart.get, default="")
-        rows.append({"claim": claim.number, "first": judge(a), "second": judge(b), "estimates": len(pairs), "apart": len(apart), "worst": worst})
+        rows.append(
+            {
+                "claim": claim.number,
+                "first": judge(a),
+                "second": judge(b),
+                "estimates": len(pairs),
+                "apart": len(apart),
+                "worst": worst,
+            }
+        )
     return pd.DataFrame(rows)
 
 

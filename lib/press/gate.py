@@ -50,7 +50,13 @@ class Report:
         name, size = self.largest
         opened = "opened in Chromium, light and dark" if self.driven else "NOT opened: no Chromium here"
         head = f"{self.pages} pages, {self.size / 1e6:.1f} MB; largest page {name}, {size / 1e3:.0f} kB; {opened}"
-        return "\n".join([head, *(f"  {finding}" for finding in self.findings), "no findings" if not self.findings else f"{len(self.findings)} findings"])
+        return "\n".join(
+            [
+                head,
+                *(f"  {finding}" for finding in self.findings),
+                "no findings" if not self.findings else f"{len(self.findings)} findings",
+            ]
+        )
 
 
 def inspect(html: Path, root: Path = ROOT, browser: Browser | None = None) -> Report:
@@ -85,7 +91,9 @@ def absent(html: Path, root: Path = ROOT) -> list[str]:
         source = root / "book" / f"{name}.md"
         places = Links(path.read_text(encoding="utf-8")).ids
         wanted = NAMED.findall(source.read_text(encoding="utf-8")) if source.is_file() else []
-        found += [f"{name}.html: no figure or table {label}" for label in wanted if label.lower() not in places]  # Sphinx writes ids in lower case
+        found += [
+            f"{name}.html: no figure or table {label}" for label in wanted if label.lower() not in places
+        ]  # Sphinx writes ids in lower case
     return found
 
 
@@ -122,18 +130,29 @@ def _broken_in(html: Path, page: Path, links: Links, parsed: dict[Path, Links]) 
         target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
         if not target.exists():
             yield f"{name}: {link}"
-        elif parts.fragment and target in parsed and unquote(parts.fragment) not in parsed[target].ids | {"", "top"}:
+        elif (
+            parts.fragment
+            and target in parsed
+            and unquote(parts.fragment) not in parsed[target].ids | {"", "top"}
+        ):
             yield f"{name}: {link} (no such place)"
 
 
 def opened(browser: Browser, path: Path, dark: bool = False, width: int = 1280) -> list[str]:
     """Open a page and tell what went wrong; it stays open."""
     found = [f"{path.name}: {text}" for text in browser.visit(path, dark=dark, width=width)]
-    if path.name != "index.html" and (scroll := browser.evaluate("document.documentElement.scrollWidth")) > width:
+    if (
+        path.name != "index.html"
+        and (scroll := browser.evaluate("document.documentElement.scrollWidth")) > width
+    ):
         found.append(f"{path.name}: scrolls sideways, {scroll} px of {width}")
-    if errors := browser.evaluate("[...document.querySelectorAll('mjx-merror')].map(e => e.textContent.slice(0, 80))"):
+    if errors := browser.evaluate(
+        "[...document.querySelectorAll('mjx-merror')].map(e => e.textContent.slice(0, 80))"
+    ):
         found.append(f"{path.name}: formulas that cannot be read: {errors}")
-    blank = browser.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length).map(i => i.src.slice(-80))")
+    blank = browser.evaluate(
+        "[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length).map(i => i.src.slice(-80))"
+    )
     return found + [f"{path.name}: picture does not show: {source}" for source in blank]
 
 
@@ -147,14 +166,19 @@ def inaccessible(browser: Browser, name: str) -> list[str]:
     violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations
         .filter(v => ['serious', 'critical'].includes(v.impact))
         .map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.target.join(' '))})))""")
-    return [f"{name}: {v['id']}: {v['help']}: {', '.join(v['nodes'][:3])}{' …' * (len(v['nodes']) > 3)}" for v in violations or []]
+    return [
+        f"{name}: {v['id']}: {v['help']}: {', '.join(v['nodes'][:3])}{' …' * (len(v['nodes']) > 3)}"
+        for v in violations or []
+    ]
 
 
 def checksums(html: Path) -> Path:
     """Write ``SHA256SUMS`` of every file of the site, in the format of ``sha256sum --check``."""
     target = html / "SHA256SUMS"
     files = sorted(p for p in html.rglob("*") if p.is_file() and p != target)
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  ./{p.relative_to(html).as_posix()}\n" for p in files]
+    lines = [
+        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  ./{p.relative_to(html).as_posix()}\n" for p in files
+    ]
     return write_atomically(target, "".join(lines).encode())
 
 

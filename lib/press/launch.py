@@ -74,7 +74,11 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
             notebook.cells[:0] = _setup(root)
             for i, cell in enumerate(notebook.cells):
                 cell["id"] = f"cell-{i}"
-            written.append(write_atomically(output / "book" / f"{name}.ipynb", (nbformat.writes(notebook) + "\n").encode()))
+            written.append(
+                write_atomically(
+                    output / "book" / f"{name}.ipynb", (nbformat.writes(notebook) + "\n").encode()
+                )
+            )
     return written
 
 
@@ -85,7 +89,12 @@ def _setup(root: Path) -> list[NotebookNode]:
         return []
     name = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     code = SETUP.format(name=name, branch=where["branch"], url=where["url"], wanted=requirements(root))
-    return [nbformat.v4.new_code_cell(code.rstrip(), metadata={"tags": ["remove-cell"], "cellView": "form", "jupyter": {"source_hidden": True}})]
+    return [
+        nbformat.v4.new_code_cell(
+            code.rstrip(),
+            metadata={"tags": ["remove-cell"], "cellView": "form", "jupyter": {"source_hidden": True}},
+        )
+    ]
 
 
 def _repository(root: Path) -> dict[str, str]:
@@ -113,9 +122,18 @@ def push(folder: Path, remote: str, root: Path = ROOT) -> str:
         _git(root, env, "read-tree", "HEAD")
         for path in sorted(folder.rglob("*.ipynb")):
             blob = _git(root, env, "hash-object", "-w", str(path.resolve()))
-            _git(root, env, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path.relative_to(folder).as_posix()}")
+            _git(
+                root,
+                env,
+                "update-index",
+                "--add",
+                "--cacheinfo",
+                f"100644,{blob},{path.relative_to(folder).as_posix()}",
+            )
         tree = _git(root, env, "write-tree")
-        commit = _git(root, env, "commit-tree", tree, "-p", "HEAD", "-m", f"Notebooks of {last}, for Binder and Colab")
+        commit = _git(
+            root, env, "commit-tree", tree, "-p", "HEAD", "-m", f"Notebooks of {last}, for Binder and Colab"
+        )
         _git(root, env, "push", "--quiet", "--force", remote, f"{commit}:refs/heads/{branch}")
     return commit
 
@@ -124,5 +142,7 @@ def _git(root: Path, env: dict[str, str], *words: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *words], env=env, capture_output=True, text=True)
     if done.returncode:
         told = re.sub(r"\s+", " ", done.stderr).strip()
-        raise BuildError(f"notebooks: git {words[0]} failed: {told}; expected a git checkout, and a remote that may be written to")
+        raise BuildError(
+            f"notebooks: git {words[0]} failed: {told}; expected a git checkout, and a remote that may be written to"
+        )
     return done.stdout.strip()

@@ -28,7 +28,16 @@ from ..protocol import Protocol, ProtocolError
 from ..store import digest
 from .progress import Status, seconds
 
-__all__ = ["NotebookError", "Job", "read", "has_code", "declared", "check_parameters", "execute_all", "execute_one"]
+__all__ = [
+    "NotebookError",
+    "Job",
+    "read",
+    "has_code",
+    "declared",
+    "check_parameters",
+    "execute_all",
+    "execute_one",
+]
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
@@ -57,8 +66,12 @@ def declared(notebook: NotebookNode) -> list[str]:
     Read from the syntax tree: ``papermill.inspect_notebook`` passes over every line with a
     second equals sign, be it in a comment.
     """
-    cells = [c for c in notebook.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", ())]
-    statements = [s for c in cells for s in ast.parse(c.source).body if isinstance(s, (ast.Assign, ast.AnnAssign))]
+    cells = [
+        c for c in notebook.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", ())
+    ]
+    statements = [
+        s for c in cells for s in ast.parse(c.source).body if isinstance(s, (ast.Assign, ast.AnnAssign))
+    ]
     targets = [t for s in statements for t in (s.targets if isinstance(s, ast.Assign) else [s.target])]
     return [t.id for t in targets if isinstance(t, ast.Name)]
 
@@ -69,7 +82,9 @@ def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> N
     for word in given:
         if word not in known:
             expected = f"expected one of {', '.join(known)}" if known else "it has no cell tagged parameters"
-            raise ProtocolError(f"{name}: unknown parameter {word!r}: {expected}; remove it or correct its name")
+            raise ProtocolError(
+                f"{name}: unknown parameter {word!r}: {expected}; remove it or correct its name"
+            )
 
 
 @dataclass
@@ -86,13 +101,26 @@ def inputs_digest(root: Path, entries: Iterable[str] = INPUTS) -> str:
     sha = hashlib.sha256()
     for entry in entries:
         top = root / entry
-        files = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        files = (
+            [top]
+            if top.is_file()
+            else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        )
         for path in files:
-            sha.update(f"{path.relative_to(root).as_posix()}|{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+            sha.update(
+                f"{path.relative_to(root).as_posix()}|{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+            )
     return sha.hexdigest()
 
 
-def execute_all(jobs: list[Job], root: Path, kept: Path, run: Path, key: Mapping[str, Any], say: Callable[[str], None] = print) -> dict[str, Path]:
+def execute_all(
+    jobs: list[Job],
+    root: Path,
+    kept: Path,
+    run: Path,
+    key: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+) -> dict[str, Path]:
     """Execute what is not kept yet; one line for each notebook.
 
     Parameters
@@ -116,7 +144,10 @@ def execute_all(jobs: list[Job], root: Path, kept: Path, run: Path, key: Mapping
     waiting: list[tuple[Job, Path]] = []
     for job in jobs:
         source = jupytext.writes(job.notebook, fmt="md:myst")
-        place = kept / f"{job.name.replace('/', '-')}-{digest({'shared': shared, 'source': source, 'parameters': job.parameters})}"
+        place = (
+            kept
+            / f"{job.name.replace('/', '-')}-{digest({'shared': shared, 'source': source, 'parameters': job.parameters})}"
+        )
         if (place / "notebook.ipynb").is_file():
             os.utime(place)
             done[job.name] = place
@@ -155,10 +186,14 @@ def execute_all(jobs: list[Job], root: Path, kept: Path, run: Path, key: Mapping
     return done
 
 
-def execute_one(source: Path, words: list[str], output: Path, root: Path, say: Callable[[str], None] = print) -> Path:
+def execute_one(
+    source: Path, words: list[str], output: Path, root: Path, say: Callable[[str], None] = print
+) -> Path:
     """Execute one text notebook with parameters ``name=value``; the path of the executed notebook."""
     if not source.is_file():
-        raise ProtocolError(f"notebook: expected a text notebook, found no file {source}; for instance book/intro.md")
+        raise ProtocolError(
+            f"notebook: expected a text notebook, found no file {source}; for instance book/intro.md"
+        )
     parameters = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -171,7 +206,9 @@ def execute_one(source: Path, words: list[str], output: Path, root: Path, say: C
         Protocol.from_profile(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
-        folder = execute_all([Job(source.stem, notebook, parameters)], root, Path(run) / "kept", Path(run), {}, say)[source.stem]
+        folder = execute_all(
+            [Job(source.stem, notebook, parameters)], root, Path(run) / "kept", Path(run), {}, say
+        )[source.stem]
         target = output / f"{source.stem}.ipynb"
         shutil.copytree(folder, output, ignore=shutil.ignore_patterns("notebook.ipynb"), dirs_exist_ok=True)
         os.replace(folder / "notebook.ipynb", target)
@@ -187,17 +224,27 @@ class _Running:
         source, self.target = self.folder / "source.ipynb", self.folder / "notebook.ipynb"
         self.bars, self.log = self.folder / "stderr.txt", self.folder / "papermill.txt"
         nbformat.write(job.notebook, source)
-        command = [sys.executable, "-c", "import lib; from papermill.cli import papermill; papermill()", str(source), str(self.target)]
+        command = [
+            sys.executable,
+            "-c",
+            "import lib; from papermill.cli import papermill; papermill()",
+            str(source),
+            str(self.target),
+        ]
         command += ["--kernel", "python3", "--language", "python", "--cwd", str(self.folder)]
         command += ["--no-progress-bar", "--log-level", "ERROR", "--stderr-file", str(self.bars)]
-        command += ["--no-request-save-on-cell-execute"]  # else the whole notebook is written twice for each cell
+        command += [
+            "--no-request-save-on-cell-execute"
+        ]  # else the whole notebook is written twice for each cell
         for name, value in job.parameters.items():
             command += ["--parameters_raw", name, value]
         path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
         env = os.environ | {"PYTHONPATH": path, "BOOK_PICTURES": f"_pictures/{Path(job.name).name}"}
         env.setdefault("OMP_NUM_THREADS", str(threads))
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
+            )
 
     @property
     def elapsed(self) -> float:
@@ -242,7 +289,9 @@ class _Running:
                     source = "\n".join(f"    | {line}" for line in cell.source.splitlines())
                     return f"book/{self.job.name}.md failed in this cell:\n{source}\n    {output.ename}: {output.evalue}"
         last = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-        return f"book/{self.job.name}.md failed: papermill ended with status {self.process.returncode}: {last}"
+        return (
+            f"book/{self.job.name}.md failed: papermill ended with status {self.process.returncode}: {last}"
+        )
 
 
 def _tidy(notebook: NotebookNode) -> None:

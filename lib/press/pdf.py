@@ -95,11 +95,15 @@ class Chapter:
         found = {"": Place(self.first)}
         for name, there in self.printed.named_destinations.items():
             page = self.printed.get_destination_page_number(there)
-            found[name.removeprefix("/")] = Place(self.first + page, float(there.left or 0), float(there.top or 842))
+            found[name.removeprefix("/")] = Place(
+                self.first + page, float(there.left or 0), float(there.top or 842)
+            )
         return found
 
 
-def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Callable[[str], None] = print) -> Path:
+def write(
+    html: Path, root: Path = ROOT, browser: Browser | None = None, say: Callable[[str], None] = print
+) -> Path:
     """Print the finished book in the folder `html` to ``book.pdf`` beside its pages, and name it at their feet.
 
     Folded code and the numbers behind figures are left out: the pages and the repository have
@@ -112,10 +116,14 @@ def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Ca
         Where there is no Chromium, or no finished book.
     """
     html = Path(html).resolve()
-    outline = [(caption, [html / f"{name}.html" for name in names]) for caption, names in parts(root / "_toc.yml")]
+    outline = [
+        (caption, [html / f"{name}.html" for name in names]) for caption, names in parts(root / "_toc.yml")
+    ]
     missing = [p for _, paths in outline for p in paths if not p.is_file()]
     if missing:
-        raise BuildError(f"pdf: expected a finished book with {missing[0].name} in {html}, found no such page; make book writes it")
+        raise BuildError(
+            f"pdf: expected a finished book with {missing[0].name} in {html}, found no such page; make book writes it"
+        )
     if not browser and not CHROMIUM:
         raise BuildError(
             "pdf: expected Chromium to print with, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)"
@@ -124,19 +132,25 @@ def write(html: Path, root: Path = ROOT, browser: Browser | None = None, say: Ca
     try:
         chapters = _chapters(own, [p for _, paths in outline for p in paths])
         title = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["title"]
-        front = _front(own, title, [(caption, [c for c in chapters if c.path in paths]) for caption, paths in outline])
+        front = _front(
+            own, title, [(caption, [c for c in chapters if c.path in paths]) for caption, paths in outline]
+        )
     finally:
         if not browser:
             own.close()
     target = write_atomically(html / NAME, _joined(title, front, chapters, outline))
     _name_it(html, [c.path for c in chapters])
-    say(f"The PDF is {target} ({len(front.pages) + sum(len(c.printed.pages) for c in chapters)} pages, {target.stat().st_size / 1e6:.1f} MB).")
+    say(
+        f"The PDF is {target} ({len(front.pages) + sum(len(c.printed.pages) for c in chapters)} pages, {target.stat().st_size / 1e6:.1f} MB)."
+    )
     return target
 
 
 def _chapters(browser: Browser, paths: list[Path]) -> list[Chapter]:
     """Every page printed, numbered through."""
-    wanted = defaultdict(set)  # what a page is asked for by others: Chromium keeps the places a page itself links to
+    wanted = defaultdict(
+        set
+    )  # what a page is asked for by others: Chromium keeps the places a page itself links to
     for path in paths:
         for link in Links(path.read_text(encoding="utf-8")).linked:
             parts = urlsplit(urljoin(path.as_uri(), link))
@@ -152,7 +166,9 @@ def _chapters(browser: Browser, paths: list[Path]) -> list[Chapter]:
     return chapters
 
 
-def _printed(browser: Browser, title: str, first: int, wanted: list[str] = (), style: str = "decimal") -> PdfReader:
+def _printed(
+    browser: Browser, title: str, first: int, wanted: list[str] = (), style: str = "decimal"
+) -> PdfReader:
     """The open page on paper, its numbers beginning after `first`."""
     head = f"@page {{ @top-left {{ content: {json.dumps(title)} }} @bottom-center {{ content: counter(page, {style}) }} }} :root {{ counter-reset: page {first} }}"
     places = "".join(f'<a hidden href="#{markup.escape(name)}"></a>' for name in wanted)
@@ -160,7 +176,9 @@ def _printed(browser: Browser, title: str, first: int, wanted: list[str] = (), s
         document.head.appendChild(Object.assign(document.createElement("style"), {{textContent: {json.dumps(head)}}}));
         document.body.insertAdjacentHTML("beforeend", {json.dumps(places)}); 0""")
     browser.call("Emulation.setEmulatedMedia", media="print")
-    browser.call("Emulation.setDeviceMetricsOverride", width=PAPER, height=900, deviceScaleFactor=1, mobile=False)
+    browser.call(
+        "Emulation.setDeviceMetricsOverride", width=PAPER, height=900, deviceScaleFactor=1, mobile=False
+    )
     browser.evaluate(FIT)
     return PdfReader(io.BytesIO(browser.pdf()))
 
@@ -171,17 +189,24 @@ def _front(browser: Browser, title: str, outline: list[tuple[str, list[Chapter]]
     rows = []
     for caption, chapters in outline:
         rows.append(f"<h2>{markup.escape(caption)}</h2>" if caption else "")
-        rows += [f'<p><a href="{c.path.as_uri()}">{markup.escape(c.title)}</a><span></span>{c.first + 1}</p>' for c in chapters]
+        rows += [
+            f'<p><a href="{c.path.as_uri()}">{markup.escape(c.title)}</a><span></span>{c.first + 1}</p>'
+            for c in chapters
+        ]
     browser.visit(first.path, width=WIDTH)
     foot = browser.evaluate(
         "document.querySelectorAll('.provenance a').forEach(link => link.remove()); document.querySelector('.provenance')?.outerHTML ?? ''"
     )
     text = f'<div class="contents"><h1>{markup.escape(title)}</h1>{"".join(rows)}{foot}</div>'
-    browser.evaluate(f"(document.querySelector('.bd-article') ?? document.body).innerHTML = {json.dumps(text)}; 0")
+    browser.evaluate(
+        f"(document.querySelector('.bd-article') ?? document.body).innerHTML = {json.dumps(text)}; 0"
+    )
     return _printed(browser, "", 0, style="lower-roman")
 
 
-def _joined(title: str, front: PdfReader, chapters: list[Chapter], outline: list[tuple[str, list[Path]]]) -> bytes:
+def _joined(
+    title: str, front: PdfReader, chapters: list[Chapter], outline: list[tuple[str, list[Path]]]
+) -> bytes:
     """One PDF with page labels, an outline, and links between its pages."""
     writer, shift = PdfWriter(), len(front.pages)
     for printed in (front, *(c.printed for c in chapters)):
@@ -204,7 +229,10 @@ def _joined(title: str, front: PdfReader, chapters: list[Chapter], outline: list
 
 
 def _leading(
-    page: DictionaryObject, path: Path | None, places: dict[tuple[Path, str], Place], pages: Sequence[DictionaryObject]
+    page: DictionaryObject,
+    path: Path | None,
+    places: dict[tuple[Path, str], Place],
+    pages: Sequence[DictionaryObject],
 ) -> Iterator[IndirectObject]:
     """The links of one printed page, leading to places in the book; a link to a file that is not in it is left out."""
     for reference in page.get("/Annots", ()):
@@ -212,7 +240,11 @@ def _leading(
         uri = str(link.get("/A", {}).get("/URI", ""))
         if "/Dest" in link or uri.startswith("file:"):
             where = urlsplit(uri)
-            file, name = (Path(unquote(where.path)), unquote(where.fragment)) if uri else (path, str(link["/Dest"]).removeprefix("/"))
+            file, name = (
+                (Path(unquote(where.path)), unquote(where.fragment))
+                if uri
+                else (path, str(link["/Dest"]).removeprefix("/"))
+            )
             place = places.get((file, name)) or places.get((file, ""))
             if place is None:
                 continue
@@ -222,17 +254,32 @@ def _leading(
 
 
 def _outline(
-    writer: PdfWriter, shift: int, chapters: list[Chapter], outline: list[tuple[str, list[Path]]], places: dict[tuple[Path, str], Place]
+    writer: PdfWriter,
+    shift: int,
+    chapters: list[Chapter],
+    outline: list[tuple[str, list[Path]]],
+    places: dict[tuple[Path, str], Place],
 ) -> None:
     """Parts, the pages under them, and the sections of each page."""
     by_path = {c.path: c for c in chapters}
     for caption, paths in outline:
-        part = writer.add_outline_item(title=caption, page_number=shift + by_path[paths[0]].first) if caption else None
+        part = (
+            writer.add_outline_item(title=caption, page_number=shift + by_path[paths[0]].first)
+            if caption
+            else None
+        )
         for chapter in (by_path[p] for p in paths):
-            entry = writer.add_outline_item(title=chapter.title, page_number=shift + chapter.first, parent=part, is_open=False)
+            entry = writer.add_outline_item(
+                title=chapter.title, page_number=shift + chapter.first, parent=part, is_open=False
+            )
             for title, name in chapter.sections:
                 place = places[chapter.path, name]
-                writer.add_outline_item(title=title, page_number=shift + place.page, parent=entry, fit=Fit.xyz(place.left, place.top))
+                writer.add_outline_item(
+                    title=title,
+                    page_number=shift + place.page,
+                    parent=entry,
+                    fit=Fit.xyz(place.left, place.top),
+                )
 
 
 def _name_it(html: Path, paths: list[Path]) -> None:
@@ -241,4 +288,9 @@ def _name_it(html: Path, paths: list[Path]) -> None:
         text = path.read_text(encoding="utf-8")
         if MARK in text:
             up = "../" * (len(path.relative_to(html).parts) - 1)
-            write_atomically(path, text.replace(MARK, f'<span><a href="{up}{NAME}">The whole book as one PDF</a></span>').encode())
+            write_atomically(
+                path,
+                text.replace(
+                    MARK, f'<span><a href="{up}{NAME}">The whole book as one PDF</a></span>'
+                ).encode(),
+            )

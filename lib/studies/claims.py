@@ -24,7 +24,21 @@ from ..figures.style import LABELS
 from ..results import GROUPS
 from ..spectrum import LOG_BINS
 
-__all__ = ["Estimate", "Claim", "Evidence", "CLAIMS", "judge", "numbers", "summary", "MARKS", "LOW", "MODERATE", "CHARACTER", "LARGE", "ALL"]
+__all__ = [
+    "Estimate",
+    "Claim",
+    "Evidence",
+    "CLAIMS",
+    "judge",
+    "numbers",
+    "summary",
+    "MARKS",
+    "LOW",
+    "MODERATE",
+    "CHARACTER",
+    "LARGE",
+    "ALL",
+]
 
 #: Ranges of d for the paper's *low*, *moderate*, *high enough for one character* and *large*.
 LOW, MODERATE, CHARACTER, LARGE, ALL = range(2, 5), range(5, 12), range(12, 33), range(14, 33), range(2, 33)
@@ -62,12 +76,16 @@ class Estimate:
     def ok(self) -> bool | None:
         if self.above is None and self.below is None:
             return None
-        return (self.above is None or self.low > self.above) and (self.below is None or self.high < self.below)
+        return (self.above is None or self.low > self.above) and (
+            self.below is None or self.high < self.below
+        )
 
     @property
     def refuted(self) -> bool:
         """Whether the interval lies wholly on the other side of a bound."""
-        return (self.above is not None and self.high <= self.above) or (self.below is not None and self.low >= self.below)
+        return (self.above is not None and self.high <= self.above) or (
+            self.below is not None and self.low >= self.below
+        )
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,9 @@ class Evidence:
     null: pd.DataFrame | None = None
     characters: pd.DataFrame | None = None
     intervals: bool = True
-    _wide: dict[tuple[str, bool], pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _wide: dict[tuple[str, bool], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def fewest(self) -> int:
@@ -96,7 +116,9 @@ class Evidence:
             if not null and column not in table:
                 table = self.characters
             known = table is not None and column in table
-            self._wide[column, null] = table.pivot(index=["seed", "d"], columns="set", values=column) if known else pd.DataFrame()
+            self._wide[column, null] = (
+                table.pivot(index=["seed", "d"], columns="set", values=column) if known else pd.DataFrame()
+            )
         frame = self._wide[column, null]
         return frame[frame.index.get_level_values("d").isin(list(dims))] if len(frame) else frame
 
@@ -116,10 +138,17 @@ class Evidence:
         index = frames[0].index.get_level_values("d").to_numpy()
         statistic = statistic or _mean
         value, low, high = self.interval(np.asarray(values, dtype=float), index, statistic)
-        nulls = [self.wide(c, dims, null=True) for c in columns] if self.null is not None else [pd.DataFrame()]
+        nulls = (
+            [self.wide(c, dims, null=True) for c in columns] if self.null is not None else [pd.DataFrame()]
+        )
         null = np.nan
         if all(len(f) >= FEWEST for f in nulls):
-            null = float(statistic(np.asarray(of(*nulls), dtype=float)[None], nulls[0].index.get_level_values("d").to_numpy()[None])[0])
+            null = float(
+                statistic(
+                    np.asarray(of(*nulls), dtype=float)[None],
+                    nulls[0].index.get_level_values("d").to_numpy()[None],
+                )[0]
+            )
         return Estimate(label, value, low, high, above, below, null)
 
     def interval(self, values: np.ndarray, d: np.ndarray, statistic: Statistic) -> tuple[float, float, float]:
@@ -207,16 +236,28 @@ def summary(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for claim in CLAIMS:
         estimates = [e for e in claim.estimates(evidence) if e.ok is not None]
-        rows.append({"": claim.number, "claim": claim.says, "estimates that hold": f"{sum(e.ok for e in estimates)} of {len(estimates)}", "verdict": judge(estimates)})
+        rows.append(
+            {
+                "": claim.number,
+                "claim": claim.says,
+                "estimates that hold": f"{sum(e.ok for e in estimates)} of {len(estimates)}",
+                "verdict": judge(estimates),
+            }
+        )
     return pd.DataFrame(rows)
 
 
 # --- parts that several claims share ----------------------------------------------------------
 
 
-def _each(evidence: Evidence, label: str, columns, dims, of, sets: Sequence[str] = NOISE, **bounds) -> list[Estimate]:
+def _each(
+    evidence: Evidence, label: str, columns, dims, of, sets: Sequence[str] = NOISE, **bounds
+) -> list[Estimate]:
     """One estimate for each noise set: ``of(frames…, set)``."""
-    return [evidence.estimate(f"{label}, {LABELS[s]}", columns, dims, lambda *f, s=s: of(*f, s), **bounds) for s in sets]
+    return [
+        evidence.estimate(f"{label}, {LABELS[s]}", columns, dims, lambda *f, s=s: of(*f, s), **bounds)
+        for s in sets
+    ]
 
 
 def _minus_train(frame: pd.DataFrame, s: str) -> pd.Series:
@@ -245,7 +286,9 @@ def _separated(f: pd.DataFrame) -> pd.Series:
     return ((dark.min(axis=1) > middle.max(axis=1)) & (middle.min(axis=1) > bright.max(axis=1))).astype(float)
 
 
-def _across(evidence: Evidence, label: str, column: str, dims=ALL, log: bool = True, sets: Sequence[str] = NOISE) -> list[Estimate]:
+def _across(
+    evidence: Evidence, label: str, column: str, dims=ALL, log: bool = True, sets: Sequence[str] = NOISE
+) -> list[Estimate]:
     """How much more a statistic varies over networks on each noise set than on the training data; seeds centred."""
 
     def pair(f, s):
@@ -281,7 +324,15 @@ def _small(evidence: Evidence, dims, sets: Sequence[str], below: float) -> list[
     edge = np.searchsorted(LOG_BINS, np.log(0.01))
     counts = evidence.cells.I_log_hist.map(lambda text: np.fromstring(text, sep=" "))
     cells = evidence.cells.assign(small=counts.map(lambda c: c[:edge].sum() / c.sum()))
-    return _each(replace(evidence, cells=cells, null=None), "share of $|\\lambda_I|$ below .01", "small", dims, lambda f, s: f[s], sets, below=below)
+    return _each(
+        replace(evidence, cells=cells, null=None),
+        "share of $|\\lambda_I|$ below .01",
+        "small",
+        dims,
+        lambda f, s: f[s],
+        sets,
+        below=below,
+    )
 
 
 LOG2 = float(np.log(2))

@@ -25,9 +25,22 @@ def convolutional(d: int, generator: torch.Generator) -> tuple[nn.Sequential, nn
     >>> decoder(encoder(torch.zeros(2, 1, 28, 28))).shape
     torch.Size([2, 1, 28, 28])
     """
-    encoder = nn.Sequential(nn.Conv2d(1, 8, 4, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 4, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(784, d))
+    encoder = nn.Sequential(
+        nn.Conv2d(1, 8, 4, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 4, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(784, d),
+    )
     decoder = nn.Sequential(
-        nn.Linear(d, 784), nn.ReLU(), nn.Unflatten(1, (16, 7, 7)), nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid()
+        nn.Linear(d, 784),
+        nn.ReLU(),
+        nn.Unflatten(1, (16, 7, 7)),
+        nn.ConvTranspose2d(16, 8, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 1, 4, 2, 1),
+        nn.Sigmoid(),
     )
     with torch.no_grad():
         for layer in (*encoder, *decoder):
@@ -43,10 +56,19 @@ def inputs(x: Tensor) -> Tensor:
     return x.unflatten(1, (1, 28, 28))
 
 
-def trained(training_set: str, d: int = 4, epochs: int = 15, seed: int = 0, store: Store | None = None) -> tuple[nn.Sequential, nn.Sequential]:
+def trained(
+    training_set: str, d: int = 4, epochs: int = 15, seed: int = 0, store: Store | None = None
+) -> tuple[nn.Sequential, nn.Sequential]:
     """Encoder and decoder in float64, trained with Adam on mean squared error: loaded if stored, else trained in seconds."""
     store, images = store or Store(), data.load(training_set)
-    fields = {"d": d, "epochs": epochs, "seed": seed, "count": IMAGES, "images": images.sha256, "version": VERSION}
+    fields = {
+        "d": d,
+        "epochs": epochs,
+        "seed": seed,
+        "count": IMAGES,
+        "images": images.sha256,
+        "version": VERSION,
+    }
     encoder, decoder = convolutional(d, torch.Generator().manual_seed(seed))
     both = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
     stored = store.load_tensors("convolutional", fields)

@@ -68,7 +68,9 @@ class Diagnosis:
     error: Tensor
 
 
-def matrices(encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "forward") -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def matrices(
+    encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "forward"
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Codes, reconstructions and both matrices: ``z (n, *code)``, ``y (n, *shape)``, ``K_I`` and ``K_L (n, d, d)``.
 
     A code may have any shape, for instance channels × height × width; d is its number of entries.
@@ -92,7 +94,9 @@ def matrices(encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "for
     f_enc, f_dec = _alone(encoder), _alone(decoder)
     code = f_enc(x[0]).shape
     if f_dec(f_enc(x[0])).shape != x.shape[1:]:
-        raise ValueError(f"decoder: expected reconstructions of shape {tuple(x.shape[1:])}, got {tuple(f_dec(f_enc(x[0])).shape)}; check both modules")
+        raise ValueError(
+            f"decoder: expected reconstructions of shape {tuple(x.shape[1:])}, got {tuple(f_dec(f_enc(x[0])).shape)}; check both modules"
+        )
     basis = torch.eye(code.numel(), dtype=x.dtype, device=x.device).unflatten(1, code)
 
     def forward(point: Tensor):
@@ -118,7 +122,14 @@ def _alone(module: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda point: functional_call(module, fixed, (point[None],))[0]
 
 
-def diagnose(encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "forward", batch: int = 64, rtol: float = RTOL) -> Diagnosis:
+def diagnose(
+    encoder: nn.Module,
+    decoder: nn.Module,
+    x: Tensor,
+    mode: str = "forward",
+    batch: int = 64,
+    rtol: float = RTOL,
+) -> Diagnosis:
     """Everything the paper measures of an autoencoder, at the inputs ``x (n, *shape)``.
 
     Modules should be in evaluation mode: dropout and batch statistics make the output of one
@@ -140,8 +151,13 @@ def diagnose(encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "for
         If a module is in training mode, there is no point, or the shapes do not fit.
     """
     for name, module in (("encoder", encoder), ("decoder", decoder)):
-        if module.training and any(isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)) for m in module.modules()):
-            raise ValueError(f"{name}: expected evaluation mode, got training mode with dropout or batch statistics; call {name}.eval()")
+        if module.training and any(
+            isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
+            for m in module.modules()
+        ):
+            raise ValueError(
+                f"{name}: expected evaluation mode, got training mode with dropout or batch statistics; call {name}.eval()"
+            )
     if not len(x):
         raise ValueError("x: expected at least one input, got none; pass x of shape (n, …)")
     parts = [matrices(encoder, decoder, part, mode) for part in x.split(batch)]
@@ -153,7 +169,9 @@ def diagnose(encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "for
     d = k_i.shape[1]
     orientation = {j: torch.where(rank[j] == d, torch.linalg.slogdet(m).sign, 0.0) for j, m in k.items()}
     distance = (lam["I"] - lam["L"]).abs().square().sum(1) / d
-    return Diagnosis(z.flatten(1), y, k, lam, singular, rank, orientation, distance, (y - x).flatten(1).square().mean(1))
+    return Diagnosis(
+        z.flatten(1), y, k, lam, singular, rank, orientation, distance, (y - x).flatten(1).square().mean(1)
+    )
 
 
 def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
@@ -171,7 +189,12 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
         d = found.z.shape[1]
         centred = found.z - mean
         far = torch.einsum("ni,ij,nj->n", centred, precision, centred).clamp_min(0).div(d).sqrt()
-        row = {"data set": name, "error": found.error.mean().item(), "distance": found.distance.median().item(), "codes": far.median().item()}
+        row = {
+            "data set": name,
+            "error": found.error.mean().item(),
+            "distance": found.distance.median().item(),
+            "codes": far.median().item(),
+        }
         for j in "IL":
             kept = found.lam[j][torch.arange(d) < found.rank[j][:, None]]
             log, full = kept.abs().log(), found.rank[j] == d
@@ -180,7 +203,9 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
                 f"{j}: geometric": log.mean().exp().item(),
                 f"{j}: sd log": log.std(correction=0).item(),
                 f"{j}: arg": kept.angle().abs().mean().item(),
-                f"{j}: reversed": (found.orientation[j][full] < 0).double().mean().item() if full.any() else float("nan"),
+                f"{j}: reversed": (found.orientation[j][full] < 0).double().mean().item()
+                if full.any()
+                else float("nan"),
                 f"{j}: deficient": (~full).double().mean().item(),
             }
         rows.append(row)
@@ -190,13 +215,26 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
 @styled
 def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
     """All eigenvalues of K_I and K_L of each data set in the complex plane, with the unit circle."""
-    fig, axes = plt.subplots(1, len(diagnoses), figsize=(7.2, 7.2 / len(diagnoses) + 0.5), sharex=True, sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1, len(diagnoses), figsize=(7.2, 7.2 / len(diagnoses) + 0.5), sharex=True, sharey=True, squeeze=False
+    )
     for ax, (name, found) in zip(axes.flat, diagnoses.items()):
         ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
         outside = []
         for j, marker, color in (("I", "o", BLUE), ("L", "x", RED)):
             lam = found.lam[j].flatten().numpy()
-            ax.plot(lam.real, lam.imag, marker, mfc="none", color=color, ms=2.5, alpha=0.4, mew=0.6, ls="", label=f"$K_{j}$")
+            ax.plot(
+                lam.real,
+                lam.imag,
+                marker,
+                mfc="none",
+                color=color,
+                ms=2.5,
+                alpha=0.4,
+                mew=0.6,
+                ls="",
+                label=f"$K_{j}$",
+            )
             outside.append(np.mean(np.maximum(abs(lam.real), abs(lam.imag)) > reach))
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
         ax.set_xlabel(f"beyond the frame: {outside[0]:.0%}, {outside[1]:.0%}")

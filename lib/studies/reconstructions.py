@@ -41,7 +41,15 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
     images = data.load(name)
     labels = images.labels.numpy()
     epochs = 8 if images.trained > 10_000 else 60
-    model = MLPClassifier((256,), max_iter=epochs, batch_size=128, early_stopping=False, n_iter_no_change=epochs, tol=0.0, random_state=0)
+    model = MLPClassifier(
+        (256,),
+        max_iter=epochs,
+        batch_size=128,
+        early_stopping=False,
+        n_iter_no_change=epochs,
+        tol=0.0,
+        random_state=0,
+    )
     with warnings.catch_warnings():  # a fixed number of epochs is meant, not convergence
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(images.train.numpy(), labels[: images.trained])
@@ -73,7 +81,13 @@ def characters(protocol: Protocol, store: Store | None = None, progress: bool = 
     """
     store = store or Store()
     keys = [training_fields(protocol, seed) for seed in protocol.seeds]
-    fields = {"networks": keys, "sets": protocol.sets, "points": POINTS, "version": VERSION, "noise": noise.VERSION}
+    fields = {
+        "networks": keys,
+        "sets": protocol.sets,
+        "points": POINTS,
+        "version": VERSION,
+        "noise": noise.VERSION,
+    }
     found = store.load_table("characters", fields)
     if found is None:
         store.save_table("characters", fields, _compute(protocol, train(protocol, store, progress), progress))
@@ -89,7 +103,13 @@ def _compute(protocol: Protocol, ensembles: Sequence[Ensemble], progress: bool) 
     gallery = images.train[:NEIGHBOURS].float()
     rows: list[dict[str, Any]] = []
     means: dict[tuple[int, int, str], Tensor] = {}
-    for name in tqdm(("train", *protocol.sets), desc="looking at reconstructions", unit="set", disable=not progress, leave=False):
+    for name in tqdm(
+        ("train", *protocol.sets),
+        desc="looking at reconstructions",
+        unit="set",
+        disable=not progress,
+        leave=False,
+    ):
         x = torch.cat(list(blocks(few, name)))
         for e in ensembles:
             for d, y in zip(e.dims, e.forward(x.to(e.theta))[1]):
@@ -116,5 +136,7 @@ def _compute(protocol: Protocol, ensembles: Sequence[Ensemble], progress: bool) 
         seeds = [(own, means[s, d, name]) for s in protocol.seeds if s != seed]
         return apart(same), apart(across), apart(networks), apart(seeds)
 
-    table[["same_side", "other_side", "from_networks", "from_seeds"]] = [others(r.seed, r.d, r.set) for r in table.itertuples()]
+    table[["same_side", "other_side", "from_networks", "from_seeds"]] = [
+        others(r.seed, r.d, r.set) for r in table.itertuples()
+    ]
     return table

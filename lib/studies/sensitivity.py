@@ -25,7 +25,21 @@ from ..training import SNAPSHOTS, train, train_side_by_side
 from .claims import CLAIMS, Evidence, judge
 from .reconstructions import characters
 
-__all__ = ["CHOICES", "DIMS", "EPOCHS", "POINTS", "variants", "cells", "like", "moves", "differences", "verdicts", "answers", "between", "rounding"]
+__all__ = [
+    "CHOICES",
+    "DIMS",
+    "EPOCHS",
+    "POINTS",
+    "variants",
+    "cells",
+    "like",
+    "moves",
+    "differences",
+    "verdicts",
+    "answers",
+    "between",
+    "rounding",
+]
 
 #: Latent dimensions, epochs and points of each set at which choices other than the length are compared.
 DIMS, EPOCHS, POINTS = (2, 4, 8, 14, 17, 20), 100, 5_000
@@ -41,7 +55,9 @@ CHOICES: dict[str, dict[str, dict]] = {
 }
 
 
-def variants(base: Protocol, dims: Sequence[int] = DIMS, epochs: int = EPOCHS, points: int = POINTS) -> dict[tuple[str, str], Protocol]:
+def variants(
+    base: Protocol, dims: Sequence[int] = DIMS, epochs: int = EPOCHS, points: int = POINTS
+) -> dict[tuple[str, str], Protocol]:
     """(choice, what it is) → the protocol with that choice, for the first seed of `base`.
 
     ``("length", …)`` and ``("precision", "float32")`` change nothing but the epochs and the
@@ -52,10 +68,16 @@ def variants(base: Protocol, dims: Sequence[int] = DIMS, epochs: int = EPOCHS, p
     out = {("length", f"{e} epochs"): base.replace(epochs=e) for e in lengths}
     out["precision", "float32"] = base.replace(dtype="float32")
     short = base.replace(dims=tuple(d for d in base.dims if d in dims), epochs=min(epochs, base.epochs))
-    return out | {(choice, name): short.replace(**fields) for choice, options in CHOICES.items() for name, fields in options.items()}
+    return out | {
+        (choice, name): short.replace(**fields)
+        for choice, options in CHOICES.items()
+        for name, fields in options.items()
+    }
 
 
-def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def cells(
+    protocols: dict[tuple[str, str], Protocol], store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """The results tables of `variants`, with the columns of `lib.studies.reconstructions`, one under the other.
 
     Returns
@@ -64,7 +86,9 @@ def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None
     """
     store, tables = store or Store(), []
     train_side_by_side([*protocols.values()], store, progress)
-    for (choice, value), protocol in tqdm(protocols.items(), desc="variants", unit="variant", disable=not progress):
+    for (choice, value), protocol in tqdm(
+        protocols.items(), desc="variants", unit="variant", disable=not progress
+    ):
         table = results.cells(protocol, store, progress=progress)
         looks = characters(protocol, store, progress)
         table = table.merge(looks, on=["seed", "d", "set"], how="left", validate="one_to_one")
@@ -81,8 +105,14 @@ def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
     same latent dimensions; for the precision, those of the whole training.
     """
     own = table[table.choice == choice]
-    base = table[(table.choice == "length") & table.epochs.isin(own.epochs.unique()) & table.d.isin(own.d.unique())]
-    return own if choice == "length" else pd.concat([base.assign(choice=choice, value="the protocol"), own], ignore_index=True)
+    base = table[
+        (table.choice == "length") & table.epochs.isin(own.epochs.unique()) & table.d.isin(own.d.unique())
+    ]
+    return (
+        own
+        if choice == "length"
+        else pd.concat([base.assign(choice=choice, value="the protocol"), own], ignore_index=True)
+    )
 
 
 def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -101,7 +131,10 @@ def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
         for value, part in like(table, choice).groupby("value", sort=False):
             row = {"way to train": f"{choice}: {value}"}
             for column, title in columns.items():
-                for where, sets in (("train", part.set == "train"), ("noise", ~part.set.isin(["train", "test"]))):
+                for where, sets in (
+                    ("train", part.set == "train"),
+                    ("noise", ~part.set.isin(["train", "test"])),
+                ):
                     row[f"{title}, {where}"] = part.loc[sets, column].median()
             rows.append(row)
     return pd.DataFrame(rows)
@@ -120,7 +153,15 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
         pair = wide[column].dropna()
         gap = (pair[value] - pair["the protocol"]).abs()
         seed, d, name = gap.idxmax()
-        rows.append({"statistic": title, "largest difference": gap.max(), "the protocol's value": pair["the protocol"][gap.idxmax()], "at": f"d={d}, {name}", "median difference": gap.median()})
+        rows.append(
+            {
+                "statistic": title,
+                "largest difference": gap.max(),
+                "the protocol's value": pair["the protocol"][gap.idxmax()],
+                "at": f"d={d}, {name}",
+                "median difference": gap.median(),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -138,8 +179,20 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
             evidence = Evidence(part, characters=part, intervals=False)
             for claim in CLAIMS:
                 estimates = [e for e in claim.estimates(evidence) if e.ok is not None]
-                share = np.nan if any(np.isnan(e.value) for e in estimates) else np.mean([bool(e.ok) for e in estimates])
-                rows.append({"claim": claim.number, "choice": choice, "value": value, "verdict": judge(estimates), "share": share})
+                share = (
+                    np.nan
+                    if any(np.isnan(e.value) for e in estimates)
+                    else np.mean([bool(e.ok) for e in estimates])
+                )
+                rows.append(
+                    {
+                        "claim": claim.number,
+                        "choice": choice,
+                        "value": value,
+                        "verdict": judge(estimates),
+                        "share": share,
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -155,7 +208,12 @@ def answers(found: pd.DataFrame) -> dict[str, Any]:
     held = said.groupby(["choice", "value"], sort=False).whole.mean().rename("held").reset_index()
     by_claim = said.groupby("claim").whole.mean()
     pick = lambda chosen: [int(n) for n in by_claim.index[chosen]]
-    return {"held": held, "always": pick(by_claim == 1), "never": pick(by_claim == 0), "turning": pick((by_claim > 0) & (by_claim < 1))}
+    return {
+        "held": held,
+        "always": pick(by_claim == 1),
+        "never": pick(by_claim == 0),
+        "turning": pick((by_claim > 0) & (by_claim < 1)),
+    }
 
 
 def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed") -> pd.DataFrame:
@@ -172,7 +230,10 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
     columns = {}
-    for title, sets in {"training data": ("train",), **{f"{name} noise": sets for name, sets in results.GROUPS.items()}}.items():
+    for title, sets in {
+        "training data": ("train",),
+        **{f"{name} noise": sets for name, sets in results.GROUPS.items()},
+    }.items():
         groups = part[part.set.isin(sets)].groupby(["epochs", "set"])[column]
         mean, variance = groups.mean(), groups.var(ddof=0)
         for word, values in (("reversed", mean), ("between", variance / (mean * (1 - mean)))):
@@ -181,7 +242,14 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
 
 @torch.no_grad()
-def rounding(protocol: Protocol, dims: Sequence[int], sets: Sequence[str], points: int = 20, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def rounding(
+    protocol: Protocol,
+    dims: Sequence[int],
+    sets: Sequence[str],
+    points: int = 20,
+    store: Store | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
     """What a float32 eigendecomposition of the whole 784×784 Jacobian makes of the same points.
 
     At each point the d eigenvalues of largest modulus of the float32 J_I are held against those
@@ -194,7 +262,9 @@ def rounding(protocol: Protocol, dims: Sequence[int], sets: Sequence[str], point
     relative difference among the r largest moduli.
     """
     ensemble, tables = train(protocol.replace(seeds=protocol.seeds[:1]), store or Store(), progress)[0], []
-    with tqdm(total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", disable=not progress, leave=False) as bar:
+    with tqdm(
+        total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", disable=not progress, leave=False
+    ) as bar:
         for d in dims:
             for name in sets:
                 x = next(results.blocks(protocol.replace(points=points), name))

@@ -68,7 +68,11 @@ def eigenvalue_gap(a: Tensor, b: Tensor, best: bool = False) -> Tensor:
     """
     shape, d = a.shape[:-2], a.shape[-1]
     lam, mu = (eigenvalues(m.reshape(-1, d, d)) for m in (a, b))
-    gap = d * torch.from_numpy(matched_distance(lam.numpy(), mu.numpy())) if best else (lam - mu).abs().square().sum(1)
+    gap = (
+        d * torch.from_numpy(matched_distance(lam.numpy(), mu.numpy()))
+        if best
+        else (lam - mu).abs().square().sum(1)
+    )
     return gap.reshape(shape)
 
 
@@ -185,7 +189,13 @@ def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
     return pd.DataFrame({name: value.numpy() for name, value in columns.items()})
 
 
-def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, dims: Sequence[int] | None = None, store: Store | None = None) -> pd.DataFrame:
+def pairs(
+    protocol: Protocol,
+    sets: Sequence[str],
+    points: int = 200,
+    dims: Sequence[int] | None = None,
+    store: Store | None = None,
+) -> pd.DataFrame:
     """`code_pairs` for trained networks of the first seed and every data set, loaded where stored.
 
     Parameters
@@ -198,7 +208,14 @@ def pairs(protocol: Protocol, sets: Sequence[str], points: int = 200, dims: Sequ
     (fewer where the set is smaller); the nearest code is sought among those of the training images.
     """
     store, seed, dims = store or Store(), protocol.seeds[0], tuple(dims or protocol.dims)
-    fields = {**training_fields(protocol, seed), "of": dims, "sets": tuple(sets), "points": points, "noise": noise.VERSION, "pairs": VERSION}
+    fields = {
+        **training_fields(protocol, seed),
+        "of": dims,
+        "sets": tuple(sets),
+        "points": points,
+        "noise": noise.VERSION,
+        "pairs": VERSION,
+    }
     table = store.load_table("theory", fields)
     if table is None:
         ensemble = train(protocol, store)[0]
@@ -234,7 +251,15 @@ def inference(table: pd.DataFrame) -> pd.DataFrame:
         means = np.log(wide["L_mean"][name] / wide["L_mean"]["train"]).abs()
         codes = wide["mahalanobis_median"][name]
         own = wide["mahalanobis_median"]["train"].median()
-        rows.append({"set": name, "means": means.median(), "codes": codes.median(), "own": own, "rho": means.corr(codes, method="spearman")})
+        rows.append(
+            {
+                "set": name,
+                "means": means.median(),
+                "codes": codes.median(),
+                "own": own,
+                "rho": means.corr(codes, method="spearman"),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -255,7 +280,9 @@ def iterates(net: Autoencoder, x: Tensor, steps: int) -> pd.DataFrame:
             "hamming": sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y)),
             "distance": eigenvalue_gap(k_i, k_l) / net.d,
         }
-        tables.append(pd.DataFrame({"step": step, "point": range(len(x))} | {n: v.numpy() for n, v in columns.items()}))
+        tables.append(
+            pd.DataFrame({"step": step, "point": range(len(x))} | {n: v.numpy() for n, v in columns.items()})
+        )
         x = trip.y
     return pd.concat(tables, ignore_index=True)
 
@@ -303,5 +330,7 @@ def ellipse_factor(x: Tensor, axes: tuple[float, float]) -> Tensor:
 
 def projection_jacobian(project: Callable[[Tensor], Tensor], x: Tensor, h: float = 1e-5) -> Tensor:
     """Jacobian of any map at ``x (n, N)`` by central differences, ``(n, M, N)``: knows nothing of the formula it is compared with."""
-    columns = [(project(x + h * e) - project(x - h * e)) / (2 * h) for e in torch.eye(x.shape[1], dtype=x.dtype)]
+    columns = [
+        (project(x + h * e) - project(x - h * e)) / (2 * h) for e in torch.eye(x.shape[1], dtype=x.dtype)
+    ]
     return torch.stack(columns, -1)

@@ -47,7 +47,9 @@ def test_geodesics_have_constant_speed(name):
     for t in (0.0, 0.2, 0.9, 1.0):
         x = space.geodesic(p, q, t)
         # a distance below √eps is lost where a point is recovered from its square
-        assert torch.allclose(space.distance(p, x), t * d, atol=1e-7) and torch.allclose(space.distance(x, q), (1 - t) * d, atol=1e-7)
+        assert torch.allclose(space.distance(p, x), t * d, atol=1e-7) and torch.allclose(
+            space.distance(x, q), (1 - t) * d, atol=1e-7
+        )
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -84,11 +86,17 @@ def test_distance_of_ellipses_is_fisher_rao():
     assert torch.allclose(torch.linalg.det(a), torch.ones(12, dtype=torch.float64))
     for i, d in enumerate(space.distance(p, q)):
         root = np.linalg.inv(np.real(sqrtm(a[i].numpy())))
-        assert float(d) == pytest.approx(np.linalg.norm(np.real(logm(root @ b[i].numpy() @ root))) / math.sqrt(2), abs=1e-9)
+        assert float(d) == pytest.approx(
+            np.linalg.norm(np.real(logm(root @ b[i].numpy() @ root))) / math.sqrt(2), abs=1e-9
+        )
     g = torch.tensor([[1.3, 0.4], [-0.2, 0.9]], dtype=torch.float64)
     g = g / torch.linalg.det(g).sqrt()
-    back = lambda m: torch.stack([(m[:, 0, 0] + m[:, 1, 1]) / 2, (m[:, 0, 0] - m[:, 1, 1]) / 2, m[:, 0, 1]], 1)  # noqa: E731
-    assert torch.allclose(space.distance(back(g @ a @ g.T), back(g @ b @ g.T)), space.distance(p, q), atol=1e-9)
+    back = lambda m: torch.stack(
+        [(m[:, 0, 0] + m[:, 1, 1]) / 2, (m[:, 0, 0] - m[:, 1, 1]) / 2, m[:, 0, 1]], 1
+    )  # noqa: E731
+    assert torch.allclose(
+        space.distance(back(g @ a @ g.T), back(g @ b @ g.T)), space.distance(p, q), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("name, share", [
@@ -113,7 +121,11 @@ def test_samples_are_uniform():
     for space, total in ((Cap(), 0.5), (Rotations(), 0.5)):
         q = space.sample(20_000, gen())
         assert (q[:, -1] > 0).double().mean() == pytest.approx(total, abs=0.012)
-    assert torch.allclose(rotation_matrix(Rotations().sample(20_000, gen())).mean(0), torch.zeros(3, 3, dtype=torch.float64), atol=0.015)
+    assert torch.allclose(
+        rotation_matrix(Rotations().sample(20_000, gen())).mean(0),
+        torch.zeros(3, 3, dtype=torch.float64),
+        atol=0.015,
+    )
     area = lambda r: math.cosh(r) - 1  # noqa: E731
     q = Ellipses().sample(20_000, gen())
     assert (q[:, 0] < math.cosh(0.8)).double().mean() == pytest.approx(area(0.8) / area(1.6), abs=0.012)
@@ -172,7 +184,9 @@ def test_the_factor_eight_makes_the_second_difference_the_second_derivative():
     exact = t[:, 0].sin() ** 2 + (4 * (2 * t[:, 0]).cos()) ** 2
     gaps = []
     for d in (0.2, 0.1):
-        _, second = functional.terms(wave(t - d / 2), wave(t + d / 2), wave(t), torch.full((9,), d, dtype=torch.float64))
+        _, second = functional.terms(
+            wave(t - d / 2), wave(t + d / 2), wave(t), torch.full((9,), d, dtype=torch.float64)
+        )
         gaps.append((second - exact).abs().max())
     assert float(gaps[0] / gaps[1]) == pytest.approx(4, rel=0.02)
 
@@ -190,7 +204,9 @@ def test_the_loss_tends_to_its_limit_at_the_stated_rate(example):
     table = functional.by_epsilon(np.array([0.1, 0.2, 0.4]), 14)
     part = table[table.example == example.name]
     for column in ("stretch", "bending"):
-        assert functional.slope(part.epsilon.to_numpy(), part[column].to_numpy()) == pytest.approx(example.order, abs=0.25)
+        assert functional.slope(part.epsilon.to_numpy(), part[column].to_numpy()) == pytest.approx(
+            example.order, abs=0.25
+        )
 
 
 @pytest.mark.parametrize("example", functional.EXAMPLES, ids=lambda e: e.name)
@@ -198,13 +214,19 @@ def test_limits_are_those_of_automatic_differentiation(example):
     """Mean over points and unit tangents of γ(|Dφ v|) and |D²φ(v, v)|², along geodesics."""
     n, space = 4_000, example.space
     p = space.sample(n, gen(1))
-    q = space.step(p, torch.cat([torch.ones(n, 1), torch.rand(n, space.dim - 1, generator=gen(2))], 1).double(), 1e-3)  # the direction, on the ball's surface
+    q = space.step(
+        p, torch.cat([torch.ones(n, 1), torch.rand(n, space.dim - 1, generator=gen(2))], 1).double(), 1e-3
+    )  # the direction, on the ball's surface
     if space.dim == 1:
         q = p + 1e-3
     h = 1e-3
 
     def along(s):  # the geodesic from p towards q, at unit speed, extended backwards by the same formula
-        return example.phi(space.geodesic(p, q, s / h) if not isinstance(space, Cap) else (p * math.cos(s) + (q - p * math.cos(h)) / math.sin(h) * math.sin(s)))
+        return example.phi(
+            space.geodesic(p, q, s / h)
+            if not isinstance(space, Cap)
+            else (p * math.cos(s) + (q - p * math.cos(h)) / math.sin(h) * math.sin(s))
+        )
 
     step = 1e-2
     first = (along(step) - along(-step)) / (2 * step)
@@ -229,7 +251,9 @@ def test_minimisers_converge_to_the_minimiser_of_the_limit():
 def test_rotation_matrices_over_root_two_are_an_isometry_whose_geodesics_are_unit_circles():
     space = Rotations()
     u = torch.rand(400, 6, generator=gen(), dtype=torch.float64)
-    stretch, bending = functional.monte_carlo(lambda p: rotation_matrix(p).flatten(1) / math.sqrt(2), space, u, 0.05)
+    stretch, bending = functional.monte_carlo(
+        lambda p: rotation_matrix(p).flatten(1) / math.sqrt(2), space, u, 0.05
+    )
     assert stretch.max() < 1e-6 and torch.allclose(bending, torch.ones_like(bending), atol=1e-3)
 
 
@@ -238,18 +262,33 @@ def test_rotation_matrices_over_root_two_are_an_isometry_whose_geodesics_are_uni
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    settings = Settings(pixels=10, widths=(48, 24), d=6, pool=800, pairs=48, encoder_steps=300, decoder_steps=100, plain_steps=300, held_out=300)
+    settings = Settings(
+        pixels=10,
+        widths=(48, 24),
+        d=6,
+        pool=800,
+        pairs=48,
+        encoder_steps=300,
+        decoder_steps=100,
+        plain_steps=300,
+        held_out=300,
+    )
     return settings, *train(Protocol(), settings, Store(tmp_path_factory.mktemp("store")), progress=False)
 
 
 def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):
     settings, nets, curves = trained
-    quality = analysis.quality(nets, analysis.pair_table(nets, settings), settings).set_index(["manifold", "kind"])
+    quality = analysis.quality(nets, analysis.pair_table(nets, settings), settings).set_index(
+        ["manifold", "kind"]
+    )
     for name in render.SPACES:
         ours, plain = quality.loc[name, "bending"], quality.loc[name, "plain"]
         assert ours["sum"] < plain["sum"]
     assert (curves["stretch"][-20:].mean(0) < curves["stretch"][:20].mean(0)).all()
-    assert curves["decoder"].shape == (settings.decoder_steps, 3) and (curves["decoder"][-1] < curves["decoder"][0]).all()
+    assert (
+        curves["decoder"].shape == (settings.decoder_steps, 3)
+        and (curves["decoder"][-1] < curves["decoder"][0]).all()
+    )
 
 
 def test_scaling_a_plain_code_sets_its_median_quotient_to_one(trained):

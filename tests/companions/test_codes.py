@@ -68,7 +68,11 @@ def test_a_constant_encoder_leaves_the_bound_true_and_empty():
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    return Protocol.from_profile("smoke", "seeds=0"), Settings.preset("smoke"), Store(tmp_path_factory.mktemp("results"))
+    return (
+        Protocol.from_profile("smoke", "seeds=0"),
+        Settings.preset("smoke"),
+        Store(tmp_path_factory.mktemp("results")),
+    )
 
 
 def test_the_bound_holds_on_every_pair_of_classes_of_trained_networks(smoke):
@@ -98,7 +102,9 @@ def test_a_held_out_sample_lands_nearer_than_a_bright_noise_set(smoke):
 def test_a_picture_that_is_its_source_distorts_nothing():
     labels = torch.arange(100) % 10
     points = normal(100, 2) + 8 * torch.stack([labels.cos(), labels.sin()], 1)
-    pictures = {"labels": labels} | {f"{name}.{kind}": points for name in PICTURES for kind in ("source", "picture")}
+    pictures = {"labels": labels} | {
+        f"{name}.{kind}": points for name in PICTURES for kind in ("source", "picture")
+    }
     table = distortion(pictures).set_index("picture")
     assert (table.neighbours_kept == 1).all() and np.allclose(table.distances, 1)
     assert np.allclose(table.silhouette, table.silhouette_shown, equal_nan=True)

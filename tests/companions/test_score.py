@@ -36,7 +36,9 @@ def test_score_error_falls_with_the_square_of_sigma():
     for _, part in errors[errors.target == "score"].groupby(["optimum", "order"]):
         assert (np.diff(part.sort_values("sigma").error) > 0).all()
     assert optimum.slopes(errors).slope.between(1.9, 2.05).all()
-    assert errors[errors.target == "smoothed"].error.max() < 1e-10  # the denoising optimum is exact for the smoothed density
+    assert (
+        errors[errors.target == "smoothed"].error.max() < 1e-10
+    )  # the denoising optimum is exact for the smoothed density
 
 
 def test_the_contractive_and_denoising_expansions_have_the_derived_second_terms():
@@ -45,7 +47,10 @@ def test_the_contractive_and_denoising_expansions_have_the_derived_second_terms(
     x = DOUBLE_WELL.grid(nodes)
     pick = np.flatnonzero(np.abs(x) < 1.2)[::200]
     s, ds, dds = (DOUBLE_WELL.score(x[pick], k) for k in (1, 2, 3))
-    for g, c in ((optimum.contractive(DOUBLE_WELL, sigma, nodes)[0][pick], 1.0), (optimum.denoising(DOUBLE_WELL, sigma, x[pick])[0], 0.5)):
+    for g, c in (
+        (optimum.contractive(DOUBLE_WELL, sigma, nodes)[0][pick], 1.0),
+        (optimum.denoising(DOUBLE_WELL, sigma, x[pick])[0], 0.5),
+    ):
         second = (g / sigma**2 - s) / sigma**2
         assert np.abs(second - (s * ds + c * dds)).max() < 0.1 * np.abs(s * ds + c * dds).max()
 
@@ -146,7 +151,9 @@ def test_effective_sample_size_of_an_autoregression_is_the_known_one(phi):
 def test_zeros_of_a_field_are_found_and_classified():
     """U = (x² − 1)²/4 + y²/2 has two wells at (±1, 0) and a saddle between them."""
     slope = lambda p: torch.diag_embed(torch.stack([1 - 3 * p[:, 0] ** 2, -torch.ones(len(p)).double()], 1))  # noqa: E731
-    found = zeros(lambda p: torch.stack([p[:, 0] - p[:, 0] ** 3, -p[:, 1]], 1), slope, starts=8).sort_values("x")
+    found = zeros(lambda p: torch.stack([p[:, 0] - p[:, 0] ** 3, -p[:, 1]], 1), slope, starts=8).sort_values(
+        "x"
+    )
     assert found.kind.tolist() == ["maximum", "saddle", "maximum"]
     assert np.allclose(found.x, [-1, 0, 1], atol=1e-6)
 
@@ -169,7 +176,10 @@ def test_chains_of_the_smallest_settings_are_stored_and_loaded(tmp_path):
     table, samples = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
     again, _ = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
     assert table.equals(again) and len(table) == 10
-    assert table.acceptance.between(0, 1).all() and samples["spiral.denoising.langevin"].shape == (settings.chains, 2)
+    assert table.acceptance.between(0, 1).all() and samples["spiral.denoising.langevin"].shape == (
+        settings.chains,
+        2,
+    )
     images, frames = image_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
     assert (images.classes >= 1).all() and frames["denoiser.adjusted"].shape == (9, 8, 784)
 

@@ -52,7 +52,9 @@ def test_strength_zero_takes_the_plain_networks_step():
     trainer = Trainer(Ensemble.initial(dims, 0, torch.float64), Protocol(training_set="digits", dims=dims))
     strength = torch.tensor([0.0, 0.0, 0.5, 0.5]).double()[:, None, None]
     for step in range(5):
-        mse, penalty = losses(joint, joint.unflatten(theta), "denoising", strength, x, normal(*x.shape, seed=step))
+        mse, penalty = losses(
+            joint, joint.unflatten(theta), "denoising", strength, x, normal(*x.shape, seed=step)
+        )
         theta.grad = None
         (mse + penalty).sum().backward()
         optimiser.step()
@@ -65,7 +67,12 @@ def test_the_contractive_penalty_is_the_squared_frobenius_norm_on_average():
     x = images(4)
     joint = stack((3,), (0.5,), 0, torch.float64)
     strength = torch.full((1, 1, 1), 0.5, dtype=torch.float64)
-    draws = [losses(joint, joint.unflatten(joint.theta), "contractive", strength, x, normal(*x.shape, seed=s))[1].item() for s in range(600)]
+    draws = [
+        losses(joint, joint.unflatten(joint.theta), "contractive", strength, x, normal(*x.shape, seed=s))[
+            1
+        ].item()
+        for s in range(600)
+    ]
     exact = 0.25 * reference(joint.member(3), x)[0].square().sum((1, 2)).mean().item() / 784
     error = torch.tensor(draws).std().item() / math.sqrt(len(draws))
     assert abs(sum(draws) / len(draws) - exact) < 4 * error
@@ -114,7 +121,9 @@ def smoke(tmp_path_factory):
 def test_every_variant_goes_through_the_whole_protocol(smoke):
     protocol, settings, store = smoke
     table = cells(protocol, settings, store, progress=False)
-    networks = 4 + len(settings.noise) * 2 + len(settings.bending)  # untrained, plain, two twins, and the variants
+    networks = (
+        4 + len(settings.noise) * 2 + len(settings.bending)
+    )  # untrained, plain, two twins, and the variants
     assert len(table) == networks * len(settings.dims) * len(settings.seeds) * 4
     assert not table[[c for c in table if c.startswith(("I_", "L_"))]].isna().all().any()
     assert cells(protocol, settings, store, progress=False).equals(table)
@@ -125,7 +134,11 @@ def test_every_variant_goes_through_the_whole_protocol(smoke):
 
 def test_variants_are_trained_once_and_differ(smoke):
     protocol, settings, store = smoke
-    found = {label(r, s): e[0] for r in REGULARISERS for s, e in variants(protocol, settings, r, store, progress=False).items()}
+    found = {
+        label(r, s): e[0]
+        for r in REGULARISERS
+        for s, e in variants(protocol, settings, r, store, progress=False).items()
+    }
     again = variants(protocol, settings, "denoising", store, progress=False)[0.0][0]
     assert torch.equal(again.theta, found["plain"].theta)
     thetas = [e.theta for name, e in found.items() if not name.startswith("twin")]
@@ -137,15 +150,32 @@ def test_variants_are_trained_once_and_differ(smoke):
 def _table(noise: dict[str, float], error: float) -> pd.DataFrame:
     """Plain networks with a gap of 1 in every sign, and one variant with the gaps and the error given."""
     rows = []
-    for regulariser, strength, gaps, e in (("denoising", 0.0, dict.fromkeys(SIGNS, 1.0), 1.0), ("denoising", 1.0, noise, error)):
+    for regulariser, strength, gaps, e in (
+        ("denoising", 0.0, dict.fromkeys(SIGNS, 1.0), 1.0),
+        ("denoising", 1.0, noise, error),
+    ):
         for name, share in (("train", 0.0), ("test", 0.0), ("uniform", 1.0)):
-            head = {"regulariser": regulariser, "strength": strength, "d": 2, "seed": 0, "set": name, "error": e}
+            head = {
+                "regulariser": regulariser,
+                "strength": strength,
+                "d": 2,
+                "seed": 0,
+                "set": name,
+                "error": e,
+            }
             rows.append(head | {sign: 0.1 + share * gaps[sign] for sign in SIGNS})
     return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
-    ("gap", "error", "verdict"), [(0.05, 1.05, "cures"), (0.05, 1.5, "eases"), (0.4, 1.0, "eases"), (0.9, 1.0, "does not cure"), (2.0, 1.0, "does not cure")]
+    ("gap", "error", "verdict"),
+    [
+        (0.05, 1.05, "cures"),
+        (0.05, 1.5, "eases"),
+        (0.4, 1.0, "eases"),
+        (0.9, 1.0, "does not cure"),
+        (2.0, 1.0, "does not cure"),
+    ],
 )
 def test_the_verdict_follows_the_rule_the_page_states(gap, error, verdict):
     assert verdicts(_table(dict.fromkeys(SIGNS, gap), error)).verdict.tolist() == [verdict]

@@ -156,7 +156,9 @@ def test_decoding_to_the_centre_attains_the_bound():
     torus = MANIFOLDS["torus"]
     q = torus.grid(100)
     core = torus.big * torch.stack([q[:, 0].cos(), q[:, 0].sin(), torch.zeros(100, dtype=torch.float64)], 1)
-    assert torch.allclose((torus.points(q) - core).norm(dim=1), torch.full((100,), torus.bound, dtype=torch.float64))
+    assert torch.allclose(
+        (torus.points(q) - core).norm(dim=1), torch.full((100,), torus.bound, dtype=torch.float64)
+    )
 
 
 def test_a_circle_network_exact_off_a_short_arc_errs_by_almost_two_on_it():
@@ -226,9 +228,13 @@ def test_at_d_one_the_spectrum_is_the_number(nets):
     _, trained = nets
     net = next(n for n in trained if (n.manifold, n.d) == ("circle", 1))
     table, line = analysis.spectra(net, 300), analysis.along(net, 300)
-    assert np.allclose(table.mean_i, line.k_i.abs()) and np.allclose(table.distance, (line.k_i - line.k_l) ** 2)
+    assert np.allclose(table.mean_i, line.k_i.abs()) and np.allclose(
+        table.distance, (line.k_i - line.k_l) ** 2
+    )
 
 
 def test_presets_grow():
     smoke, default, full = map(Settings.preset, ("smoke", "default", "full"))
-    assert smoke.steps < default.steps < full.steps and max(smoke.widths) < max(default.widths) < max(full.widths)
+    assert smoke.steps < default.steps < full.steps and max(smoke.widths) < max(default.widths) < max(
+        full.widths
+    )

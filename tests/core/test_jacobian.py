@@ -151,7 +151,9 @@ def test_sech2_keeps_its_relative_precision():
     a = torch.linspace(-340, 340, 137, dtype=torch.float64)
     with mpmath.workdps(400):
         exact = [float(mpmath.sech(mpmath.mpf(float(v))) ** 2) for v in a]
-    torch.testing.assert_close(jacobian.sech2(a), torch.tensor(exact, dtype=torch.float64), rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        jacobian.sech2(a), torch.tensor(exact, dtype=torch.float64), rtol=1e-13, atol=0
+    )
 
 
 def test_small_eigenvalues_have_the_accuracy_the_book_states():
@@ -175,4 +177,6 @@ def test_small_eigenvalues_have_the_accuracy_the_book_states():
             exact = jac["E"] * product
             lam = [complex(v) for v in mpmath.eig(exact, left=False, right=False)]
             found = torch.linalg.eigvals(k)
-            assert distance(found, torch.tensor(lam, dtype=torch.complex128)) < 1e-13 * torch.linalg.matrix_norm(k, 2)
+            assert distance(
+                found, torch.tensor(lam, dtype=torch.complex128)
+            ) < 1e-13 * torch.linalg.matrix_norm(k, 2)

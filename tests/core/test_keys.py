@@ -60,23 +60,38 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
 
     def networks_and_cells(run: Protocol, name: str) -> Iterator[tuple[str, str]]:
         for seed in run.seeds:
-            yield f"networks, {name}, seed {seed}", place("networks", training.training_fields(run, seed), "safetensors")
+            yield (
+                f"networks, {name}, seed {seed}",
+                place("networks", training.training_fields(run, seed), "safetensors"),
+            )
             for set_ in ("train", "test", *run.sets):
-                yield f"cells, {name}, seed {seed}, {set_}", place("cells", results.cell_fields(run, seed, set_, True), "csv")
+                yield (
+                    f"cells, {name}, seed {seed}, {set_}",
+                    place("cells", results.cell_fields(run, seed, set_, True), "csv"),
+                )
         yield f"characters, {name}", asked(root, lambda s: looks.characters(run, s, progress=False))
 
     yield from networks_and_cells(protocol, "published")
     first = protocol.replace(seeds=(0, 1))
-    yield "characters, published, seeds 0 and 1", asked(root, lambda s: looks.characters(first, s, progress=False))
+    yield (
+        "characters, published, seeds 0 and 1",
+        asked(root, lambda s: looks.characters(first, s, progress=False)),
+    )
     null = protocol.replace(points=published.NULL_POINTS)
     for seed in protocol.seeds:
         for set_ in ("train", "test", *protocol.sets):
-            yield f"untrained, seed {seed}, {set_}", place("cells", results.cell_fields(null, seed, set_, False), "csv")
+            yield (
+                f"untrained, seed {seed}, {set_}",
+                place("cells", results.cell_fields(null, seed, set_, False), "csv"),
+            )
     few = protocol.replace(points=published.SWEPT_POINTS)
     for law in (law for family in FAMILIES.values() for law in family):
         yield f"sweep, seed 0, {law}", place("cells", results.cell_fields(few, 0, law, True), "csv")
     sets = ("test", *results.REPRESENTATIVES.values())
-    yield "pairs", asked(root, lambda s: theory.pairs(first, sets, published.PAIRS_POINTS, published.PAIRS_DIMS, s))
+    yield (
+        "pairs",
+        asked(root, lambda s: theory.pairs(first, sets, published.PAIRS_POINTS, published.PAIRS_DIMS, s)),
+    )
     for (choice, value), run in sensitivity.variants(first).items():
         yield from networks_and_cells(run, f"{choice}: {value}")
     for chapter, (_, experiments) in published.CHAPTERS.items():
@@ -85,7 +100,9 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
         with named_artefacts() as names:
             for experiment in experiments:
                 experiment(run, settings, found)
-        assert all(path.parent.name == "companions" for path in names.values()), chapter  # nothing was computed
+        assert all(path.parent.name == "companions" for path in names.values()), (
+            chapter
+        )  # nothing was computed
         yield f"companions, {chapter}", " ".join(dict.fromkeys(found.asked))
 
 

@@ -52,7 +52,9 @@ def test_a_point_does_not_depend_on_chunks_or_order(name):
 
 
 def test_sets_seeds_and_points_differ():
-    drawn = [noise.sample(name, 0, 2, seed)[i] for name in ("uniform", "normal") for seed in (0, 1) for i in (0, 1)]
+    drawn = [
+        noise.sample(name, 0, 2, seed)[i] for name in ("uniform", "normal") for seed in (0, 1) for i in (0, 1)
+    ]
     assert len({tuple(v.tolist()) for v in drawn}) == len(drawn)
 
 
@@ -71,12 +73,28 @@ def test_the_papers_truncated_normal_is_nearly_uniform():
     assert float(noise.distribution("normal").std()) == pytest.approx(0.2839, abs=5e-5)
 
 
-@pytest.mark.parametrize("name", ["", "gamma_2", "bernoulli", "bernoulli_1.5", "bernoulli_x", "beta_1", "beta_0_1", "uniform_2", "normal_0_-1", "normal_0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "gamma_2",
+        "bernoulli",
+        "bernoulli_1.5",
+        "bernoulli_x",
+        "beta_1",
+        "beta_0_1",
+        "uniform_2",
+        "normal_0_-1",
+        "normal_0",
+    ],
+)
 def test_an_unknown_law_is_one_clear_line(name):
     with pytest.raises(ProtocolError) as error:
         noise.sample(name, 0, 1)
     message = str(error.value)
-    assert repr(name) in message and "expected" in message and "for instance" in message and "\n" not in message
+    assert (
+        repr(name) in message and "expected" in message and "for instance" in message and "\n" not in message
+    )
 
 
 @pytest.mark.parametrize("start, stop", [(-1, 3), (5, 2)])

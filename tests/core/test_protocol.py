@@ -27,7 +27,9 @@ def test_a_bad_value_is_one_clear_line(name, value):
     with pytest.raises(ProtocolError) as error:
         Protocol(**{name: value})
     message = str(error.value)
-    assert message.startswith(f"{name}: expected ") and "got " in message and f"for instance {name}=" in message
+    assert (
+        message.startswith(f"{name}: expected ") and "got " in message and f"for instance {name}=" in message
+    )
     assert "\n" not in message and len(message) < 400
 
 
@@ -53,8 +55,14 @@ def test_every_profile_is_valid_and_says_only_what_it_changes(path):
         ("dims=2,8", {"dims": (2, 8)}),
         ("dims=2..5,9", {"dims": (2, 3, 4, 5, 9)}),
         ("  seeds=7   epochs=1 ", {"seeds": (7,), "epochs": 1}),
-        ("sets=uniform,beta_5_0.8 learning_rate=1e-4", {"sets": ("uniform", "beta_5_0.8"), "learning_rate": 1e-4}),
-        ("dtype=float32 device=cpu loss=distance optimizer=sgd", {"dtype": "float32", "device": "cpu", "loss": "distance", "optimizer": "sgd"}),
+        (
+            "sets=uniform,beta_5_0.8 learning_rate=1e-4",
+            {"sets": ("uniform", "beta_5_0.8"), "learning_rate": 1e-4},
+        ),
+        (
+            "dtype=float32 device=cpu loss=distance optimizer=sgd",
+            {"dtype": "float32", "device": "cpu", "loss": "distance", "optimizer": "sgd"},
+        ),
     ],
 )
 def test_overrides_replace_single_fields(words, expected):

@@ -56,16 +56,27 @@ def test_a_smaller_run_is_not_published(tmp_path):
 
 def test_every_file_is_named_with_its_digest(made):
     about = published.manifest(made)
-    assert set(about["files"]) == {"cells.csv", "untrained.csv", "characters.csv", "sweep.csv", "pairs.csv", "networks-seed0.safetensors"}
+    assert set(about["files"]) == {
+        "cells.csv",
+        "untrained.csv",
+        "characters.csv",
+        "sweep.csv",
+        "pairs.csv",
+        "networks-seed0.safetensors",
+    }
     assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
     assert len(published.table("cells", made)) == 2 * 12
 
 
-def test_the_published_networks_give_the_published_numbers_without_the_training_data(made, tmp_path, monkeypatch):
+def test_the_published_networks_give_the_published_numbers_without_the_training_data(
+    made, tmp_path, monkeypatch
+):
     """At as many points as were published; no image may be read."""
     monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
     found = published.again(RUN.points, Store(tmp_path), made)
-    there = published.table("cells", made).merge(found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one")
+    there = published.table("cells", made).merge(
+        found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one"
+    )
     assert len(there) == len(found) == 2 * 10
     for column in ("I_mean", "L_mean", "I_sd_log", "I_reversed", "distance_median", "brightness"):
         np.testing.assert_allclose(there[column], there[f"{column}_again"], rtol=1e-9)
@@ -73,7 +84,10 @@ def test_the_published_networks_give_the_published_numbers_without_the_training_
 
 
 def test_verify_recomputes_what_is_published(folder):
-    assert (published.verify(3, seed=0, progress=False, folder=folder)["largest difference"] <= published.TOLERANCE).all()
+    assert (
+        published.verify(3, seed=0, progress=False, folder=folder)["largest difference"]
+        <= published.TOLERANCE
+    ).all()
 
 
 @pytest.mark.skipif(published.manifest() is None, reason="nothing is published yet")
@@ -83,11 +97,20 @@ def test_what_the_repository_publishes_is_whole():
     assert published.digests() == about["files"]
     protocol = Protocol.from_mapping(about["protocol"])
     cells = published.table("cells")
-    places = {(s, d, name) for s in protocol.seeds for d in protocol.dims for name in ("train", "test", *protocol.sets)}
-    assert set(cells[["seed", "d", "set"]].itertuples(index=False, name=None)) == places and len(cells) == len(places)
+    places = {
+        (s, d, name)
+        for s in protocol.seeds
+        for d in protocol.dims
+        for name in ("train", "test", *protocol.sets)
+    }
+    assert set(cells[["seed", "d", "set"]].itertuples(index=False, name=None)) == places and len(
+        cells
+    ) == len(places)
     networks = [Ensemble([e.member(d) for d in (2, 20)], e.seed, e.curves) for e in published.ensembles()]
     n = 400
-    for found in results.evaluate(networks, protocol.replace(points=n), "bernoulli_0.5", progress=False, laws={}):
+    for found in results.evaluate(
+        networks, protocol.replace(points=n), "bernoulli_0.5", progress=False, laws={}
+    ):
         both = found.merge(cells, on=["seed", "d", "set"], suffixes=("", "_published"), validate="one_to_one")
         p = both.I_reversed_published
         assert len(both) == 2 and ((both.I_reversed - p).abs() <= 5 * (p * (1 - p) / n) ** 0.5 + 2 / n).all()
@@ -148,20 +171,31 @@ def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypa
     published.publish_sensitivity(store=store, folder=folder, choices=["precision", "length"])
     table = published.table("sensitivity", folder)
     assert list(table.choice.unique()) == ["length", "precision", "loss"]
-    assert published.manifest(folder)["sensitivity"]["variants"] == ["length: 2 epochs", "precision: float32", "loss: mean distance"]
+    assert published.manifest(folder)["sensitivity"]["variants"] == [
+        "length: 2 epochs",
+        "precision: float32",
+        "loss: mean distance",
+    ]
     assert {"sensitivity.csv", "rounding.csv"} <= set(published.manifest(folder)["files"])
     published_cells = published.table("cells", folder)
-    same = table[table.choice == "length"].merge(published_cells, on=["d", "set"], suffixes=("", "_published"))
+    same = table[table.choice == "length"].merge(
+        published_cells, on=["d", "set"], suffixes=("", "_published")
+    )
     np.testing.assert_allclose(same.I_mean, same.I_mean_published, rtol=1e-6)
     published.verify(1, progress=False, folder=folder)
 
 
-def test_a_companion_is_published_and_found_where_its_training_data_are_not(folder, small, tmp_path, monkeypatch):
+def test_a_companion_is_published_and_found_where_its_training_data_are_not(
+    folder, small, tmp_path, monkeypatch
+):
     with pytest.raises(Mismatch, match="expected a chapter among topology.*got tea"):
         published.publish_companions(["tea"], folder=folder)
     assert published.companion("codes", folder) is None
     published.publish_companions(["codes"], "smoke", Store(tmp_path / "store"), folder)
-    assert {f"companions/codes-{n}.csv" for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")} <= set(published.manifest(folder)["files"])
+    assert {
+        f"companions/codes-{n}.csv"
+        for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")
+    } <= set(published.manifest(folder)["files"])
     protocol, settings = published.companion("codes", folder)
     assert protocol == RUN.replace(device="auto") and settings == embedding.Settings.preset("smoke")
 
@@ -171,7 +205,11 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(fold
 
     monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")
     monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
-    runs = [(compute, *published.companion(chapter, folder)) for chapter in published.CHAPTERS for compute in published.CHAPTERS[chapter][1]]
+    runs = [
+        (compute, *published.companion(chapter, folder))
+        for chapter in published.CHAPTERS
+        for compute in published.CHAPTERS[chapter][1]
+    ]
     for i, (compute, protocol, settings) in enumerate(runs):
         with stored.named_artefacts() as found:
             compute(protocol, settings, Store(tmp_path / f"another{i}"))

@@ -8,7 +8,15 @@ from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.store import Store
 
-RUN = Protocol(training_set="digits", dims=(2, 5, 9), seeds=(0, 1), epochs=1, points=60, sets=("uniform", "bernoulli_0.13"), device="cpu")
+RUN = Protocol(
+    training_set="digits",
+    dims=(2, 5, 9),
+    seeds=(0, 1),
+    epochs=1,
+    points=60,
+    sets=("uniform", "bernoulli_0.13"),
+    device="cpu",
+)
 
 
 def table(tmp_path, name="one", **options) -> pd.DataFrame:
@@ -17,7 +25,9 @@ def table(tmp_path, name="one", **options) -> pd.DataFrame:
 
 def test_one_row_a_cell_in_order(tmp_path):
     t = table(tmp_path)
-    assert list(zip(t.set, t.seed, t.d)) == [(s, seed, d) for s in ("train", "test", *RUN.sets) for seed in RUN.seeds for d in RUN.dims]
+    assert list(zip(t.set, t.seed, t.d)) == [
+        (s, seed, d) for s in ("train", "test", *RUN.sets) for seed in RUN.seeds for d in RUN.dims
+    ]
     assert (t.points == 60).all() and (t.epochs == 0).all()
 
 

@@ -23,7 +23,11 @@ from lib.store import (
     write_tensors,
 )
 
-TENSORS = {"a": torch.arange(12, dtype=torch.float64).view(3, 4), "b": torch.tensor([True, False]), "empty": torch.empty(0, 2)}
+TENSORS = {
+    "a": torch.arange(12, dtype=torch.float64).view(3, 4),
+    "b": torch.tensor([True, False]),
+    "empty": torch.empty(0, 2),
+}
 TABLE = pd.DataFrame({"name": ["x", "y"], "value": [1 / 3, 1e-300], "count": [1, 2]})
 
 
@@ -41,7 +45,9 @@ def test_tables_come_back_digit_for_digit(tmp_path):
     table, meta = read_table(tmp_path / "t.csv")
     pd.testing.assert_frame_equal(table, TABLE, check_exact=True)
     assert meta == {"set": "train"}
-    patterns = np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64).view(np.float64)  # of every magnitude
+    patterns = (
+        np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64).view(np.float64)
+    )  # of every magnitude
     numbers = pd.DataFrame({"value": patterns[np.isfinite(patterns)]})
     write_table(tmp_path / "t.csv", numbers)
     with warnings.catch_warnings():
@@ -49,7 +55,9 @@ def test_tables_come_back_digit_for_digit(tmp_path):
         pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv")[0], numbers, check_exact=True)
 
 
-@pytest.mark.parametrize("read, write, content", [(read_tensors, write_tensors, TENSORS), (read_table, write_table, TABLE)])
+@pytest.mark.parametrize(
+    "read, write, content", [(read_tensors, write_tensors, TENSORS), (read_table, write_table, TABLE)]
+)
 def test_a_flipped_byte_is_noticed_wherever_it_is(tmp_path, read, write, content):
     path = tmp_path / "artefact"
     write(path, content)
@@ -68,7 +76,9 @@ def test_a_flipped_byte_is_noticed_wherever_it_is(tmp_path, read, write, content
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 20, -1])
-@pytest.mark.parametrize("read, write, content", [(read_tensors, write_tensors, TENSORS), (read_table, write_table, TABLE)])
+@pytest.mark.parametrize(
+    "read, write, content", [(read_tensors, write_tensors, TENSORS), (read_table, write_table, TABLE)]
+)
 def test_a_truncated_file_is_noticed(tmp_path, read, write, content, cut):
     path = tmp_path / "artefact"
     write(path, content)
@@ -89,7 +99,12 @@ def test_a_damaged_artefact_is_announced_and_counts_as_absent(tmp_path):
 def test_the_key_is_everything_that_determines_the_result():
     fields = {"dims": (2, 3), "seed": 0, "lr": 1e-3}
     assert digest(fields) == digest({"lr": 0.001, "seed": 0, "dims": [2, 3]})
-    others = [{**fields, "seed": 1}, {**fields, "dims": (2,)}, {**fields, "lr": 2e-3}, {**fields, "more": None}]
+    others = [
+        {**fields, "seed": 1},
+        {**fields, "dims": (2,)},
+        {**fields, "lr": 2e-3},
+        {**fields, "more": None},
+    ]
     assert len({digest(f) for f in (fields, *others)}) == 5
     shelf = Store("anywhere")
     assert shelf.path("a", fields, "csv").name != shelf.path("b", fields, "csv").name

@@ -20,7 +20,9 @@ def images(n: int, seed: int = 0) -> Tensor:
 
 
 def protocol(**changes) -> Protocol:
-    return Protocol(training_set="digits", **{"dims": DIMS, "seeds": (0,), "epochs": 3, "points": 10} | changes)
+    return Protocol(
+        training_set="digits", **{"dims": DIMS, "seeds": (0,), "epochs": 3, "points": 10} | changes
+    )
 
 
 def alone(d: int, seed: int, run: Protocol, x: Tensor, steps: int) -> Autoencoder:
@@ -77,7 +79,10 @@ def test_initialisation_is_pytorchs(seed):
     torch_rng = torch.get_rng_state()
     try:
         torch.manual_seed(seed)
-        layers = [nn.Linear(m, n) for m, n in zip((784, 128, 64, 32, 9, 32, 64, 128), (128, 64, 32, 9, 32, 64, 128, 784))]
+        layers = [
+            nn.Linear(m, n)
+            for m, n in zip((784, 128, 64, 32, 9, 32, 64, 128), (128, 64, 32, 9, 32, 64, 128, 784))
+        ]
     finally:
         torch.set_rng_state(torch_rng)
     for ours, theirs in zip(Ensemble.initial((9,), seed).member(9).linears(), layers):
@@ -124,7 +129,9 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("between", [0.0, 1e9], ids=["checkpoint every epoch", "no checkpoint before the kill"])
+@pytest.mark.parametrize(
+    "between", [0.0, 1e9], ids=["checkpoint every epoch", "no checkpoint before the kill"]
+)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path, monkeypatch, few_digits, between, optimizer):
     run = protocol(epochs=6, seeds=(0, 1), optimizer=optimizer)
@@ -181,7 +188,9 @@ def test_a_longer_run_continues_a_shorter_one(tmp_path, monkeypatch, few_digits)
     monkeypatch.setattr(Trainer, "step", step)
     continued = train(protocol(epochs=5), store, progress=False)
     assert count[0] == 3 * 2  # three epochs of two batches
-    assert torch.equal(thetas(continued), thetas(train(protocol(epochs=5), Store(tmp_path / "new"), progress=False)))
+    assert torch.equal(
+        thetas(continued), thetas(train(protocol(epochs=5), Store(tmp_path / "new"), progress=False))
+    )
 
 
 def test_curves_are_the_errors_measured_directly(tmp_path, few_digits):
@@ -192,8 +201,12 @@ def test_curves_are_the_errors_measured_directly(tmp_path, few_digits):
     direct = (y - held_out).double().square().mean((1, 2))
     torch.testing.assert_close(ensemble.curves["test"][-1], direct, rtol=1e-5, atol=0)
     x = training.data.load("digits").train.float()
-    _, y = Ensemble.initial(DIMS, 0).forward(x)  # one batch is the whole set: the first error is the untrained one
-    torch.testing.assert_close(ensemble.curves["train"][0], (y - x).double().square().mean((1, 2)), rtol=1e-5, atol=0)
+    _, y = Ensemble.initial(DIMS, 0).forward(
+        x
+    )  # one batch is the whole set: the first error is the untrained one
+    torch.testing.assert_close(
+        ensemble.curves["train"][0], (y - x).double().square().mean((1, 2)), rtol=1e-5, atol=0
+    )
 
 
 def test_training_learns(tmp_path, few_digits):
@@ -224,5 +237,10 @@ def test_runs_trained_side_by_side_are_those_trained_one_after_another(tmp_path,
     training.train_side_by_side([run.replace(epochs=1), run], Store(tmp_path / "together"), progress=False)
     assert len(list(tmp_path.glob("together/networks/*"))) == 4
     for wanted in (run, run.replace(epochs=1)):
-        together, alone = (train(wanted, Store(tmp_path / name), progress=False) for name in ("together", "alone"))
-        assert all(torch.equal(a.theta, b.theta) and torch.equal(a.curves["test"], b.curves["test"]) for a, b in zip(together, alone, strict=True))
+        together, alone = (
+            train(wanted, Store(tmp_path / name), progress=False) for name in ("together", "alone")
+        )
+        assert all(
+            torch.equal(a.theta, b.theta) and torch.equal(a.curves["test"], b.curves["test"])
+            for a, b in zip(together, alone, strict=True)
+        )

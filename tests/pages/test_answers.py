@@ -51,8 +51,18 @@ def test_what_is_drawn_is_among_the_numbers(draw, table):
     """Lines by their points, boxes by their medians: nothing is shown that is not in the file."""
     fig = draw(table)
     numbers = fig.data["cells"].select_dtypes("number").to_numpy().ravel()
-    drawn = [line.get_ydata() for ax in fig.axes for line in ax.lines if len(line.get_xdata()) == 2 and set(line.get_xdata()) == {2, 8}]
-    medians = [line.get_ydata()[:1] for ax in fig.axes for line in ax.lines if line.get_linewidth() == 1.6 and draw in (figures.figure3, figures.figure6)]
+    drawn = [
+        line.get_ydata()
+        for ax in fig.axes
+        for line in ax.lines
+        if len(line.get_xdata()) == 2 and set(line.get_xdata()) == {2, 8}
+    ]
+    medians = [
+        line.get_ydata()[:1]
+        for ax in fig.axes
+        for line in ax.lines
+        if line.get_linewidth() == 1.6 and draw in (figures.figure3, figures.figure6)
+    ]
     values = np.concatenate(drawn + medians)
     assert len(values) >= 16
     assert np.isin(values[np.isfinite(values)], numbers).all()
@@ -63,7 +73,9 @@ def test_the_histograms_count_every_nonzero_eigenvalue(what, table):
     counts = figures.histograms(table, what).groupby(["set", "seed", "d", "jacobian"])["count"].sum()
     for _, row in table.iterrows():
         for j in "IL":
-            assert counts.get((row.set, row.seed, row.d, j), 0) == round(row.points * row.d * (1 - row[f"{j}_zeros"]))
+            assert counts.get((row.set, row.seed, row.d, j), 0) == round(
+                row.points * row.d * (1 - row[f"{j}_zeros"])
+            )
 
 
 def test_a_caption_that_would_break_the_page_is_refused():
@@ -84,7 +96,9 @@ def test_the_file_below_a_figure_holds_its_numbers_to_the_last_bit(table, tmp_pa
 
 def test_with_published_results_each_tab_has_its_own_numbers(table, tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
-    block = page.figure("fig", **figures.both(figures.figure4, table, table[table.seed == 1]), caption="Caption.", alt="Alt.")
+    block = page.figure(
+        "fig", **figures.both(figures.figure4, table, table[table.seed == 1]), caption="Caption.", alt="Alt."
+    )
     paths = re.findall(r"<([^`<>]*\.csv)>`", block.myst)
     assert [len(read(p)) for p in paths] == [(table.seed == 1).sum(), len(table)]
     assert block.myst.count("lib.figures.paper.figure4") == 1
@@ -94,7 +108,9 @@ def test_few_numbers_are_shown_and_very_many_are_not_offered(tmp_path, monkeypat
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
     tables = {n: pd.DataFrame({"value": np.arange(n) / 7}) for n in (page.FEW, page.FEW + 1, page.MANY // 10)}
     fig = figures.image_rows({"a": np.zeros((1, 784))})
-    texts = {n: page.figure("fig", fig, "Caption.", "Alt.", data={"values": t}).myst for n, t in tables.items()}
+    texts = {
+        n: page.figure("fig", fig, "Caption.", "Alt.", data={"values": t}).myst for n, t in tables.items()
+    }
     assert ["<table" in t for t in texts.values()] == [True, False, False]
     assert [".csv" in t for t in texts.values()] == [True, True, False]
 
@@ -112,7 +128,9 @@ def test_a_summary_leads_to_the_networks_it_sums_up(table, tmp_path, monkeypatch
 def pictures(widget) -> dict[str, str]:
     """Description → drawing, of every picture in an album."""
     html = [w.value for w in walk(widget) if hasattr(w, "value") and "role=" in str(w.value)]
-    return dict(re.fullmatch(r'<div role="img" aria-label="([^"]*)">(.*)</div>', text, re.S).groups() for text in html)
+    return dict(
+        re.fullmatch(r'<div role="img" aria-label="([^"]*)">(.*)</div>', text, re.S).groups() for text in html
+    )
 
 
 def walk(widget):
@@ -124,7 +142,12 @@ def walk(widget):
 def test_the_slider_over_d_shows_the_reconstructions_themselves(own_results):
     samples = results.reconstructions(train(PROTOCOL, progress=False))
     shown = pictures(albums.reconstructions(samples))
-    assert [re.search(r"seed \d, d \d", alt)[0] for alt in shown] == ["seed 0, d 2", "seed 0, d 8", "seed 1, d 2", "seed 1, d 8"]
+    assert [re.search(r"seed \d, d \d", alt)[0] for alt in shown] == [
+        "seed 0, d 2",
+        "seed 0, d 8",
+        "seed 1, d 2",
+        "seed 1, d 8",
+    ]
     strips = re.findall(r"base64,([^\"]*)", shown[next(a for a in shown if a.endswith("seed 1, d 8"))])
     for name, strip in zip(results.REPRESENTATIVES.values(), strips, strict=True):
         pixels = plt.imread(io.BytesIO(base64.b64decode(strip)))[..., 0]
@@ -138,14 +161,20 @@ def test_the_slider_over_d_shows_the_histograms_in_proportion(what, table):
     assert len(shown) == 4
     drawing = shown[next(a for a in shown if a.endswith("seed 1, d 8"))]
     paths = [d for d in re.findall(r' d="M0 0([^"]*)V0"', drawing)]
-    expected = [table[(table.set == name) & (table.seed == 1) & (table.d == 8)].iloc[0] for name in figures.PANELS]
+    expected = [
+        table[(table.set == name) & (table.seed == 1) & (table.d == 8)].iloc[0] for name in figures.PANELS
+    ]
     for row, pair in zip(expected, zip(paths[::2], paths[1::2]), strict=True):
-        heights = [np.cumsum([-int(step or 0) for step in re.findall(r"(?:v(-?\d+))?h1", path)]) for path in pair]
+        heights = [
+            np.cumsum([-int(step or 0) for step in re.findall(r"(?:v(-?\d+))?h1", path)]) for path in pair
+        ]
         counts = [np.array(row[f"{j}_{what}_hist"].split(), int) for j in "IL"]
         shares = [c[c > 0] / c.sum() for c in counts]
         top = max(s.max() for s in shares)
         for height, share in zip(heights, shares):
-            assert height.max() <= 100 and set(height[height > 0]) <= set(np.round(100 * share / top).astype(int))
+            assert height.max() <= 100 and set(height[height > 0]) <= set(
+                np.round(100 * share / top).astype(int)
+            )
         assert max(h.max() for h in heights) == 100
 
 
@@ -164,11 +193,15 @@ def wait(browser, expression: str, expected) -> None:
     assert browser.evaluate(expression) == expected
 
 
-@pytest.mark.parametrize("name, what", [("reconstructions", "Six reconstructions"), ("eigenvalues", "Histograms of log")])
+@pytest.mark.parametrize(
+    "name, what", [("reconstructions", "Six reconstructions"), ("eigenvalues", "Histograms of log")]
+)
 def test_the_arrow_keys_lead_through_d(book, browser, name, what):
     assert browser.visit(book[0] / "html" / f"{name}.html") == []
     seen = f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
-    first, second = ((published.manifest() or {}).get("protocol") or vars(Protocol.from_profile("smoke")))["dims"][:2]
+    first, second = ((published.manifest() or {}).get("protocol") or vars(Protocol.from_profile("smoke")))[
+        "dims"
+    ][:2]
     wait(browser, seen, [f"d {first}"])
     browser.evaluate("document.querySelector('.noUi-handle').focus()")
     for key, code, expected in (("ArrowRight", 39, f"d {second}"), ("ArrowLeft", 37, f"d {first}")):
@@ -187,9 +220,14 @@ def test_the_link_below_figure_1_leads_to_its_numbers(book, browser):
 def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(book, browser, root):
     browser.visit(book[0] / "html" / "eigenvalues.html")
     links = browser.evaluate("[...document.querySelectorAll('.made a')].map(a => a.href)")
-    assert file_of(next(x for x in links if x.endswith("eigenvalues.md"))).read_text() == (root / "book" / "eigenvalues.md").read_text()
+    assert (
+        file_of(next(x for x in links if x.endswith("eigenvalues.md"))).read_text()
+        == (root / "book" / "eigenvalues.md").read_text()
+    )
     places = {x.partition("#")[2] for x in links if "#" in x}
     assert places == {f"lib.figures.paper.{draw.__name__}" for draw in FIGURES}
     browser.visit(file_of(next(x for x in links if "#" in x)))
-    names = browser.evaluate(f"{sorted(places)}.map(id => document.getElementById(id)?.querySelector('.descname').textContent)")
+    names = browser.evaluate(
+        f"{sorted(places)}.map(id => document.getElementById(id)?.querySelector('.descname').textContent)"
+    )
     assert names == sorted(p.rpartition(".")[2] for p in places)

@@ -15,7 +15,9 @@ from lib.pages import albums
 from lib.pages import explorer as explore
 from lib.protocol import Protocol
 
-PROTOCOL = Protocol(training_set="digits", dims=(2, 8), seeds=(0, 1), epochs=1, points=8, sets=("uniform", "bernoulli_0.13"))
+PROTOCOL = Protocol(
+    training_set="digits", dims=(2, 8), seeds=(0, 1), epochs=1, points=8, sets=("uniform", "bernoulli_0.13")
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,11 +55,20 @@ def test_every_choice_changes_what_is_looked_at(explorer):
     assert torch.allclose(explorer.input, 0.75 * digit + 0.25 * noise.sample("uniform", 0, 1)[0])
     assert torch.equal(explorer.seen.x, explorer.input)
     pictures = {explorer.picture.value}
-    for name, value in (("d", 8), ("seed", 1), ("trained", False), ("set", "train"), ("index", 5), ("other", "bernoulli_0.13")):
+    for name, value in (
+        ("d", 8),
+        ("seed", 1),
+        ("trained", False),
+        ("set", "train"),
+        ("index", 5),
+        ("other", "bernoulli_0.13"),
+    ):
         getattr(explorer, name).value = value
         pictures.add(explorer.picture.value)
     assert len(pictures) == 7
-    assert len(explorer.seen.z) == 8 and torch.equal(explorer.seen.times[1], explorer.ensembles[1, False].member(8).double()(explorer.input[None])[1][0])
+    assert len(explorer.seen.z) == 8 and torch.equal(
+        explorer.seen.times[1], explorer.ensembles[1, False].member(8).double()(explorer.input[None])[1][0]
+    )
 
 
 def test_every_point_that_can_be_chosen_can_be_shown(explorer):
@@ -72,7 +83,9 @@ def test_painting_makes_the_painted_field_the_input(explorer):
     explorer.mix.value = 0.0
     explorer.canvas.children[14 * 3 + 5].click()
     assert explorer.set.value == "painted"
-    assert explorer.seen.x.view(28, 28)[6:8, 10:12].tolist() == [[1, 1], [1, 1]] and explorer.seen.x.sum() == 4
+    assert (
+        explorer.seen.x.view(28, 28)[6:8, 10:12].tolist() == [[1, 1], [1, 1]] and explorer.seen.x.sum() == 4
+    )
     explorer.canvas.children[14 * 3 + 5].click()
     assert explorer.seen.x.sum() == 0
 
@@ -107,9 +120,13 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     assert len(frames) == 4 * 2 * 2
     box = albums.album(frames, ("data set", "seed", "d"), "Input, reconstructions and spectra")
     shutil.copytree(root / "book" / "_assets" / "thirdparty" / "html-manager", tmp_path / "manager")
-    embed_minimal_html(tmp_path / "page.html", views=[box], title="album", embed_url="manager/embed.js", requirejs=False)
+    embed_minimal_html(
+        tmp_path / "page.html", views=[box], title="album", embed_url="manager/embed.js", requirejs=False
+    )
     page = (tmp_path / "page.html").read_text()
-    (tmp_path / "page.html").write_text(page.replace('crossorigin="anonymous"', ""))  # which file:// does not allow
+    (tmp_path / "page.html").write_text(
+        page.replace('crossorigin="anonymous"', "")
+    )  # which file:// does not allow
     assert browser.visit(tmp_path / "page.html") == []
 
     shown = "[...document.querySelectorAll('[role=img]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel)"
@@ -123,7 +140,15 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
 
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 2")
     browser.evaluate("document.querySelector('.noUi-handle').focus()")
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    browser.call(
+        "Input.dispatchKeyEvent",
+        type="keyDown",
+        key="ArrowRight",
+        code="ArrowRight",
+        windowsVirtualKeyCode=39,
+    )
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
-    browser.evaluate("(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()")
+    browser.evaluate(
+        "(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+    )
     wait("Input, reconstructions and spectra: data set dark noise, seed 0, d 8")

@@ -26,7 +26,9 @@ DIMS = (3, 8, 20)
 def ensemble() -> Ensemble:
     """Briefly trained: at d = 20 some points have fewer than d active units in a layer."""
     images = load("digits")
-    trainer = Trainer(Ensemble.initial(DIMS, 0), Protocol(training_set="digits", dims=DIMS, seeds=(0,), epochs=3))
+    trainer = Trainer(
+        Ensemble.initial(DIMS, 0), Protocol(training_set="digits", dims=DIMS, seeds=(0,), epochs=3)
+    )
     for _ in range(3):
         trainer.run_epoch(images.train.float(), images.test.float())
     return trainer.ensemble
@@ -82,7 +84,13 @@ def agree(page, ensemble) -> dict:
 @pytest.mark.parametrize("d", DIMS)
 def test_the_page_computes_what_the_library_computes(page, ensemble, d):
     select(page, d)
-    inputs = torch.cat([load("digits").test[:4], *(noise.sample(name, 0, 1) for name in NOISE_SETS), torch.zeros(1, 784, dtype=torch.float64)])
+    inputs = torch.cat(
+        [
+            load("digits").test[:4],
+            *(noise.sample(name, 0, 1) for name in NOISE_SETS),
+            torch.zeros(1, 784, dtype=torch.float64),
+        ]
+    )
     ranks = set()
     for x in inputs.tolist():
         page.evaluate(f"liveNetwork.set({json.dumps(x)})")
@@ -96,14 +104,18 @@ def mouse(page, kind: str, x: float, y: float, **more) -> None:
 
 
 def box(page) -> dict:
-    return page.evaluate("(({x, y, width, height}) => ({x, y, width, height}))(document.querySelector('#live-network .drawing canvas').getBoundingClientRect())")
+    return page.evaluate(
+        "(({x, y, width, height}) => ({x, y, width, height}))(document.querySelector('#live-network .drawing canvas').getBoundingClientRect())"
+    )
 
 
 FRAME = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
 
 def press(page, name: str) -> None:
-    page.evaluate(f"[...document.querySelectorAll('#live-network button')].find((b) => b.textContent === '{name}').click()")
+    page.evaluate(
+        f"[...document.querySelectorAll('#live-network button')].find((b) => b.textContent === '{name}').click()"
+    )
 
 
 def test_drawing_with_the_mouse_changes_the_input_where_it_was_drawn_and_the_numbers_follow(page, ensemble):
@@ -137,7 +149,11 @@ def test_drawing_with_the_keyboard(page, ensemble):
 
 @pytest.mark.parametrize("name", NOISE_SETS)
 def test_the_pages_noise_has_the_moments_of_the_papers_laws(page, name):
-    pixels = np.array(page.evaluate(f"(() => {{ const u = liveNetwork.generator(7); return [...Array(40)].flatMap(() => [...liveNetwork.noise('{name}', u)]); }})()"))
+    pixels = np.array(
+        page.evaluate(
+            f"(() => {{ const u = liveNetwork.generator(7); return [...Array(40)].flatMap(() => [...liveNetwork.noise('{name}', u)]); }})()"
+        )
+    )
     law = noise.distribution(name)
     assert ((pixels >= 0) & (pixels <= 1)).all()
     for moment in (1, 2, 4):
@@ -149,7 +165,11 @@ def test_eigenvalues_of_hard_matrices(page):
     """Rotations, a Jordan block, entries of very different size, and random matrices, against LAPACK."""
     generator = np.random.default_rng(0)
     rotation = np.array([[0.6, -0.8], [0.8, 0.6]])
-    hard = [rotation, np.diag(np.ones(3), 1) + 0.5 * np.eye(4), np.diag(10.0 ** -np.arange(8)) @ generator.normal(size=(8, 8))]
+    hard = [
+        rotation,
+        np.diag(np.ones(3), 1) + 0.5 * np.eye(4),
+        np.diag(10.0 ** -np.arange(8)) @ generator.normal(size=(8, 8)),
+    ]
     hard += [generator.normal(size=(20, 20)) for _ in range(20)]
     for i, a in enumerate(hard):
         there = np.array(page.evaluate(f"liveNetwork.eigenvalues({json.dumps(a.tolist())})")) @ (1, 1j)
@@ -160,8 +180,18 @@ def test_eigenvalues_of_hard_matrices(page):
 
 def test_every_control_has_a_name_and_a_size_for_fingers(page):
     page.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
-    assert page.evaluate("[...document.querySelectorAll('#live-network :is(select, button, canvas)')].filter((e) => !(e.labels?.[0]?.textContent || e.ariaLabel || e.textContent).trim()).length") == 0
-    assert page.evaluate("Math.min(...[...document.querySelectorAll('#live-network :is(select, button)')].map((e) => e.getBoundingClientRect().height))") >= 36
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('#live-network :is(select, button, canvas)')].filter((e) => !(e.labels?.[0]?.textContent || e.ariaLabel || e.textContent).trim()).length"
+        )
+        == 0
+    )
+    assert (
+        page.evaluate(
+            "Math.min(...[...document.querySelectorAll('#live-network :is(select, button)')].map((e) => e.getBoundingClientRect().height))"
+        )
+        >= 36
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -184,4 +214,6 @@ def test_the_bundle_was_made_from_the_sources_beside_it(root):
     sha = hashlib.sha256()
     for path in [*sorted((folder / "src").iterdir()), folder / "package.json"]:
         sha.update(path.read_bytes())
-    assert sha.hexdigest() in (folder / "live.js").read_text(encoding="utf-8")[:300], "run: npm install && node build.mjs, in book/_assets/live"
+    assert sha.hexdigest() in (folder / "live.js").read_text(encoding="utf-8")[:300], (
+        "run: npm install && node build.mjs, in book/_assets/live"
+    )

@@ -14,14 +14,19 @@ def numbers():
 
 
 def test_the_count_is_that_of_the_weights():
-    encoder, decoder = ([m.weight.numel() for m in half if hasattr(m, "weight")] for half in (Autoencoder(5).encoder, Autoencoder(5).decoder))
+    encoder, decoder = (
+        [m.weight.numel() for m in half if hasattr(m, "weight")]
+        for half in (Autoencoder(5).encoder, Autoencoder(5).decoder)
+    )
     assert bench.SHARED == sum(decoder[1:]) + encoder[0]
     assert bench.REST == sum(encoder[1:-1]) and encoder[-1] == 32 * 5
     assert bench.operations(5) == 2 * 5 * (bench.SHARED + 2 * sum(encoder[1:]))
 
 
 def test_the_machine_is_named(numbers):
-    assert {"cpu", "cores", "load", "python", "torch", "numpy", "numba", "scipy"} <= numbers["environment"].keys()
+    assert {"cpu", "cores", "load", "python", "torch", "numpy", "numba", "scipy"} <= numbers[
+        "environment"
+    ].keys()
 
 
 def test_speed_was_measured_on_results_that_are_right(numbers):

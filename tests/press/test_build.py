@@ -47,7 +47,10 @@ def test_every_page_declares_its_parameters_in_the_same_words(root):
 
 def test_the_build_says_where_the_book_is_and_how_long_each_notebook_took(book):
     output, told = book
-    assert re.search(rf"The book is {re.escape(str(output / 'html' / 'index.html'))} \(profile smoke, .*\d (s|min .*)\)", told)
+    assert re.search(
+        rf"The book is {re.escape(str(output / 'html' / 'index.html'))} \(profile smoke, .*\d (s|min .*)\)",
+        told,
+    )
     assert re.findall(r"^  \S+ +\d+\.\d s$", told, re.M)
 
 
@@ -65,7 +68,9 @@ def test_every_page_says_what_it_shows(book, root):
     for name in pages(root / "_toc.yml"):
         text = (book[0] / "html" / f"{name}.html").read_text()
         foot = re.search(r'<footer class="provenance".*?</footer>', text, re.S)
-        assert foot and all(word in foot[0] for word in ("smoke", "digits inside scikit-learn", "Key", "Commit")), name
+        assert foot and all(
+            word in foot[0] for word in ("smoke", "digits inside scikit-learn", "Key", "Commit")
+        ), name
 
 
 def test_no_page_refers_to_a_missing_file_or_place(book):
@@ -78,15 +83,24 @@ def test_every_figure_and_table_of_a_notebook_is_on_its_page(book, root):
 
 def test_no_path_of_the_building_machine_is_published(book):
     files = [p for p in (book[0] / "html").rglob("*") if p.suffix in (".html", ".ipynb", ".js", ".json")]
-    told = {(p.name, place) for p in files for place in map(str, (book[0], ROOT, Path.home())) if f"{place}/" in p.read_text(errors="ignore")}
+    told = {
+        (p.name, place)
+        for p in files
+        for place in map(str, (book[0], ROOT, Path.home()))
+        if f"{place}/" in p.read_text(errors="ignore")
+    }
     assert told == set()
 
 
 @pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
-def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_everyone(book, browser, dark, width):
+def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_everyone(
+    book, browser, dark, width
+):
     complaints = []
     for page in html_pages(book):
-        complaints += gate.opened(browser, page, dark=dark, width=width) + gate.inaccessible(browser, page.name)
+        complaints += gate.opened(browser, page, dark=dark, width=width) + gate.inaccessible(
+            browser, page.name
+        )
     assert complaints == []
 
 
@@ -95,7 +109,11 @@ def test_pages_ask_nothing_of_the_network_raise_no_error_and_can_be_read_by_ever
 SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"
 #: The cell as every page of the book has it.
-PARAMETERS = re.search(r"```\{code-cell\} ipython3\n:tags: \[parameters\]\n.*?```\n", (ROOT / "book" / "noise.md").read_text(), re.S)[0]
+PARAMETERS = re.search(
+    r"```\{code-cell\} ipython3\n:tags: \[parameters\]\n.*?```\n",
+    (ROOT / "book" / "noise.md").read_text(),
+    re.S,
+)[0]
 
 
 def cell(code: str) -> str:
@@ -150,7 +168,10 @@ def test_a_small_book_shows_what_its_notebook_computed_with_the_given_profile(sm
 
 def test_a_failing_notebook_fails_the_build_and_leaves_the_last_good_pages(small):
     small.numbers("1 / 0")
-    with pytest.raises(NotebookError, match=r"(?s)book/numbers\.md failed in this cell:.*1 / 0.*ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        NotebookError,
+        match=r"(?s)book/numbers\.md failed in this cell:.*1 / 0.*ZeroDivisionError: division by zero",
+    ):
         small.build()
     assert good(small)
 
@@ -176,7 +197,10 @@ def test_a_page_that_is_in_the_table_of_contents_only_is_named(small):
 
 def test_a_parameter_the_notebook_does_not_have_is_an_error(small):
     small.numbers("print(profile)", PARAMETERS.replace("overrides", "overides"))
-    with pytest.raises(ProtocolError, match=r"book/numbers\.md: unknown parameter 'overrides': expected one of profile, overides"):
+    with pytest.raises(
+        ProtocolError,
+        match=r"book/numbers\.md: unknown parameter 'overrides': expected one of profile, overides",
+    ):
         small.build()
     small.numbers("print(profile, 40 + 2)")
     assert good(small)
@@ -185,7 +209,14 @@ def test_a_parameter_the_notebook_does_not_have_is_an_error(small):
 def start(small: SmallBook, **options) -> subprocess.Popen:
     code = f"import sys; from pathlib import Path; from lib.press.build import build; build(**{SMALL!r}, root=Path(sys.argv[1]))"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-c", code, str(small.root)], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(small.root)],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
 
 
 def told_of(small: SmallBook, word: str) -> list[str]:
@@ -225,7 +256,10 @@ def test_two_builds_at_once_both_succeed(small):
     small.numbers("import time; time.sleep(1); print(profile, 40 + 2)")
     one, two = start(small), start(small)
     told = [None, None]
-    threads = [threading.Thread(target=lambda i=i, p=p: told.__setitem__(i, p.communicate()[0])) for i, p in enumerate((one, two))]
+    threads = [
+        threading.Thread(target=lambda i=i, p=p: told.__setitem__(i, p.communicate()[0]))
+        for i, p in enumerate((one, two))
+    ]
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert (one.returncode, two.returncode) == (0, 0), told

@@ -34,7 +34,9 @@ WRONG = {
 @pytest.fixture
 def notebook(tmp_path):
     path = tmp_path / "page.md"
-    path.write_text('# A page\n\n```{code-cell} ipython3\n:tags: [parameters]\n\nprofile = "laptop"\noverrides = ""  # "dims=2,8"\n```\n')
+    path.write_text(
+        '# A page\n\n```{code-cell} ipython3\n:tags: [parameters]\n\nprofile = "laptop"\noverrides = ""  # "dims=2,8"\n```\n'
+    )
     return path
 
 
@@ -50,15 +52,35 @@ def test_a_gpu_that_is_not_there_ends_in_one_line(monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert main("book --profile smoke --set device=cuda".split()) == 2
     told = capsys.readouterr()
-    assert re.fullmatch(r"book: device: expected a CUDA GPU .*, found none; use device=auto or device=cpu\n", told.err) and told.out == ""
+    assert (
+        re.fullmatch(
+            r"book: device: expected a CUDA GPU .*, found none; use device=auto or device=cpu\n", told.err
+        )
+        and told.out == ""
+    )
 
 
 def test_mnist_that_is_not_mnist_ends_in_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"not digits")
     monkeypatch.setenv("MNIST_DIR", str(tmp_path))
-    assert main(["book", "--profile", "smoke", "--set", "training_set=mnist epochs=1", "--output", str(tmp_path / "build")]) == 2
+    assert (
+        main(
+            [
+                "book",
+                "--profile",
+                "smoke",
+                "--set",
+                "training_set=mnist epochs=1",
+                "--output",
+                str(tmp_path / "build"),
+            ]
+        )
+        == 2
+    )
     told = capsys.readouterr().err.strip().splitlines()
-    assert re.search(r"expected train-images-idx3-ubyte with SHA-256 .*, got .*; put the original file there", told[-1])
+    assert re.search(
+        r"expected train-images-idx3-ubyte with SHA-256 .*, got .*; put the original file there", told[-1]
+    )
 
 
 def test_one_notebook_can_be_run_by_itself(notebook, tmp_path, capsys):

@@ -25,12 +25,19 @@ def evidence(own_results) -> Evidence:
 
 def test_a_run_agrees_with_itself(evidence):
     table = compare(evidence, evidence)
-    assert table["apart"].sum() == 0 and (table["first"] == table["second"]).all() and table["estimates"].sum() > 0
+    assert (
+        table["apart"].sum() == 0
+        and (table["first"] == table["second"]).all()
+        and table["estimates"].sum() > 0
+    )
 
 
 def test_a_run_that_tells_another_story_is_noticed(evidence):
     cells = evidence.cells.copy()
-    cells["I_reversed_full"], cells["I_reversed"] = 1 - cells["I_reversed_full"] / 10, 1 - cells["I_reversed"] / 10
+    cells["I_reversed_full"], cells["I_reversed"] = (
+        1 - cells["I_reversed_full"] / 10,
+        1 - cells["I_reversed"] / 10,
+    )
     cells["I_sd_log"] = cells["I_sd_log"] * np.where(cells["set"] == "train", 10, 1)
     table = compare(evidence, Evidence(cells))
     assert table["apart"].sum() > 0

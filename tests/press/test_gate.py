@@ -20,7 +20,9 @@ def site(tmp_path):
     html.mkdir()
     (root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n- file: numbers\n")
     (root / "book" / "numbers.md").write_text(FIGURE)
-    (html / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>')
+    (html / "dot.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>'
+    )
     write(html, "index", '<h1>Start</h1><p><a href="numbers.html#fig-one">numbers</a></p>')
     write(html, "intro", "<h1>Start</h1>")
     write(html, "numbers", '<h1>Numbers</h1><img id="fig-one" src="dot.svg" alt="a dot">')
@@ -63,7 +65,11 @@ def test_a_browser_finds_what_files_do_not_show(site, browser):
     root, html = site
     assert gate.inspect(html, root, browser).findings == []
     (html / "dot.svg").write_text("no picture")
-    write(html, "intro", '<h1>Start</h1><script>console.error("oh")</script><p style="color:#ccc;background:#fff">pale</p><button></button>')
+    write(
+        html,
+        "intro",
+        '<h1>Start</h1><script>console.error("oh")</script><p style="color:#ccc;background:#fff">pale</p><button></button>',
+    )
     found = "\n".join(gate.inspect(html, root, browser).findings)
     for word in ("console: oh", "picture does not show", "color-contrast", "button-name"):
         assert word in found

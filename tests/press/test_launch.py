@@ -40,13 +40,18 @@ def addressed(folder: Path, root: Path) -> Path:
 def test_every_page_with_code_is_a_valid_notebook_with_the_same_cells(written, root):
     folder, paths = written
     assert [p.relative_to(folder / "book").with_suffix("").as_posix() for p in paths] == [
-        name for name in pages(root / "_toc.yml") if "{code-cell}" in (root / "book" / f"{name}.md").read_text()
+        name
+        for name in pages(root / "_toc.yml")
+        if "{code-cell}" in (root / "book" / f"{name}.md").read_text()
     ]
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         text = notebooks.read(root / "book" / path.relative_to(folder / "book").with_suffix(".md"))
-        assert [c.source for c in notebook.cells if c.source not in {t.source for t in text.cells}] in ([], [c.source for c in launch._setup(root)])
+        assert [c.source for c in notebook.cells if c.source not in {t.source for t in text.cells}] in (
+            [],
+            [c.source for c in launch._setup(root)],
+        )
         assert not any(c.get("outputs") for c in notebook.cells)
 
 
@@ -61,13 +66,20 @@ def imports(code: str) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {node.module or "", *(f"{node.module or ''}.{a.name}" for a in node.names)} if not node.level else set()
+            found |= (
+                {node.module or "", *(f"{node.module or ''}.{a.name}" for a in node.names)}
+                if not node.level
+                else set()
+            )
     return found
 
 
 def test_what_a_notebook_imports_is_among_what_colab_is_given(written, root):
     """Through the library, module by module."""
-    package = {p.relative_to(root).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): p for p in (root / "lib").rglob("*.py")}
+    package = {
+        p.relative_to(root).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): p
+        for p in (root / "lib").rglob("*.py")
+    }
     waiting, seen = set(), set()
     for path in written[1]:
         for cell in nbformat.read(path, as_version=4).cells:
@@ -80,16 +92,18 @@ def test_what_a_notebook_imports_is_among_what_colab_is_given(written, root):
             base = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
             for node in ast.walk(tree):
                 if isinstance(node, ast.ImportFrom) and node.level:
-                    above = ".".join(base[: len(base) - node.level + 1] + ([node.module] if node.module else []))
+                    above = ".".join(
+                        base[: len(base) - node.level + 1] + ([node.module] if node.module else [])
+                    )
                     waiting |= {above, *(f"{above}.{a.name}" for a in node.names)} - seen
             waiting |= imports(package[name].read_text()) - seen
     given = {re.sub(r"[-_.]+", "-", r.partition("==")[0]).lower() for r in launch.requirements(root)}
     owners = importlib.metadata.packages_distributions()
     tops = {name.partition(".")[0] for name in seen if name} - {"lib"} - set(sys.stdlib_module_names)
     assert len(tops) > 5
-    assert {top for top in tops if not {re.sub(r"[-_.]+", "-", o).lower() for o in owners.get(top, [top])} & given} - {
-        "IPython"
-    } == set()  # IPython runs the notebook
+    assert {
+        top for top in tops if not {re.sub(r"[-_.]+", "-", o).lower() for o in owners.get(top, [top])} & given
+    } - {"IPython"} == set()  # IPython runs the notebook
 
 
 def test_tools_are_direct_dependencies(root):
@@ -128,7 +142,9 @@ def test_without_an_address_there_is_no_cell_for_colab(root, tmp_path):
 
 def git(folder: Path, *words: str) -> str:
     names = ("-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-    return subprocess.run(["git", "-C", str(folder), *names, *words], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", str(folder), *names, *words], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 def test_the_branch_is_the_last_commit_and_the_notebooks(written, root, tmp_path):
@@ -144,8 +160,12 @@ def test_the_branch_is_the_last_commit_and_the_notebooks(written, root, tmp_path
     assert git(there, "rev-parse", "notebooks") == commit == launch.push(written[0], "origin", here)
     assert git(there, "rev-parse", "notebooks^") == git(here, "rev-parse", "HEAD")
     names = git(there, "ls-tree", "-r", "--name-only", "notebooks").splitlines()
-    assert sorted(names) == sorted(["_config.yml", *(p.relative_to(written[0]).as_posix() for p in written[1])])
-    assert git(here, "status", "--porcelain") == "" and git(here, "branch", "--format=%(refname)") == git(here, "symbolic-ref", "HEAD")
+    assert sorted(names) == sorted(
+        ["_config.yml", *(p.relative_to(written[0]).as_posix() for p in written[1])]
+    )
+    assert git(here, "status", "--porcelain") == "" and git(here, "branch", "--format=%(refname)") == git(
+        here, "symbolic-ref", "HEAD"
+    )
     with pytest.raises(BuildError, match=r"^notebooks: git push failed: .*nowhere") as error:
         launch.push(written[0], "nowhere", here)
     assert "\n" not in str(error.value)

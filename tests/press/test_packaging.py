@@ -28,8 +28,14 @@ def direct(project):
 
 @pytest.fixture(scope="module")
 def pins(root):
-    lines = [line for line in (root / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)] == []  # exact, no build names, no addresses
+    lines = [
+        line
+        for line in (root / "requirements.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert [
+        line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line)
+    ] == []  # exact, no build names, no addresses
     return dict((normal(n), v) for n, v in (line.split("==") for line in lines))
 
 
@@ -70,7 +76,13 @@ def test_what_is_imported_is_a_direct_dependency(root, direct):
     strangers = set()
     for path in [*root.glob("lib/**/*.py"), *root.glob("tests/**/*.py"), *root.glob("book/_ext/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
             for name in {n.partition(".")[0] for n in names} - own - set(sys.stdlib_module_names):
                 if not {normal(d) for d in owners.get(name, [name])} & set(direct):
                     strangers.add(f"{path.relative_to(root)}: {name}")

@@ -19,7 +19,9 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{nam
 FIRST = """<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a> <a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
 <details><summary>Numbers</summary><p>folded</p></details><details class="hide"><summary>Code</summary><p>secret code</p></details>
 <section id="section" style="break-before: page"><h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
-SECOND = """<p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
+SECOND = (
+    """<p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,9 @@ def printed(browser, root, tmp_path_factory):
     html = folder / "html"
     (html / "sub").mkdir(parents=True)
     (folder / "_config.yml").write_text("title: A small book\n")
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: first\nparts:\n- caption: The rest\n  chapters:\n  - file: sub/second\n")
+    (folder / "_toc.yml").write_text(
+        "format: jb-book\nroot: first\nparts:\n- caption: The rest\n  chapters:\n  - file: sub/second\n"
+    )
     (html / "first.html").write_text(PAGE.format(name="first", up="", body=FIRST))
     (html / "sub" / "second.html").write_text(PAGE.format(name="second", up="../", body=SECOND))
     for name in ("book.css", "access.js"):
@@ -38,7 +42,10 @@ def printed(browser, root, tmp_path_factory):
 
 def test_pages_come_in_the_order_of_the_table_of_contents(printed):
     texts = [page.extract_text() for page in printed[1].pages]
-    assert [next(word for word in ("A small book", "Alpha", "Beta", "Gamma", "Delta") if word in text) for text in texts] == [
+    assert [
+        next(word for word in ("A small book", "Alpha", "Beta", "Gamma", "Delta") if word in text)
+        for text in texts
+    ] == [
         "A small book",
         "Alpha",
         "Beta",
@@ -58,7 +65,10 @@ def test_the_outline_has_parts_pages_and_sections(printed):
     reader = printed[1]
 
     def tree(items):
-        return [tree(i) if isinstance(i, list) else (i.title, reader.get_destination_page_number(i)) for i in items]
+        return [
+            tree(i) if isinstance(i, list) else (i.title, reader.get_destination_page_number(i))
+            for i in items
+        ]
 
     assert tree(reader.outline) == [("first", 1), [("A section", 2)], ("The rest", 3), [("second", 3)]]
     assert reader.metadata.title == "A small book"
@@ -68,7 +78,9 @@ def test_links_lead_to_printed_pages_and_none_to_a_file_of_this_machine(printed)
     reader, found = printed[1], []
     for page in reader.pages[1:]:
         for link in (a.get_object() for a in page.get("/Annots", ())):
-            found.append(link["/A"]["/URI"] if "/A" in link else reader.get_page_number(link["/Dest"][0].get_object()))
+            found.append(
+                link["/A"]["/URI"] if "/A" in link else reader.get_page_number(link["/Dest"][0].get_object())
+            )
     assert [f for f in found if f != 1] == [4, 2, "https://example.org/"] and found[-1] == 1
     assert b"file:" not in (printed[0] / "html" / pdf.NAME).read_bytes()
 
@@ -90,5 +102,7 @@ def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeyp
     with pytest.raises(BuildError, match=r"^pdf: expected Chromium .* install one") as error:
         pdf.write(printed[0] / "html", printed[0])
     assert "\n" not in str(error.value)
-    with pytest.raises(BuildError, match=r"^pdf: expected a finished book with first\.html in .*; make book writes it$"):
+    with pytest.raises(
+        BuildError, match=r"^pdf: expected a finished book with first\.html in .*; make book writes it$"
+    ):
         pdf.write(tmp_path, printed[0])

@@ -23,12 +23,21 @@ def steps(workflow: dict) -> list[dict]:
 def test_every_command_is_a_make_target_that_exists(workflow, root):
     targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
     commands = [step["run"] for step in steps(workflow) if "run" in step]
-    assert commands and all(re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)?", command.strip().replace("${{ matrix.profile }}", "laptop")) for command in commands)
+    assert commands and all(
+        re.fullmatch(
+            r"make [a-z-]+( [A-Z]+=\S+)?", command.strip().replace("${{ matrix.profile }}", "laptop")
+        )
+        for command in commands
+    )
     assert {command.split()[1] for command in commands} <= targets
 
 
 def test_actions_are_pinned_by_commit(workflow):
-    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"]) for step in steps(workflow) if "uses" in step)
+    assert all(
+        re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+        for step in steps(workflow)
+        if "uses" in step
+    )
 
 
 def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
@@ -36,9 +45,13 @@ def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
     more = {"deploy": {"pages": "write", "id-token": "write"}, "notebooks": {"contents": "write"}}
     for name, job in workflow["jobs"].items():
         assert job.get("permissions", {}) == more.get(name, {})
-        kept = {step["with"]["persist-credentials"] for step in job["steps"] if "checkout" in step.get("uses", "")}
+        kept = {
+            step["with"]["persist-credentials"] for step in job["steps"] if "checkout" in step.get("uses", "")
+        }
         assert kept <= {name == "notebooks"}  # credentials stay where something is pushed, and there alone
-    assert [step["run"] for step in workflow["jobs"].get("notebooks", {"steps": []})["steps"] if "run" in step] in ([], ["make notebooks PUSH=origin"])
+    assert [
+        step["run"] for step in workflow["jobs"].get("notebooks", {"steps": []})["steps"] if "run" in step
+    ] in ([], ["make notebooks PUSH=origin"])
     assert "secrets." not in yaml.safe_dump(workflow)
 
 

@@ -32,7 +32,9 @@ def as_the_paper_says(dims=range(2, 21), seeds=(0, 1)) -> Evidence:
             for name in ("train", *Protocol().sets):
                 side = SIDES.get(name)
                 train = name == "train"
-                i_mean = mean if train else {"dark": 0.5, "middle": 0.25, "bright": 0.1}[side] * np.exp(wobble)
+                i_mean = (
+                    mean if train else {"dark": 0.5, "middle": 0.25, "bright": 0.1}[side] * np.exp(wobble)
+                )
                 l_mean = mean if train else 0.4 * np.exp(wobble)
                 cells.append({
                     "seed": seed, "d": d, "set": name, "I_mean": i_mean, "L_mean": l_mean, "I_geometric": 0.8 * i_mean, "L_geometric": 0.8 * l_mean,
@@ -43,7 +45,15 @@ def as_the_paper_says(dims=range(2, 21), seeds=(0, 1)) -> Evidence:
                     "I_log_hist": histogram(m0_8=95, **{f"m{0.8 * np.exp(-0.15 * d):.3f}".replace(".", "_"): 5}) if train else histogram(m0_5=100),
                     "error": 0.01 if train else 0.1, "mahalanobis_q1": 0.8 if train else 5.0, "mahalanobis_median": 1.0 if train else 6.0,
                 })  # fmt: skip
-                spread, confidence = (1.0, 1.0) if train else (0.8, 0.95) if d <= 4 else (0.2, 0.95) if d <= 11 else (0.05, 0.5)
+                spread, confidence = (
+                    (1.0, 1.0)
+                    if train
+                    else (0.8, 0.95)
+                    if d <= 4
+                    else (0.2, 0.95)
+                    if d <= 11
+                    else (0.05, 0.5)
+                )
                 looks.append({
                     "seed": seed, "d": d, "set": name, "spread": spread, "confidence": confidence,
                     "from_networks": 0.3, "from_seeds": 0.3 if len(seeds) > 1 else np.nan, "other_side": 0.4, "same_side": 0.1,
@@ -68,7 +78,11 @@ AGAINST = {
     2: ("I_mean", TRAIN, lambda t: 3 + 0.1 * t.d),
     3: ("I_mean", NOISE, 0.3),
     4: ("I_mean", NOISE, 0.3),
-    5: ("L_mean", NOISE, lambda t: t.set.map({n: {"dark": 0.5, "middle": 0.25, "bright": 0.1}[g] for n, g in SIDES.items()})),
+    5: (
+        "L_mean",
+        NOISE,
+        lambda t: t.set.map({n: {"dark": 0.5, "middle": 0.25, "bright": 0.1}[g] for n, g in SIDES.items()}),
+    ),
     6: ("I_geometric", NOISE, 2.0),
     7: ("I_zeros", TRAIN, 0.2),
     8: ("I_sd_log", NOISE, 0.1),
@@ -125,7 +139,10 @@ def test_an_interval_is_the_bootstrap_of_the_mean():
     assert value == v.mean() and low < value < high
     half = 1.96 * v.std() / np.sqrt(38)
     np.testing.assert_allclose([low, high], [value - half, value + half], atol=0.25 * half)
-    assert Evidence(pd.DataFrame(), intervals=False).interval(v, np.arange(38), lambda v, d: v.mean(1)) == (value,) * 3
+    assert (
+        Evidence(pd.DataFrame(), intervals=False).interval(v, np.arange(38), lambda v, d: v.mean(1))
+        == (value,) * 3
+    )
 
 
 def test_an_estimate_holds_only_with_its_whole_interval():
@@ -134,7 +151,12 @@ def test_an_estimate_holds_only_with_its_whole_interval():
     assert Estimate("", 1.0, 0.5, 1.5, above=0.0, below=1.2).ok is False
     assert Estimate("", 1.0, 0.5, 1.5).ok is None
     one, other = Estimate("", 1.0, 0.5, 1.5, above=0.0), Estimate("", -1.0, -2.0, -0.5, above=0.0)
-    assert [judge(e) for e in ([one], [one, other], [other], [])] == ["holds", "holds in part", "does not hold", "cannot be said"]
+    assert [judge(e) for e in ([one], [one, other], [other], [])] == [
+        "holds",
+        "holds in part",
+        "does not hold",
+        "cannot be said",
+    ]
 
 
 def test_an_interval_that_holds_its_bound_settles_nothing():

@@ -25,8 +25,12 @@ def convolutional(d_channels: int = 2) -> tuple[nn.Module, nn.Module]:
     """A code of shape (2, 2, 2): eight numbers that are no vector."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = nn.Sequential(nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.SiLU(), nn.Conv2d(4, d_channels, 3, 2, 1))
-        decoder = nn.Sequential(nn.ConvTranspose2d(d_channels, 4, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(4, 1, 4, 2, 1))
+        encoder = nn.Sequential(
+            nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.SiLU(), nn.Conv2d(4, d_channels, 3, 2, 1)
+        )
+        decoder = nn.Sequential(
+            nn.ConvTranspose2d(d_channels, 4, 4, 2, 1), nn.SiLU(), nn.ConvTranspose2d(4, 1, 4, 2, 1)
+        )
     return encoder.double().eval(), decoder.double().eval()
 
 
@@ -46,9 +50,13 @@ def test_eigenvalues_are_those_of_the_whole_jacobian_of_a_convolutional_autoenco
     x = torch.rand(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = diagnose(encoder, decoder, x)
     for i in range(len(x)):
-        whole = torch.autograd.functional.jacobian(lambda v: decoder(encoder(v[None]))[0], x[i]).reshape(64, 64)
+        whole = torch.autograd.functional.jacobian(lambda v: decoder(encoder(v[None]))[0], x[i]).reshape(
+            64, 64
+        )
         lam = spectrum.eigenvalues(whole[None])[0, :8]
-        assert (lam[:, None] - found.lam["I"][i]).abs().amin(0).max() < 1e-9 * torch.linalg.matrix_norm(whole, 2)
+        assert (lam[:, None] - found.lam["I"][i]).abs().amin(0).max() < 1e-9 * torch.linalg.matrix_norm(
+            whole, 2
+        )
     assert found.z.shape == (3, 8) and found.y.shape == x.shape
 
 

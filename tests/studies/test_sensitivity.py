@@ -25,7 +25,13 @@ def table(own_results):
 def test_each_variant_changes_one_choice_and_nothing_else():
     chosen = sensitivity.variants(Protocol())
     short = Protocol(seeds=(0,), dims=sensitivity.DIMS, epochs=sensitivity.EPOCHS, points=sensitivity.POINTS)
-    changed = {"loss": {"loss"}, "optimiser": {"optimizer", "learning_rate"}, "learning rate": {"learning_rate"}, "batch size": {"batch_size"}, "seed": {"seeds"}}
+    changed = {
+        "loss": {"loss"},
+        "optimiser": {"optimizer", "learning_rate"},
+        "learning rate": {"learning_rate"},
+        "batch size": {"batch_size"},
+        "seed": {"seeds"},
+    }
     for (choice, _), variant in chosen.items():
         if choice in changed:
             differ = {name for name, value in vars(variant).items() if value != getattr(short, name)}
@@ -39,7 +45,9 @@ def test_a_variant_stands_beside_the_same_networks_of_the_protocol(table):
     assert set(beside.value) == {"the protocol", "mean distance"}
     both = beside.pivot_table(index=["d", "set"], columns="value", values="I_mean")
     assert not both.isna().any().any() and set(both.index.get_level_values("d")) == {2, 14}
-    precise = sensitivity.like(table, "precision").pivot_table(index=["d", "set"], columns="value", values="I_mean")
+    precise = sensitivity.like(table, "precision").pivot_table(
+        index=["d", "set"], columns="value", values="I_mean"
+    )
     np.testing.assert_allclose(precise["float32"], precise["the protocol"], rtol=1e-3)
 
 
@@ -48,12 +56,18 @@ def test_every_claim_is_judged_under_every_variant(table):
     assert len(found) == len(CLAIMS) * len(found[["choice", "value"]].drop_duplicates())
     assert found.share.dropna().between(0, 1).all() and found.share.notna().any()
     said = found.dropna(subset="share")
-    assert (said.verdict[said.share == 1] == "holds").all() and (said.verdict[said.share == 0] == "does not hold").all()
+    assert (said.verdict[said.share == 1] == "holds").all() and (
+        said.verdict[said.share == 0] == "does not hold"
+    ).all()
 
 
 def test_variance_of_a_sign_between_networks():
     shares = {"train": (0.0, 1.0)} | {name: (0.5, 0.5) for name in Protocol().sets}
-    rows = [{"choice": "length", "epochs": 1, "d": d, "set": s, "I_reversed": p} for s, ps in shares.items() for d, p in zip((2, 3), ps)]
+    rows = [
+        {"choice": "length", "epochs": 1, "d": d, "set": s, "I_reversed": p}
+        for s, ps in shares.items()
+        for d, p in zip((2, 3), ps)
+    ]
     found = sensitivity.between(pd.DataFrame(rows), (2, 3)).iloc[0]
     assert found["training data: between"] == 1 and found["dark noise: between"] == 0
     assert found["training data: reversed"] == found["bright noise: reversed"] == 0.5
@@ -61,7 +75,11 @@ def test_variance_of_a_sign_between_networks():
 
 def test_answers_sort_the_claims_by_the_variants_under_which_they_hold():
     shares = {("a", "x"): (1.0, 1.0, 0.5, np.nan), ("a", "y"): (1.0, 0.5, 0.0, 1.0)}
-    rows = [{"claim": i, "choice": c, "value": v, "share": s} for (c, v), row in shares.items() for i, s in enumerate(row, 1)]
+    rows = [
+        {"claim": i, "choice": c, "value": v, "share": s}
+        for (c, v), row in shares.items()
+        for i, s in enumerate(row, 1)
+    ]
     found = sensitivity.answers(pd.DataFrame(rows))
     assert (found["always"], found["never"], found["turning"]) == ([1, 4], [3], [2])
     assert found["held"].held.tolist() == [2 / 3, 2 / 4]
@@ -89,7 +107,11 @@ def test_float32_of_the_whole_matrix_invents_eigenvalues_where_the_rank_is_lost(
         for layer in net.modules():
             if isinstance(layer, torch.nn.Linear):
                 layer.weight *= 2.0
-    found = sensitivity._rounding(net, torch.rand(8, 784, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    found = sensitivity._rounding(
+        net, torch.rand(8, 784, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    )
     assert (found["rank"] <= 5).all()
     assert (found.naive > 0).any() and (found.naive < 1e-3 * found.exact).all()
-    assert not (found.wrong & (found["rank"] == 14)).any() and found.wrong.any()  # no sign is right where there is none
+    assert (
+        not (found.wrong & (found["rank"] == 14)).any() and found.wrong.any()
+    )  # no sign is right where there is none

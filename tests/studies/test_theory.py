@@ -83,7 +83,9 @@ def test_hoffman_wielandt_fails_by_modulus_somewhere_and_off_the_normal_matrices
 def test_best_matching_is_the_least_over_all_permutations():
     a, b = gaussian(20, 4, 4, seed=5), gaussian(20, 4, 4, seed=6)
     lam, mu = torch.linalg.eigvals(a), torch.linalg.eigvals(b)
-    least = torch.stack([(lam - mu[:, list(p)]).abs().square().sum(1) for p in itertools.permutations(range(4))]).amin(0)
+    least = torch.stack(
+        [(lam - mu[:, list(p)]).abs().square().sum(1) for p in itertools.permutations(range(4))]
+    ).amin(0)
     assert torch.allclose(theory.eigenvalue_gap(a, b, best=True), least)
     assert (least <= theory.eigenvalue_gap(a, b) + 1e-12).all()
 
@@ -95,11 +97,15 @@ def test_bauer_fike_and_the_corrected_theorem(scale):
     farthest, bound = theory.bauer_fike(a, b)
     assert (farthest <= bound * (1 + 1e-9)).all()
     kappa = theory.eigenvector_condition(a) * theory.eigenvector_condition(b)
-    assert (theory.eigenvalue_gap(a, b, best=True) <= (kappa**2 * theory.frobenius_gap(a, b)) * (1 + 1e-9)).all()
+    assert (
+        theory.eigenvalue_gap(a, b, best=True) <= (kappa**2 * theory.frobenius_gap(a, b)) * (1 + 1e-9)
+    ).all()
 
 
 def test_eigenvector_condition_is_one_exactly_for_normal_matrices():
-    assert torch.allclose(theory.eigenvector_condition(normal(20, 5, 11)), torch.ones(20, dtype=torch.float64))
+    assert torch.allclose(
+        theory.eigenvector_condition(normal(20, 5, 11)), torch.ones(20, dtype=torch.float64)
+    )
     assert (theory.eigenvector_condition(gaussian(20, 5, 5, seed=11)) > 1.01).all()
 
 
@@ -119,7 +125,9 @@ def test_within_a_linear_region_the_squared_gap_falls_like_t_squared_not_t_to_th
     steps = torch.logspace(-6, -4, 9, dtype=torch.float64)
     for p in n.parameters():
         p.mul_(2)  # the tanh of an untrained network hardly bends
-    table = theory.ray(n, n.encoder(torch.rand(784, generator=gen(2), dtype=torch.float64)), gaussian(3), steps)
+    table = theory.ray(
+        n, n.encoder(torch.rand(784, generator=gen(2), dtype=torch.float64)), gaussian(3), steps
+    )
     inside, outside = table[table.switched == 0], table[table.switched > 0]
     assert len(inside) > 3 and len(outside)
     constant = (inside.matrices / inside.t**2).to_numpy()
@@ -209,4 +217,9 @@ def test_the_inference_is_tested_by_ranks_over_networks():
                  (("train", 1.0, 1.0), ("with", np.exp(-d), 2.0 + d), ("against", np.exp(d), 2.0 - d))]  # fmt: skip
     found = theory.inference(pd.DataFrame(rows)).set_index("set")
     assert found.rho["with"] == pytest.approx(1) and found.rho["against"] == pytest.approx(-1)
-    assert found.means["with"] == pytest.approx(4) and found.means["against"] == pytest.approx(4) and (found.own == 1).all() and found.codes["with"] == 6
+    assert (
+        found.means["with"] == pytest.approx(4)
+        and found.means["against"] == pytest.approx(4)
+        and (found.own == 1).all()
+        and found.codes["with"] == 6
+    )

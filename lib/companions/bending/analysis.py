@@ -16,7 +16,20 @@ from .render import SPACES, draw
 from .settings import Settings
 from .training import Trained
 
-__all__ = ["pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "journeys", "strips", "interpolation", "binned"]
+__all__ = [
+    "pair_table",
+    "quality",
+    "references",
+    "principal",
+    "harmonics",
+    "embedded",
+    "colouring",
+    "far_pairs",
+    "journeys",
+    "strips",
+    "interpolation",
+    "binned",
+]
 
 #: An encoder with the loss on bending and a decoder after it, and a plain autoencoder.
 KINDS = ("bending", "plain")
@@ -36,8 +49,17 @@ def pair_table(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> p
         for kind in KINDS:
             x, y, a = (nets[manifold, kind].codes(i) for i in images)
             stretch, bending = terms(x, y, a, d)
-            columns = {"quotient": (y - x).norm(dim=1) / d, "second": bending.sqrt(), "stretch": stretch, "bending": bending}
-            parts.append(pd.DataFrame({"manifold": manifold, "kind": kind} | {name: t.numpy() for name, t in columns.items()}))
+            columns = {
+                "quotient": (y - x).norm(dim=1) / d,
+                "second": bending.sqrt(),
+                "stretch": stretch,
+                "bending": bending,
+            }
+            parts.append(
+                pd.DataFrame(
+                    {"manifold": manifold, "kind": kind} | {name: t.numpy() for name, t in columns.items()}
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -82,7 +104,15 @@ def references(settings: Settings) -> pd.DataFrame:
         # A s² + B/s² + λ C s⁴⁻² is least at s⁴ = B/(A + λC)
         s = ((1 / square).mean() / (square.mean() + settings.lam * terms(*codes, d)[1].mean())) ** 0.25
         stretch, bending = (t.mean().item() for t in terms(*(s * c for c in codes), d))
-        rows.append({"manifold": manifold, "embedding": name, "stretch": stretch, "bending": bending, "sum": stretch + settings.lam * bending})
+        rows.append(
+            {
+                "manifold": manifold,
+                "embedding": name,
+                "stretch": stretch,
+                "bending": bending,
+                "sum": stretch + settings.lam * bending,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -139,16 +169,26 @@ def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> 
         if sum(len(a) for a, _ in found) >= count:
             break
     else:
-        raise ValueError(f"far_pairs: no {count} pairs of {manifold} with a distance in [{low}, {high}]; widen the range")
+        raise ValueError(
+            f"far_pairs: no {count} pairs of {manifold} with a distance in [{low}, {high}]; widen the range"
+        )
     p, q = (torch.cat(column)[:count] for column in zip(*found))
     return p, q
 
 
-def journeys(nets: Mapping[tuple[str, str], Trained], settings: Settings, manifold: str) -> dict[str, dict[str, np.ndarray]]:
+def journeys(
+    nets: Mapping[tuple[str, str], Trained], settings: Settings, manifold: str
+) -> dict[str, dict[str, np.ndarray]]:
     """`strips` between a near and a far pair of points: title → row → pictures."""
     ways = {"low bending": nets[manifold, "bending"], "plain": nets[manifold, "plain"]}
-    ends = {"near": far_pairs(manifold, 1, 0.5, settings.epsilon, seed=4), "far": far_pairs(manifold, 1, *FAR[manifold], seed=4)}
-    return {f"{key}, $d={SPACES[manifold].distance(*pair).item():.2f}$": strips(ways, *pair, steps=5) for key, pair in ends.items()}
+    ends = {
+        "near": far_pairs(manifold, 1, 0.5, settings.epsilon, seed=4),
+        "far": far_pairs(manifold, 1, *FAR[manifold], seed=4),
+    }
+    return {
+        f"{key}, $d={SPACES[manifold].distance(*pair).item():.2f}$": strips(ways, *pair, steps=5)
+        for key, pair in ends.items()
+    }
 
 
 def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) -> dict[str, np.ndarray]:
@@ -179,7 +219,10 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
     parts = []
     for manifold, space in SPACES.items():
         generator = torch.Generator().manual_seed(8)
-        p, q = space.sample(settings.held_out // 2, generator), space.sample(settings.held_out // 2, generator)
+        p, q = (
+            space.sample(settings.held_out // 2, generator),
+            space.sample(settings.held_out // 2, generator),
+        )
         near = space.pairs(settings.held_out // 2, settings.epsilon, generator)
         p, q = torch.cat([p, near[0]]), torch.cat([q, near[1]])
         d = space.distance(p, q)
@@ -194,9 +237,21 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
                 a, b = net.codes(first), net.codes(last)
                 codes = [(1 - t) * a + t * b for t in STEPS]
                 made = [net.decode(z) for z in codes]
-                detour = torch.stack([(net.codes(i) - z).norm(dim=1) for i, z in zip(images, codes)]).amax(0) / (b - a).norm(dim=1)
+                detour = torch.stack([(net.codes(i) - z).norm(dim=1) for i, z in zip(images, codes)]).amax(
+                    0
+                ) / (b - a).norm(dim=1)
             error = torch.stack([(m - i).square().mean(1) for m, i in zip(made, images)]).mean(0).sqrt()
-            parts.append(pd.DataFrame({"manifold": manifold, "kind": kind, "distance": d.numpy(), "error": error.numpy(), "detour": detour.numpy()}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "manifold": manifold,
+                        "kind": kind,
+                        "distance": d.numpy(),
+                        "error": error.numpy(),
+                        "detour": detour.numpy(),
+                    }
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -210,6 +265,11 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
             if len(inside) >= 5:
                 row = {"manifold": manifold, "kind": kind, "distance": (low + high) / 2}
                 for column in ("error", "detour"):
-                    row |= dict(zip((f"{column}_25", column, f"{column}_75"), inside[column].quantile([0.25, 0.5, 0.75])))
+                    row |= dict(
+                        zip(
+                            (f"{column}_25", column, f"{column}_75"),
+                            inside[column].quantile([0.25, 0.5, 0.75]),
+                        )
+                    )
                 rows.append(row)
     return pd.DataFrame(rows)

@@ -70,7 +70,11 @@ class Space:
         """n pairs, uniform among all pairs of points with d(p, q) ≤ ε."""
         found: list[tuple[Tensor, Tensor]] = []
         while sum(len(p) for p, _ in found) < n:
-            found.append(self.pairs_at(torch.rand(n + 8, self.cube + self.dim, generator=generator, dtype=torch.float64), epsilon))
+            found.append(
+                self.pairs_at(
+                    torch.rand(n + 8, self.cube + self.dim, generator=generator, dtype=torch.float64), epsilon
+                )
+            )
         p, q = (torch.cat(column)[:n] for column in zip(*found))
         return p, q
 

@@ -13,7 +13,11 @@ from .geometry import Cap, Ellipses, Rotations, Space, rotation_matrix
 __all__ = ["draw", "examples", "IMAGES", "SPACES", "shadow", "solid", "ellipse"]
 
 #: The sun stands at least 25° above the horizon, so that shadows stay in the picture.
-SPACES: dict[str, Space] = {"sundial": Cap(polar=math.radians(65)), "solid": Rotations(), "ellipse": Ellipses()}
+SPACES: dict[str, Space] = {
+    "sundial": Cap(polar=math.radians(65)),
+    "solid": Rotations(),
+    "ellipse": Ellipses(),
+}
 
 #: Centre, radius and grey value of the balls that make up the solid.
 BALLS = torch.tensor([
@@ -35,7 +39,9 @@ def shadow(p: Tensor, pixels: int) -> Tensor:
     """
     u = _screen(pixels, 1.0)
     tip = -0.30 * p[:, None, :2] / p[:, None, 2:]  # (n, 1, 2)
-    along = ((u * tip).sum(2) / (tip.square().sum(2) + 1e-3)).clamp(0, 1)  # 1e-3: no kink where the shadow vanishes
+    along = ((u * tip).sum(2) / (tip.square().sum(2) + 1e-3)).clamp(
+        0, 1
+    )  # 1e-3: no kink where the shadow vanishes
     post = torch.sigmoid((0.15 - (u - along[..., None] * tip).norm(dim=2)) / 0.07)
     ball = torch.sigmoid((0.28 - (u - tip).norm(dim=2)) / 0.07)
     return 0.75 * (1 - post) * (1 - ball)
@@ -77,4 +83,7 @@ def draw(name: str, p: Tensor, pixels: int) -> Tensor:
 def examples(count: int, pixels: int) -> dict[str, np.ndarray]:
     """Images of random points of every manifold, ``(count, pixels, pixels)``."""
     generator = torch.Generator().manual_seed(3)
-    return {name: draw(name, space.sample(count, generator), pixels).view(count, pixels, pixels).numpy() for name, space in SPACES.items()}
+    return {
+        name: draw(name, space.sample(count, generator), pixels).view(count, pixels, pixels).numpy()
+        for name, space in SPACES.items()
+    }

@@ -50,7 +50,20 @@ class Settings(Sizes):
     draws: tuple[int, ...] = (6, 7, 8, 9, 10, 11, 12, 13)
     repeats: int = 32
 
-    SMOKE = dict(pixels=8, widths=(16, 8), d=4, pool=200, pairs=16, encoder_steps=30, decoder_steps=30, plain_steps=30, held_out=100, sobol=10, draws=(5, 7, 9), repeats=8)
+    SMOKE = dict(
+        pixels=8,
+        widths=(16, 8),
+        d=4,
+        pool=200,
+        pairs=16,
+        encoder_steps=30,
+        decoder_steps=30,
+        plain_steps=30,
+        held_out=100,
+        sobol=10,
+        draws=(5, 7, 9),
+        repeats=8,
+    )
     FULL = dict(
         pixels=28, d=16, pool=30_000, pairs=128, encoder_steps=15_000, decoder_steps=15_000, plain_steps=15_000, rate=1e-3, sobol=20,
         draws=tuple(range(6, 19)), repeats=64,

@@ -74,14 +74,22 @@ class Pairs:
         self.settings = settings
         generator = torch.Generator().manual_seed(1_000 + settings.seed)
         images, distances = [], []
-        bar = tqdm(total=len(SPACES) * settings.pool, desc="rendering", unit="pair", disable=not progress, leave=False)
+        bar = tqdm(
+            total=len(SPACES) * settings.pool,
+            desc="rendering",
+            unit="pair",
+            disable=not progress,
+            leave=False,
+        )
         for name, space in SPACES.items():
             p, q = space.pairs(settings.pool, settings.epsilon, generator)
             distances.append(space.distance(p, q))
             points = torch.stack([p, q, space.average(p, q)], 1)
             parts = []
             for part in points.split(256):
-                parts.append(draw(name, part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float())
+                parts.append(
+                    draw(name, part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float()
+                )
                 bar.update(len(part))
             images.append(torch.cat(parts))
         bar.close()
@@ -93,24 +101,43 @@ class Pairs:
         return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
 
 
-def train(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
+def train(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
     """Every autoencoder of the chapter by (manifold, kind), and the curves of training, loaded if stored. The protocol plays no part.
 
     The curves: ``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and
     ``plain``, mean squared pixel errors; each ``(steps, 3)``, in the order of `SPACES`.
     """
-    fields = {name: value for name, value in asdict(settings).items() if name not in ("held_out", "sobol", "draws", "repeats")}
+    fields = {
+        name: value
+        for name, value in asdict(settings).items()
+        if name not in ("held_out", "sobol", "draws", "repeats")
+    }
     stacks = _stacks(settings)
-    tensors = stored_tensors("bending", {**fields, "version": VERSION}, lambda: _train(settings, stacks, progress), store, "bending-networks")
+    tensors = stored_tensors(
+        "bending",
+        {**fields, "version": VERSION},
+        lambda: _train(settings, stacks, progress),
+        store,
+        "bending-networks",
+    )
     loaded = {name: stack.load(tensors, f"{name}.") for name, stack in stacks.items()}
     nets = {}
     for i, (manifold, space) in enumerate(SPACES.items()):
-        for kind, encoder, decoder in (("bending", "encoder", "decoder"), ("plain", "plain_encoder", "plain_decoder")):
-            net = Trained(manifold, kind, loaded[encoder].member(i), loaded[decoder].member(i), 1.0, settings.pixels)
+        for kind, encoder, decoder in (
+            ("bending", "encoder", "decoder"),
+            ("plain", "plain_encoder", "plain_decoder"),
+        ):
+            net = Trained(
+                manifold, kind, loaded[encoder].member(i), loaded[decoder].member(i), 1.0, settings.pixels
+            )
             if kind == "plain":
                 p, q = space.pairs(1_000, settings.epsilon, torch.Generator().manual_seed(99))
                 quotient = (net.encode(q) - net.encode(p)).norm(dim=1) / space.distance(p, q)
-                net = Trained(manifold, kind, net.encoder, net.decoder, 1 / quotient.median().item(), settings.pixels)
+                net = Trained(
+                    manifold, kind, net.encoder, net.decoder, 1 / quotient.median().item(), settings.pixels
+                )
             nets[manifold, kind] = net
     return nets, {name.removeprefix("curve."): t for name, t in tensors.items() if name.startswith("curve.")}
 
@@ -127,11 +154,20 @@ def _stacks(settings: Settings) -> dict[str, Stack]:
 
 def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict[str, Tensor]:
     encoder, decoder, plain_encoder, plain_decoder = stacks.values()
-    lengths = {"stretch": settings.encoder_steps, "bending": settings.encoder_steps, "decoder": settings.decoder_steps, "plain": settings.plain_steps}
-    curves = {name: torch.zeros(steps, len(SPACES)) for name, steps in lengths.items()}  # in place: small tensors kept between large ones that go fragment the heap
+    lengths = {
+        "stretch": settings.encoder_steps,
+        "bending": settings.encoder_steps,
+        "decoder": settings.decoder_steps,
+        "plain": settings.plain_steps,
+    }
+    curves = {
+        name: torch.zeros(steps, len(SPACES)) for name, steps in lengths.items()
+    }  # in place: small tensors kept between large ones that go fragment the heap
     pool = Pairs(settings, progress)
     threads = 1 if settings.pixels <= 16 else None
-    orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]  # decoder and plain network see the same batches
+    orders = [
+        torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)
+    ]  # decoder and plain network see the same batches
 
     # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
     images, distance = pool.draw(orders[0])
@@ -146,7 +182,15 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["stretch"][step - 1], curves["bending"][step - 1] = stretch.detach(), bending.detach()
         return (stretch + settings.lam * bending).sum()
 
-    fit(encoder.parameters, pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", progress=progress, threads=threads)
+    fit(
+        encoder.parameters,
+        pairs_loss,
+        settings.encoder_steps,
+        settings.rate,
+        label="encoders alone",
+        progress=progress,
+        threads=threads,
+    )
 
     def decoder_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[1])
@@ -156,7 +200,15 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["decoder"][step - 1] = error.detach()
         return error.sum()
 
-    fit(decoder.parameters, decoder_loss, settings.decoder_steps, settings.rate, label="decoders after them", progress=progress, threads=threads)
+    fit(
+        decoder.parameters,
+        decoder_loss,
+        settings.decoder_steps,
+        settings.rate,
+        label="decoders after them",
+        progress=progress,
+        threads=threads,
+    )
 
     def plain_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[2])
@@ -164,7 +216,15 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["plain"][step - 1] = error.detach()
         return error.sum()
 
-    fit(plain_encoder.parameters + plain_decoder.parameters, plain_loss, settings.plain_steps, settings.rate, label="plain autoencoders", progress=progress, threads=threads)
+    fit(
+        plain_encoder.parameters + plain_decoder.parameters,
+        plain_loss,
+        settings.plain_steps,
+        settings.rate,
+        label="plain autoencoders",
+        progress=progress,
+        threads=threads,
+    )
     tensors = {f"curve.{name}": values for name, values in curves.items()}
     for name, stack in stacks.items():
         tensors |= stack.tensors(f"{name}.")

@@ -31,7 +31,9 @@ def _networks(protocol: Protocol, store: Store | None, trained: bool = True):
             yield d, ensemble.seed, ensemble.member(d).double().cpu()
 
 
-def spaces(protocol: Protocol, store: Store | None = None) -> Iterator[tuple[str, int, int, Callable[[Tensor], Tensor]]]:
+def spaces(
+    protocol: Protocol, store: Store | None = None
+) -> Iterator[tuple[str, int, int, Callable[[Tensor], Tensor]]]:
     """(name, d, seed, map): ``pixels`` as they are (d = 784), ``pca`` at each d, and the encoders, ``untrained`` and ``trained``.
 
     PCA is fitted to the images that the networks are trained on; where there is no seed, it is −1.
@@ -65,7 +67,9 @@ def _fields(experiment: str, protocol: Protocol, settings: Settings) -> dict[str
 
 
 @torch.no_grad()
-def class_distances(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def class_distances(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """W₁ between the codes of all pairs of classes, in every space.
 
     Every distance is between samples of ``settings.half`` points: for two classes the mean of
@@ -77,18 +81,31 @@ def class_distances(protocol: Protocol, settings: Settings, store: Store | None 
 
     def compute() -> pd.DataFrame:
         halves, rows = _halves(protocol, settings), []
-        for name, d, seed, encode in tqdm(list(spaces(protocol, store)), desc="transport between classes", unit="space", disable=not progress, leave=False):
+        for name, d, seed, encode in tqdm(
+            list(spaces(protocol, store)),
+            desc="transport between classes",
+            unit="space",
+            disable=not progress,
+            leave=False,
+        ):
             z = [(encode(a), encode(b)) for a, b in halves]
             for a in range(10):
                 rows.append((name, d, seed, a, a, wasserstein(*z[a])))
-                rows += [(name, d, seed, a, b, (wasserstein(z[a][0], z[b][1]) + wasserstein(z[a][1], z[b][0])) / 2) for b in range(a)]
+                rows += [
+                    (name, d, seed, a, b, (wasserstein(z[a][0], z[b][1]) + wasserstein(z[a][1], z[b][0])) / 2)
+                    for b in range(a)
+                ]
         return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
 
-    return stored_table("codes", _fields("class distances", protocol, settings), compute, store, "codes-class-distances")
+    return stored_table(
+        "codes", _fields("class distances", protocol, settings), compute, store, "codes-class-distances"
+    )
 
 
 @torch.no_grad()
-def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def cluster_scores(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """How far the classes are clusters, one row a space.
 
     Columns ``space, d, seed``; ``silhouette`` of the labels; ``knn``, accuracy on held-out images
@@ -98,11 +115,24 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
 
     def compute() -> pd.DataFrame:
         images, rows = data.load(protocol.training_set), []
-        fitted, asked = slice(0, min(images.trained, 10_000)), slice(images.trained, min(len(images.x), images.trained + 2_000))
+        fitted, asked = (
+            slice(0, min(images.trained, 10_000)),
+            slice(images.trained, min(len(images.x), images.trained + 2_000)),
+        )
         table = class_distances(protocol, settings, store, progress).set_index(["space", "d", "seed"])
-        for name, d, seed, encode in tqdm(list(spaces(protocol, store)), desc="cluster scores", unit="space", disable=not progress, leave=False):
+        for name, d, seed, encode in tqdm(
+            list(spaces(protocol, store)),
+            desc="cluster scores",
+            unit="space",
+            disable=not progress,
+            leave=False,
+        ):
             z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
-            knn = KNeighborsClassifier(settings.neighbours).fit(z, images.labels[fitted]).score(held, images.labels[asked])
+            knn = (
+                KNeighborsClassifier(settings.neighbours)
+                .fit(z, images.labels[fitted])
+                .score(held, images.labels[asked])
+            )
             silhouette = silhouette_score(z[:2_000], images.labels[fitted][:2_000])
             part = table.loc[(name, d, seed)]
             own = part[part.a == part.b].set_index("a").distance
@@ -116,7 +146,9 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
 
 
 @torch.no_grad()
-def brackets(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def brackets(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """The two-sided bound for all pairs of classes and all trained networks: the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
 
     def compute() -> pd.DataFrame:
@@ -127,14 +159,20 @@ def brackets(protocol: Protocol, settings: Settings, store: Store | None = None,
             for a in range(10):
                 for b in range(a):
                     found = bracket(*zip(trips[a], trips[b]))
-                    rows.append({"d": d, "seed": seed, "a": a, "b": b} | vars(found) | {k: getattr(found, k) for k in ("lower", "sharp", "upper")})
+                    rows.append(
+                        {"d": d, "seed": seed, "a": a, "b": b}
+                        | vars(found)
+                        | {k: getattr(found, k) for k in ("lower", "sharp", "upper")}
+                    )
         return pd.DataFrame(rows)
 
     return stored_table("codes", _fields("brackets", protocol, settings), compute, store, "codes-brackets")
 
 
 @torch.no_grad()
-def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def noise_landing(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """Where each noise set lands, among codes and among reconstructions.
 
     One row for each trained network and data set. ``set`` is a noise set, ``held_out`` (images not
@@ -152,9 +190,19 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
         sample, other = images.x[order[:n]], images.x[order[n : 2 * n]]
         held = images.test[torch.randperm(len(images.test), generator=generator)[:n]]
         classes = [a for a, _ in _halves(protocol, settings)]
-        sets = {"half": other, "held_out": held} | {name: noise.sample(name, 0, n) for name in protocol.sets} | {f"class_{c}": x for c, x in enumerate(classes)}
+        sets = (
+            {"half": other, "held_out": held}
+            | {name: noise.sample(name, 0, n) for name in protocol.sets}
+            | {f"class_{c}": x for c, x in enumerate(classes)}
+        )
         rows = []
-        for d, seed, net in tqdm(list(_networks(protocol, store)), desc="where noise lands", unit="network", disable=not progress, leave=False):
+        for d, seed, net in tqdm(
+            list(_networks(protocol, store)),
+            desc="where noise lands",
+            unit="network",
+            disable=not progress,
+            leave=False,
+        ):
             law = net.encoder(sample)
             recon = net.decoder(law)
             digits = [net.encoder(x) for x in classes]
@@ -162,12 +210,22 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
             limit = torch.cdist(net.encoder(held), near).amin(1).quantile(0.99)
             for name, x in sets.items():
                 z = net.encoder(x)
-                row = {"d": d, "seed": seed, "set": name, "law": wasserstein(z, law), "recon": wasserstein(net.decoder(z), recon)}
+                row = {
+                    "d": d,
+                    "seed": seed,
+                    "set": name,
+                    "law": wasserstein(z, law),
+                    "recon": wasserstein(net.decoder(z), recon),
+                }
                 row |= {f"to_{c}": wasserstein(z[: settings.half], other) for c, other in enumerate(digits)}
                 rows.append(row | {"outside": (torch.cdist(z, near).amin(1) > limit).double().mean().item()})
         return pd.DataFrame(rows)
 
-    fields = _fields("noise landing", protocol, settings) | {"law": settings.law, "sets": protocol.sets, "noise": noise.VERSION}
+    fields = _fields("noise landing", protocol, settings) | {
+        "law": settings.law,
+        "sets": protocol.sets,
+        "noise": noise.VERSION,
+    }
     return stored_table("codes", fields, compute, store, "codes-noise-landing")
 
 
@@ -184,7 +242,15 @@ def far_table(landing: pd.DataFrame) -> pd.DataFrame:
         digits = part[part.index.str.startswith("class_")]
         for name, row in part[~part.index.str.startswith("class_")].iterrows():
             nearest = int(np.argmin([row[f"to_{c}"] for c in range(10)]))
-            scales = {"codes": row.law / digits.law.median(), "farthest": row.law / digits.law.max(), "recon": row.recon / digits.recon.median()}
-            scales |= {"floor": part.law["half"] / digits.law.median(), "outside": row.outside, "nearest_class": nearest}
+            scales = {
+                "codes": row.law / digits.law.median(),
+                "farthest": row.law / digits.law.max(),
+                "recon": row.recon / digits.recon.median(),
+            }
+            scales |= {
+                "floor": part.law["half"] / digits.law.median(),
+                "outside": row.outside,
+                "nearest_class": nearest,
+            }
             rows.append({"d": d, "seed": seed, "set": name} | scales)
     return pd.DataFrame(rows)

@@ -15,7 +15,14 @@ from torch import Tensor
 from ...figures.style import BLUE, COLORS, LABELS, RED, styled
 from .pictures import PICTURES
 
-__all__ = ["distance_figure", "cluster_figure", "bracket_figure", "landing_figure", "class_figure", "tsne_figure"]
+__all__ = [
+    "distance_figure",
+    "cluster_figure",
+    "bracket_figure",
+    "landing_figure",
+    "class_figure",
+    "tsne_figure",
+]
 
 INK, GREEN = "#808792", "#009E73"
 LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pixels": (GREEN, None)}
@@ -46,7 +53,11 @@ def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
 def cluster_figure(scores: pd.DataFrame) -> Figure:
     """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
     fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.0))
-    titles = {"ratio": "between / split-half", "silhouette": "silhouette of the labels", "knn": "k-NN accuracy, held out"}
+    titles = {
+        "ratio": "between / split-half",
+        "silhouette": "silhouette of the labels",
+        "knn": "k-NN accuracy, held out",
+    }
     for ax, (column, title) in zip(axes, titles.items()):
         for space, (color, marker) in LOOK.items():
             part = scores[scores.space == space]
@@ -56,7 +67,10 @@ def cluster_figure(scores: pd.DataFrame) -> Figure:
             for line, (_, rows) in zip(LINES, part.groupby("seed")):
                 ax.plot(rows.d, rows[column], line, color=color, marker=marker)
         ax.set(title=title, xlabel="latent dimension $d$")
-    handles = [Line2D([], [], color=c, marker=m, ls="-" if m else (0, (4, 2)), label={"pca": "PCA"}.get(k, k)) for k, (c, m) in LOOK.items()]
+    handles = [
+        Line2D([], [], color=c, marker=m, ls="-" if m else (0, (4, 2)), label={"pca": "PCA"}.get(k, k))
+        for k, (c, m) in LOOK.items()
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=4)
     return fig
 
@@ -101,7 +115,9 @@ def landing_figure(far: pd.DataFrame) -> Figure:
             ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
             ax.minorticks_off()
     axes[0].set_ylabel("$W_1$ to the training law / digit class's")
-    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names]
+    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
+        Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7)
     return fig
 
@@ -132,7 +148,12 @@ def class_figure(landing: pd.DataFrame, d: int) -> Figure:
 @styled
 def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
     """The t-SNE pictures side by side, coloured by label where there is one."""
-    titles = {"codes": "codes", "finer": "codes, perplexity 8", "pixels": "pixels", "gaussian": "a Gaussian, no classes"}
+    titles = {
+        "codes": "codes",
+        "finer": "codes, perplexity 8",
+        "pixels": "pixels",
+        "gaussian": "a Gaussian, no classes",
+    }
     fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.2))
     for ax, name in zip(axes, PICTURES):
         color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())

@@ -21,7 +21,9 @@ def wasserstein(x: Tensor | np.ndarray, y: Tensor | np.ndarray) -> float:
     cost = cdist(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
     value, log = ot.emd2([], [], cost, numItermax=2_000_000, log=True)
     if log["warning"]:
-        raise RuntimeError(f"wasserstein: expected an optimal plan for {cost.shape[0]}×{cost.shape[1]} points, got: {log['warning']}")
+        raise RuntimeError(
+            f"wasserstein: expected an optimal plan for {cost.shape[0]}×{cost.shape[1]} points, got: {log['warning']}"
+        )
     return float(value)
 
 
@@ -76,4 +78,6 @@ def bracket(x: tuple[Tensor, Tensor], z: tuple[Tensor, Tensor], y: tuple[Tensor,
         return float((out[moved] / into[moved]).max(initial=0.0))
 
     errors = [float((a - b).double().norm(dim=1).mean()) for a, b in zip(x, y)]
-    return Bracket(wasserstein(*x), wasserstein(*z), wasserstein(*y), *errors, stretch(dz, dx), stretch(dy, dz))
+    return Bracket(
+        wasserstein(*x), wasserstein(*z), wasserstein(*y), *errors, stretch(dz, dx), stretch(dy, dz)
+    )

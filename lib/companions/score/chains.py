@@ -28,7 +28,9 @@ __all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 MIXTURE_SIGMA = 0.2
 
 
-def plane_chains(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+def plane_chains(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin and Metropolis–Hastings chains on the 2-D mixture and on the spiral.
 
     Both run on the exact score of p ∗ N_σ and on its trained estimates, from starts spread
@@ -47,33 +49,75 @@ def plane_chains(protocol: Protocol, settings: Settings, store: Store | None = N
         out, rows = {}, []
         jobs = [
             ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings, progress)),
-            ("spiral", spiral(), settings.spiral_sigma, spiral_fields(settings, spiral_networks(protocol, settings, store, progress))),
+            (
+                "spiral",
+                spiral(),
+                settings.spiral_sigma,
+                spiral_fields(settings, spiral_networks(protocol, settings, store, progress)),
+            ),
         ]
-        bar = tqdm(total=sum(2 * len(f) for *_, f in jobs), desc="chains in the plane", unit="run", disable=not progress, leave=False)
+        bar = tqdm(
+            total=sum(2 * len(f) for *_, f in jobs),
+            desc="chains in the plane",
+            unit="run",
+            disable=not progress,
+            leave=False,
+        )
         for law_name, law, sigma, fields in jobs:
-            held = [law.sample(settings.held_out, torch.Generator().manual_seed(s), sigma) for s in range(100, 108)]
+            held = [
+                law.sample(settings.held_out, torch.Generator().manual_seed(s), sigma)
+                for s in range(100, 108)
+            ]
             clean = law.sample(settings.held_out, torch.Generator().manual_seed(99))
             width = torch.cdist(held[0], held[0]).median().item()
             pairs = [(a[: settings.chains], b) for i, a in enumerate(held) for b in held[:i]]
-            floor = np.quantile([energy_distance(a, b) for a, b in pairs], 0.95), np.quantile([mmd(a, b, width) for a, b in pairs], 0.95)
+            floor = (
+                np.quantile([energy_distance(a, b) for a, b in pairs], 0.95),
+                np.quantile([mmd(a, b, width) for a, b in pairs], 0.95),
+            )
             out[f"{law_name}.held_out"] = held[0]
             for field_name, field in fields.items():
                 for sampler in ("langevin", "metropolis"):
                     chain = _run(sampler, field, law, settings, sigma)
                     out[f"{law_name}.{field_name}.{sampler}"] = chain.last
-                    ess = np.mean([effective_sample_size(chain.trace[len(chain.trace) // 5 :, :, i]) for i in (0, 1)])
+                    ess = np.mean(
+                        [effective_sample_size(chain.trace[len(chain.trace) // 5 :, :, i]) for i in (0, 1)]
+                    )
                     ess *= 1_000 / (0.8 * settings.chain_steps)
-                    distances = energy_distance(chain.last, held[0]), energy_distance(chain.last, clean), floor[0], mmd(chain.last, held[0], width), floor[1]
+                    distances = (
+                        energy_distance(chain.last, held[0]),
+                        energy_distance(chain.last, clean),
+                        floor[0],
+                        mmd(chain.last, held[0], width),
+                        floor[1],
+                    )
                     rows.append((*distances, chain.acceptance, ess))
                     bar.update()
         bar.close()
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
-    names = ("sigmas", "mixture_steps", "hidden", "batch", "spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch", "chains", "chain_steps", "held_out")
+    names = (
+        "sigmas",
+        "mixture_steps",
+        "hidden",
+        "batch",
+        "spiral_sigma",
+        "spiral_steps",
+        "spiral_hidden",
+        "spiral_batch",
+        "chains",
+        "chain_steps",
+        "held_out",
+    )
     fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
     stored = stored_tensors("score", fields, compute, store, "score-plane-chains")
     values = stored.pop("rows")
-    labels = [f"{law}.{f}.{s}" for law, fs in (("mixture", ("exact", "denoising")), ("spiral", ("exact", *KINDS))) for f in fs for s in ("langevin", "metropolis")]
+    labels = [
+        f"{law}.{f}.{s}"
+        for law, fs in (("mixture", ("exact", "denoising")), ("spiral", ("exact", *KINDS)))
+        for f in fs
+        for s in ("langevin", "metropolis")
+    ]
     heads = pd.DataFrame([label.split(".") for label in labels], columns=["law", "field", "sampler"])
     columns = ["smoothed", "data", "floor", "mmd", "mmd_floor", "acceptance", "ess"]
     return pd.concat([heads, pd.DataFrame(values.numpy(), columns=columns)], axis=1), stored
@@ -91,11 +135,21 @@ def chain_table(runs: pd.DataFrame) -> pd.DataFrame:
 def _mixture_fields(settings: Settings, progress: bool) -> dict[str, Callable[[Tensor], Tensor]]:
     law, generator = mixture(2), torch.Generator().manual_seed(11)
     net = Residual(2, settings.hidden, [MIXTURE_SIGMA], generator)
-    train_residual(net, law.sample, settings.mixture_steps, settings.batch, generator, label="denoiser of the mixture", progress=progress)
+    train_residual(
+        net,
+        law.sample,
+        settings.mixture_steps,
+        settings.batch,
+        generator,
+        label="denoiser of the mixture",
+        progress=progress,
+    )
     return {"exact": lambda x: law.score(x, MIXTURE_SIGMA), "denoising": net.field(0)}
 
 
-def _run(sampler: str, field: Callable[[Tensor], Tensor], law: Mixture, settings: Settings, sigma: float) -> Chain:
+def _run(
+    sampler: str, field: Callable[[Tensor], Tensor], law: Mixture, settings: Settings, sigma: float
+) -> Chain:
     """Steps: ε = .1 σ² for Langevin; proposals of twice the noise level's size for Metropolis–Hastings."""
     generator = torch.Generator().manual_seed(3)
     reach = law.means.abs().max() + sigma
@@ -120,7 +174,9 @@ class _Denoiser(nn.Module):
         return self.layers[2](self.layers[1](self.layers[0](x).relu()).relu())
 
 
-def image_denoiser(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> Callable[[Tensor], Tensor]:
+def image_denoiser(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> Callable[[Tensor], Tensor]:
     """The reconstruction r of a denoiser trained on the protocol's training images with noise of one level σ.
 
     Returns
@@ -135,7 +191,13 @@ def image_denoiser(protocol: Protocol, settings: Settings, store: Store | None =
         x = images.train.float()
         optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.image_steps, eta_min=1e-5)
-        for _ in tqdm(range(settings.image_steps), desc="denoiser of images", unit="step", disable=not progress, leave=False):
+        for _ in tqdm(
+            range(settings.image_steps),
+            desc="denoiser of images",
+            unit="step",
+            disable=not progress,
+            leave=False,
+        ):
             clean = x[torch.randint(len(x), (128,), generator=generator)]
             noisy = clean + settings.image_sigma * torch.randn(clean.shape, generator=generator)
             optimiser.zero_grad()
@@ -152,7 +214,9 @@ def image_denoiser(protocol: Protocol, settings: Settings, store: Store | None =
 
 
 @torch.no_grad()
-def image_chains(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> tuple[pd.DataFrame, dict[str, Tensor]]:
+def image_chains(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin chains and Metropolis-adjusted ones on images, from white noise.
 
     Returns
@@ -167,7 +231,11 @@ def image_chains(protocol: Protocol, settings: Settings, store: Store | None = N
     dict : ``denoiser.langevin`` and so on, ``(frames, 8, 784)`` denoised states of eight chains.
     """
     names = ("image_sigma", "image_hidden", "image_steps", "image_chains", "image_chain_steps")
-    fields = {"experiment": "image chains", "version": VERSION, "images": data.digest(protocol.training_set)} | {k: getattr(settings, k) for k in names}
+    fields = {
+        "experiment": "image chains",
+        "version": VERSION,
+        "images": data.digest(protocol.training_set),
+    } | {k: getattr(settings, k) for k in names}
 
     def compute() -> dict[str, Tensor]:
         images, device = data.load(protocol.training_set), device_of(protocol)
@@ -175,19 +243,28 @@ def image_chains(protocol: Protocol, settings: Settings, store: Store | None = N
             r = image_denoiser(protocol, settings, store, progress)
         s, n = settings.image_sigma, settings.image_chains
         train, held = images.train.float().to(device), images.test.float().to(device)
-        train_part = train[: 10_000]
-        runs = [("denoiser", r, "langevin"), ("denoiser", r, "adjusted"), ("kernel", kernel_field(train_part, s), "langevin")]
+        train_part = train[:10_000]
+        runs = [
+            ("denoiser", r, "langevin"),
+            ("denoiser", r, "adjusted"),
+            ("kernel", kernel_field(train_part, s), "langevin"),
+        ]
         generator = torch.Generator().manual_seed(17)
         noise = lambda x: x + s * torch.randn(x.shape, generator=generator).to(x)  # noqa: E731
         target = r(noise(held[:n]))
         pick = torch.randperm(len(train), generator=generator)[:n].to(device)
-        floor, start = energy_distance(r(noise(train[pick])), target), energy_distance(r(noise(0.5 + 0 * held[:n])), target)
+        floor, start = (
+            energy_distance(r(noise(train[pick])), target),
+            energy_distance(r(noise(0.5 + 0 * held[:n])), target),
+        )
         near_held = torch.cdist(target, train_part).amin(1).median().item()
         axes = torch.linalg.svd(train_part - train_part.mean(0), full_matrices=False).Vh[:3].T
         labels = images.labels[: len(train_part)].to(device)
         out, rows = {}, []
         frames, block = 9, max(1, settings.image_chain_steps // 8)
-        for name, field, sampler in tqdm(runs, desc="chains on images", unit="run", disable=not progress, leave=False):
+        for name, field, sampler in tqdm(
+            runs, desc="chains on images", unit="run", disable=not progress, leave=False
+        ):
             generator = torch.Generator().manual_seed(19)
             score = lambda x, field=field: (field(x) - x) / s**2  # noqa: E731
             x = noise(torch.full((n, 784), 0.5, device=device))
@@ -209,12 +286,25 @@ def image_chains(protocol: Protocol, settings: Settings, store: Store | None = N
             classes = torch.exp(-(share * share.clamp_min(1e-12).log()).sum()).item()
             trace = torch.stack(traces)[len(traces) // 4 :].cpu()
             ess = np.mean([effective_sample_size(trace[:, :, i]) for i in range(3)]) * 1_000 / len(trace)
-            rows.append((energy_distance(y, target), floor, start, np.mean(taken), near.amin(1).median().item(), near_held, classes, ess))
+            rows.append(
+                (
+                    energy_distance(y, target),
+                    floor,
+                    start,
+                    np.mean(taken),
+                    near.amin(1).median().item(),
+                    near_held,
+                    classes,
+                    ess,
+                )
+            )
             out[f"{name}.{sampler}"] = torch.stack(shown)
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
     stored = stored_tensors("score", fields, compute, store, "score-image-chains")
     values = stored.pop("rows").numpy()
-    heads = pd.DataFrame({"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]})
+    heads = pd.DataFrame(
+        {"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]}
+    )
     columns = ["distance", "floor", "start", "acceptance", "nearest", "nearest_held_out", "classes", "ess"]
     return pd.concat([heads, pd.DataFrame(values, columns=columns)], axis=1), stored

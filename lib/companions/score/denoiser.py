@@ -29,7 +29,14 @@ class Residual:
         Source of the initial weights.
     """
 
-    def __init__(self, n: int, hidden: int, sigmas: Sequence[float], generator: torch.Generator, dtype: torch.dtype = torch.float32):
+    def __init__(
+        self,
+        n: int,
+        hidden: int,
+        sigmas: Sequence[float],
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+    ):
         self.n, self.sigmas = n, tuple(map(float, sigmas))
         self.sigma = torch.tensor(self.sigmas, dtype=dtype)[:, None, None]  # (k, 1, 1)
         sizes = (n, hidden, hidden, n)
@@ -38,7 +45,9 @@ class Residual:
         for a, b, c in zip(sizes, sizes[1:], spread):
             bound = c / math.sqrt(a)
             for shape in ((len(self.sigmas), a, b), (len(self.sigmas), 1, b)):
-                self.parameters.append(((torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound).to(dtype))
+                self.parameters.append(
+                    ((torch.rand(shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound).to(dtype)
+                )
 
     def tensors(self) -> dict[str, Tensor]:
         return {f"p{i}": p.detach().clone() for i, p in enumerate(self.parameters)}

@@ -25,7 +25,21 @@ from ...store import Store
 from ..stored import stored_table
 from .settings import VERSION
 
-__all__ = ["Energy", "DOUBLE_WELL", "contractive", "denoising", "optimum_curves", "optimum_errors", "error_sweep", "slopes", "kernel_field", "Mixture", "ring", "cloud", "spiral"]
+__all__ = [
+    "Energy",
+    "DOUBLE_WELL",
+    "contractive",
+    "denoising",
+    "optimum_curves",
+    "optimum_errors",
+    "error_sweep",
+    "slopes",
+    "kernel_field",
+    "Mixture",
+    "ring",
+    "cloud",
+    "spiral",
+]
 
 
 @dataclass(frozen=True)
@@ -125,9 +139,17 @@ def optimum_curves(energy: Energy, sigmas: Sequence[float], nodes: int, shown: i
         pick = np.linspace(0, nodes - 2, shown).round().astype(int)
         g, slope = contractive(energy, sigma, nodes)
         d, d_slope = denoising(energy, sigma, mid[pick])
-        columns = {"x": mid[pick], "density": energy.density(mid[pick]), "score": energy.score(mid[pick]), "second": energy.score(mid[pick], 2)}
+        columns = {
+            "x": mid[pick],
+            "density": energy.density(mid[pick]),
+            "score": energy.score(mid[pick]),
+            "second": energy.score(mid[pick], 2),
+        }
         columns |= {"contractive": (g[pick] + g[pick + 1]) / 2 / sigma**2, "denoising": d / sigma**2}
-        columns |= {"contractive_slope": (slope[pick] - 1) / sigma**2, "denoising_slope": (d_slope - 1) / sigma**2}
+        columns |= {
+            "contractive_slope": (slope[pick] - 1) / sigma**2,
+            "denoising_slope": (d_slope - 1) / sigma**2,
+        }
         rows.append(pd.DataFrame({"sigma": sigma} | columns))
     return pd.concat(rows, ignore_index=True)
 
@@ -154,8 +176,20 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
             ("contractive", "score", 1, sigma, error(g / sigma**2, energy.score(x), x)),
             ("contractive", "score", 2, sigma, error((slope - 1) / sigma**2, energy.score(mid, 2), mid)),
             ("denoising", "score", 1, sigma, error(d / sigma**2, energy.score(coarse), coarse)),
-            ("denoising", "score", 2, sigma, error((d_slope - 1) / sigma**2, energy.score(coarse, 2), coarse)),
-            ("denoising", "smoothed", 1, sigma, error(d / sigma**2, smoothed_score(energy, sigma, coarse), coarse)),
+            (
+                "denoising",
+                "score",
+                2,
+                sigma,
+                error((d_slope - 1) / sigma**2, energy.score(coarse, 2), coarse),
+            ),
+            (
+                "denoising",
+                "smoothed",
+                1,
+                sigma,
+                error(d / sigma**2, smoothed_score(energy, sigma, coarse), coarse),
+            ),
         ]
     return pd.DataFrame(rows, columns=["optimum", "target", "order", "sigma", "error"])
 
@@ -163,13 +197,17 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
 def error_sweep(nodes: int, store: Store | None = None) -> pd.DataFrame:
     """`optimum_errors` of the double well over σ from 0.005 to 0.5, loaded or computed."""
     fields = {"experiment": "optimum errors", "version": VERSION, "nodes": nodes}
-    return stored_table("score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes), store)
+    return stored_table(
+        "score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes), store
+    )
 
 
 def slopes(errors: pd.DataFrame, below: float = 0.03) -> pd.DataFrame:
     """Slopes of log error against log σ, fitted by least squares over σ ≤ `below`."""
     rows = []
-    for (optimum, order), part in errors[(errors.target == "score") & (errors.sigma <= below)].groupby(["optimum", "order"]):
+    for (optimum, order), part in errors[(errors.target == "score") & (errors.sigma <= below)].groupby(
+        ["optimum", "order"]
+    ):
         rows.append((optimum, order, float(np.polyfit(np.log(part.sigma), np.log(part.error), 1)[0])))
     return pd.DataFrame(rows, columns=["optimum", "order", "slope"])
 
@@ -202,7 +240,9 @@ class Mixture:
         which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         root = torch.linalg.cholesky(self.covariances)
         n = self.means.shape[1]
-        x = self.means[which] + (root[which] @ torch.randn(count, n, 1, dtype=torch.float64, generator=generator)).squeeze(2)
+        x = self.means[which] + (
+            root[which] @ torch.randn(count, n, 1, dtype=torch.float64, generator=generator)
+        ).squeeze(2)
         return x + sigma * torch.randn(count, n, dtype=torch.float64, generator=generator) if sigma else x
 
     def _terms(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -232,8 +272,13 @@ class Mixture:
         """`score` at one σ for components that share one multiple of the identity as covariance: much cheaper."""
         variance = self.covariances[0, 0, 0] + sigma**2
         same = self.covariances[0, 0, 0] * torch.eye(self.means.shape[1], dtype=torch.float64)
-        if not (torch.equal(self.covariances, same.expand_as(self.covariances)) and (self.weights == self.weights[0]).all()):
-            raise ValueError("kernel_score: expected equal weights and one covariance c·I, got others; use score")
+        if not (
+            torch.equal(self.covariances, same.expand_as(self.covariances))
+            and (self.weights == self.weights[0]).all()
+        ):
+            raise ValueError(
+                "kernel_score: expected equal weights and one covariance c·I, got others; use score"
+            )
         mean = kernel_field(self.means, float(variance) ** 0.5)
         return lambda x: (mean(x) - x) / variance
 
@@ -244,7 +289,11 @@ class Mixture:
         n = self.means.shape[1]
         inverse = torch.linalg.inv(self.covariances + sigma**2 * torch.eye(n, dtype=torch.float64))
         s = (w[:, :, None] * pull).sum(1)
-        return torch.einsum("bm,bmi,bmj->bij", w, pull, pull) - torch.einsum("bm,mij->bij", w, inverse) - s[:, :, None] * s[:, None]
+        return (
+            torch.einsum("bm,bmi,bmj->bij", w, pull, pull)
+            - torch.einsum("bm,mij->bij", w, inverse)
+            - s[:, :, None] * s[:, None]
+        )
 
 
 def ring(components: int = 5) -> Mixture:
@@ -263,14 +312,20 @@ def cloud(n: int, components: int = 5, seed: int = 0) -> Mixture:
     means = torch.randn(components, n, dtype=torch.float64, generator=generator)
     q = torch.linalg.qr(torch.randn(components, n, n, dtype=torch.float64, generator=generator)).Q
     spectrum = torch.logspace(np.log10(0.02), np.log10(0.3), n, dtype=torch.float64)
-    return Mixture(torch.full((components,), 1 / components, dtype=torch.float64), means, (q * spectrum) @ q.transpose(1, 2))
+    return Mixture(
+        torch.full((components,), 1 / components, dtype=torch.float64),
+        means,
+        (q * spectrum) @ q.transpose(1, 2),
+    )
 
 
 def spiral(turns: float = 2.0, thickness: float = 0.04, nodes: int = 400) -> Mixture:
     """A band around an Archimedean spiral, of radius from 0.3 to 1.5: `nodes` equal Gaussians, evenly spaced along it."""
     phase = np.linspace(0, 1, 20_001)
     radius = 0.3 + 1.2 * phase
-    length = np.append(0, np.cumsum(np.hypot(np.diff(radius), radius[1:] * np.diff(2 * np.pi * turns * phase))))
+    length = np.append(
+        0, np.cumsum(np.hypot(np.diff(radius), radius[1:] * np.diff(2 * np.pi * turns * phase)))
+    )
     phase = np.interp(np.linspace(0, length[-1], nodes), length, phase)
     radius, angle = 0.3 + 1.2 * phase, 2 * np.pi * turns * phase
     means = torch.from_numpy(np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1))

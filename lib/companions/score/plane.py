@@ -16,7 +16,16 @@ from .denoiser import Residual, train_residual
 from .optimum import Mixture, cloud, ring, spiral
 from .settings import VERSION, Settings
 
-__all__ = ["mixture_errors", "spiral_networks", "spiral_fields", "ray_crossings", "crossing_table", "zeros", "zero_table", "KINDS"]
+__all__ = [
+    "mixture_errors",
+    "spiral_networks",
+    "spiral_fields",
+    "ray_crossings",
+    "crossing_table",
+    "zeros",
+    "zero_table",
+    "KINDS",
+]
 
 #: Members of the spiral's stack of networks.
 KINDS = ("denoising", "contractive")
@@ -27,7 +36,13 @@ def mixture(n: int) -> Mixture:
     return ring() if n == 2 else cloud(n)
 
 
-def mixture_errors(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True, dims: Sequence[int] = (2, 10)) -> pd.DataFrame:
+def mixture_errors(
+    protocol: Protocol,
+    settings: Settings,
+    store: Store | None = None,
+    progress: bool = True,
+    dims: Sequence[int] = (2, 10),
+) -> pd.DataFrame:
     """Relative error of trained denoisers as score estimates, against σ and training length. The protocol plays no part.
 
     Columns ``n, sigma, seed, step``; ``smoothed``: √(E‖ŝ − s_σ‖²/E‖s_σ‖²) over x ~ p ∗ N_σ;
@@ -43,7 +58,16 @@ def mixture_errors(protocol: Protocol, settings: Settings, store: Store | None =
             generator = torch.Generator().manual_seed(n)
             net = Residual(n, settings.hidden, [s for s, _ in levels], generator)
             marks = sorted({max(1, settings.mixture_steps * k // 100) for k in (1, 3, 10, 30, 100)})
-            kept = train_residual(net, law.sample, settings.mixture_steps, settings.batch, generator, snapshots=marks, label=f"{n}-D mixture", progress=progress)
+            kept = train_residual(
+                net,
+                law.sample,
+                settings.mixture_steps,
+                settings.batch,
+                generator,
+                snapshots=marks,
+                label=f"{n}-D mixture",
+                progress=progress,
+            )
             fresh = torch.Generator().manual_seed(1_000 + n)
             clean = law.sample(4_000, fresh)
             truth = law.score(clean)
@@ -53,11 +77,23 @@ def mixture_errors(protocol: Protocol, settings: Settings, store: Store | None =
                 floor = _relative(law.score(clean, s), truth)
                 for step, weights in kept.items():
                     field = net.load(weights).field(i)
-                    rows.append((n, s, seed, step, _relative(field(x), smoothed), _relative(field(clean), truth), floor))
+                    rows.append(
+                        (
+                            n,
+                            s,
+                            seed,
+                            step,
+                            _relative(field(x), smoothed),
+                            _relative(field(clean), truth),
+                            floor,
+                        )
+                    )
         return pd.DataFrame(rows, columns=["n", "sigma", "seed", "step", "smoothed", "clean", "floor"])
 
     names = ("sigmas", "mixture_steps", "mixture_seeds", "hidden", "batch")
-    fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)} | {k: getattr(settings, k) for k in names}
+    fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)} | {
+        k: getattr(settings, k) for k in names
+    }
     return stored_table("score", fields, compute, store, "score-mixtures")
 
 
@@ -65,7 +101,9 @@ def _relative(estimate: Tensor, truth: Tensor) -> float:
     return float(((estimate - truth).square().sum() / truth.square().sum()).sqrt())
 
 
-def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> Residual:
+def spiral_networks(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> Residual:
     """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained. The protocol plays no part."""
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
@@ -74,7 +112,9 @@ def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None 
         parts = []
         # the contractive loss has no noise in its target: half the steps on half the points serve as well
         for i, (kind, share) in enumerate(zip(KINDS, (1, 2))):
-            one = Residual(2, settings.spiral_hidden, [sigma], generator := torch.Generator().manual_seed(7 + i))
+            one = Residual(
+                2, settings.spiral_hidden, [sigma], generator := torch.Generator().manual_seed(7 + i)
+            )
             kept = train_residual(
                 one, spiral().sample, steps // share, batch // share, generator,
                 contractive=kind == "contractive", label=f"spiral, {kind}", progress=progress,
@@ -93,7 +133,13 @@ def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tens
     return {"exact": law.kernel_score(sigma)} | {kind: net.field(i) for i, kind in enumerate(KINDS)}
 
 
-def ray_crossings(field: Callable[[Tensor], Tensor], angles: int = 72, low: float = 0.2, high: float = 1.65, nodes: int = 291) -> pd.DataFrame:
+def ray_crossings(
+    field: Callable[[Tensor], Tensor],
+    angles: int = 72,
+    low: float = 0.2,
+    high: float = 1.65,
+    nodes: int = 291,
+) -> pd.DataFrame:
     """Radii at which the field's radial component changes sign, along rays from the origin.
 
     Columns ``angle, radius, kind``: ``attracting`` from outward to inward (for the exact field
@@ -128,17 +174,38 @@ def crossing_table(fields: dict[str, Callable[[Tensor], Tensor]]) -> pd.DataFram
         found = crossings[name]
         for kind in ("attracting", "repelling"):
             a, b = (t[t.kind == kind] for t in (truth, found))
-            gap = np.abs(a.radius.to_numpy()[:, None] - b.radius.to_numpy()) + 10.0 * (a.angle.to_numpy()[:, None] != b.angle.to_numpy())
+            gap = np.abs(a.radius.to_numpy()[:, None] - b.radius.to_numpy()) + 10.0 * (
+                a.angle.to_numpy()[:, None] != b.angle.to_numpy()
+            )
             near = gap.min(1, initial=np.inf)
             back = gap.min(0, initial=np.inf)
             at = torch.from_numpy(np.stack([a.radius * np.cos(a.angle), a.radius * np.sin(a.angle)], 1))
             length = field(at).norm(dim=1).median().item()
             offset = float(np.median(near[near < 0.1])) if (near < 0.1).any() else np.nan
-            rows.append((name, kind, len(a), len(b), (near < 0.1).mean(), offset, (back >= 0.1).mean() if len(b) else 0.0, length))
-    return pd.DataFrame(rows, columns=["field", "kind", "exact", "found", "matched", "offset", "spurious", "length"])
+            rows.append(
+                (
+                    name,
+                    kind,
+                    len(a),
+                    len(b),
+                    (near < 0.1).mean(),
+                    offset,
+                    (back >= 0.1).mean() if len(b) else 0.0,
+                    length,
+                )
+            )
+    return pd.DataFrame(
+        rows, columns=["field", "kind", "exact", "found", "matched", "offset", "spurious", "length"]
+    )
 
 
-def zeros(field: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], extent: float = 1.7, starts: int = 24, steps: int = 80) -> pd.DataFrame:
+def zeros(
+    field: Callable[[Tensor], Tensor],
+    slope: Callable[[Tensor], Tensor],
+    extent: float = 1.7,
+    starts: int = 24,
+    steps: int = 80,
+) -> pd.DataFrame:
     """Zeros of a planar field, by damped Newton steps from a grid, duplicates removed.
 
     Parameters
@@ -159,7 +226,9 @@ def zeros(field: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], 
         j = slope(x)
         gram = j.transpose(1, 2) @ j
         scale = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] / 2
-        move = torch.linalg.solve(gram + damping * scale * eye, -(j.transpose(1, 2) @ v[:, :, None])).squeeze(2)
+        move = torch.linalg.solve(gram + damping * scale * eye, -(j.transpose(1, 2) @ v[:, :, None])).squeeze(
+            2
+        )
         y = x + move.clamp(-0.1, 0.1)
         w = field(y)
         better = w.norm(dim=1) < v.norm(dim=1)
@@ -186,11 +255,19 @@ def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:
     law, sigma = spiral(), settings.spiral_sigma
     eye = torch.eye(2, dtype=torch.float64)
     slopes = {"exact": lambda x: law.hessian(x, sigma)}
-    slopes |= {kind: lambda x, i=i: (net.slope(i, x.double()) - eye) / sigma**2 for i, kind in enumerate(KINDS)}
+    slopes |= {
+        kind: lambda x, i=i: (net.slope(i, x.double()) - eye) / sigma**2 for i, kind in enumerate(KINDS)
+    }
     top = law.log_density(law.means, sigma).max()
     parts = []
     for name, field in spiral_fields(settings, net).items():
         found = zeros(field, slopes[name])
         at = torch.tensor(found[["x", "y"]].to_numpy(dtype=float)).reshape(-1, 2)
-        parts.append(pd.DataFrame({"field": name} | found.to_dict("list") | {"log_density": (law.log_density(at, sigma) - top).numpy()}))
+        parts.append(
+            pd.DataFrame(
+                {"field": name}
+                | found.to_dict("list")
+                | {"log_density": (law.log_density(at, sigma) - top).numpy()}
+            )
+        )
     return pd.concat(parts, ignore_index=True)

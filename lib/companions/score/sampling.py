@@ -14,7 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Chain", "langevin", "metropolis", "energy_difference", "energy_distance", "mmd", "effective_sample_size"]
+__all__ = [
+    "Chain",
+    "langevin",
+    "metropolis",
+    "energy_difference",
+    "energy_distance",
+    "mmd",
+    "effective_sample_size",
+]
 
 Field = Callable[[Tensor], Tensor]
 
@@ -37,7 +45,9 @@ class Chain:
     acceptance: float
 
 
-def langevin(field: Field, x: Tensor, steps: int, step: float, generator: torch.Generator, kept: int = 2) -> Chain:
+def langevin(
+    field: Field, x: Tensor, steps: int, step: float, generator: torch.Generator, kept: int = 2
+) -> Chain:
     """Unadjusted Langevin: x ← x + ε s(x) + √(2ε) ξ, with ε = `step`.
 
     On N(0, τ²) it leaves N(0, τ²/(1 − ε/(2τ²))) invariant: the discretisation widens the law.
@@ -65,7 +75,14 @@ def energy_difference(field: Field, x: Tensor, y: Tensor, nodes: int = 5) -> Ten
 
 
 def metropolis(
-    field: Field, x: Tensor, steps: int, step: float, generator: torch.Generator, drift: bool = False, nodes: int = 5, kept: int = 2
+    field: Field,
+    x: Tensor,
+    steps: int,
+    step: float,
+    generator: torch.Generator,
+    drift: bool = False,
+    nodes: int = 5,
+    kept: int = 2,
 ) -> Chain:
     """Metropolis–Hastings with the estimated energy difference.
 
@@ -79,7 +96,9 @@ def metropolis(
         there = field(y) if drift else here
         log = energy_difference(field, x, y, nodes)
         if drift:
-            log = log + ((y - x - step * here).square().sum(1) - (x - y - step * there).square().sum(1)) / (4 * step)
+            log = log + ((y - x - step * here).square().sum(1) - (x - y - step * there).square().sum(1)) / (
+                4 * step
+            )
         u = torch.rand(len(x), generator=generator, dtype=torch.float64).to(x).clamp_min(1e-30)
         take = u.log() < log
         x, here = torch.where(take[:, None], y, x), torch.where(take[:, None], there, here)
@@ -97,7 +116,11 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
     """2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ without bias; 0 for equal laws, and a little below by chance (Székely & Rizzo)."""
     x, y = x.double(), y.double()
     m, n = len(x), len(y)
-    return float(2 * torch.cdist(x, y).mean() - torch.cdist(x, x).sum() / (m * (m - 1)) - torch.cdist(y, y).sum() / (n * (n - 1)))
+    return float(
+        2 * torch.cdist(x, y).mean()
+        - torch.cdist(x, x).sum() / (m * (m - 1))
+        - torch.cdist(y, y).sum() / (n * (n - 1))
+    )
 
 
 def mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
@@ -108,7 +131,11 @@ def mmd(x: Tensor, y: Tensor, bandwidth: float) -> float:
 
     x, y = x.double(), y.double()
     m, n = len(x), len(y)
-    return float((kernel(x, x).sum() - m) / (m * (m - 1)) + (kernel(y, y).sum() - n) / (n * (n - 1)) - 2 * kernel(x, y).mean())
+    return float(
+        (kernel(x, x).sum() - m) / (m * (m - 1))
+        + (kernel(y, y).sum() - n) / (n * (n - 1))
+        - 2 * kernel(x, y).mean()
+    )
 
 
 def effective_sample_size(trace: Tensor) -> float:

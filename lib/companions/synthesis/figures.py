@@ -23,13 +23,26 @@ def _rows(ax: Axes, table: pd.DataFrame, column: str, networks: list[str]) -> No
         for name, color in COLORS.items():
             if name in part.index and name != "test":
                 train = name == "train"
-                ax.plot(part[name], i, ls="", marker="D" if train else "o", ms=6 if train else 4.5, color=color, alpha=0.9, zorder=3 if train else 2)
+                ax.plot(
+                    part[name],
+                    i,
+                    ls="",
+                    marker="D" if train else "o",
+                    ms=6 if train else 4.5,
+                    color=color,
+                    alpha=0.9,
+                    zorder=3 if train else 2,
+                )
     ax.set(yticks=range(len(networks)), ylim=(len(networks) - 0.5, -0.5))
     ax.grid(axis="x", visible=False)
 
 
 def _legend(fig: Figure, sets: list[str]) -> None:
-    handles = [Line2D([], [], ls="", marker="D" if n == "train" else "o", color=COLORS[n], label=LABELS[n]) for n in COLORS if n in sets and n != "test"]
+    handles = [
+        Line2D([], [], ls="", marker="D" if n == "train" else "o", color=COLORS[n], label=LABELS[n])
+        for n in COLORS
+        if n in sets and n != "test"
+    ]
     fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7, handletextpad=0.2)
 
 
@@ -70,16 +83,32 @@ def trade_figure(table: pd.DataFrame) -> Figure:
     """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
     summary = instability(table)
     fig, ax = plt.subplots(figsize=(5.4, 3.2))
-    look = {"plain": (INK, "D"), "twin": (INK, "d"), "denoising": (RED, "o"), "contractive": (BLUE, "s"), "bending": ("#009E73", "^")}
+    look = {
+        "plain": (INK, "D"),
+        "twin": (INK, "d"),
+        "denoising": (RED, "o"),
+        "contractive": (BLUE, "s"),
+        "bending": ("#009E73", "^"),
+    }
     for _, row in summary[summary.network != "untrained"].iterrows():
         color, marker = look[row.network.split()[0]]
         ax.plot(row.cost, row.worse, ls="", marker=marker, ms=7, color=color)
         left = row.network.startswith(("plain", "twin"))
         ax.annotate(
-            row.network, (row.cost, row.worse), xytext=(-7 if left else 7, -2), textcoords="offset points", fontsize=7, color=color, ha="right" if left else "left"
+            row.network,
+            (row.cost, row.worse),
+            xytext=(-7 if left else 7, -2),
+            textcoords="offset points",
+            fontsize=7,
+            color=color,
+            ha="right" if left else "left",
         )
     ax.axvline(1, color=INK, lw=0.8, ls=":")
-    ax.set(xlabel="held-out error / plain network's", ylabel="share of noise cells above\nthe training cell", ylim=(0, 1.02))
+    ax.set(
+        xlabel="held-out error / plain network's",
+        ylabel="share of noise cells above\nthe training cell",
+        ylim=(0, 1.02),
+    )
     ax.margins(x=0.2)
     fig.data = {"summary": summary}
     return fig

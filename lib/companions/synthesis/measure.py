@@ -19,7 +19,22 @@ from ..stored import stored_table
 from .settings import REGULARISERS, TWINS, VERSION, Settings
 from .variants import _fields, variants
 
-__all__ = ["part", "cells", "named", "every_statistic", "instability", "summary_table", "verdicts", "chance", "nearest_image", "asymmetry", "symmetry_shares", "label", "STATISTICS", "SIGNS"]
+__all__ = [
+    "part",
+    "cells",
+    "named",
+    "every_statistic",
+    "instability",
+    "summary_table",
+    "verdicts",
+    "chance",
+    "nearest_image",
+    "asymmetry",
+    "symmetry_shares",
+    "label",
+    "STATISTICS",
+    "SIGNS",
+]
 
 #: Columns of the results table behind each figure of the paper, with a short name.
 STATISTICS = {
@@ -45,17 +60,42 @@ def label(regulariser: str, strength: float) -> str:
     return "plain" if strength == 0 else f"{regulariser} {strength:g}"
 
 
-def part(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True, *, regulariser: str) -> pd.DataFrame:
+def part(
+    protocol: Protocol,
+    settings: Settings,
+    store: Store | None = None,
+    progress: bool = True,
+    *,
+    regulariser: str,
+) -> pd.DataFrame:
     """The part of `cells` of one regulariser, or of the ``untrained`` networks."""
     small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
-    fields = {"networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds], "points": settings.points}
-    fields |= {"dtype": protocol.dtype, "sets": protocol.sets, "spectrum": spectrum.VERSION, "noise": noise.VERSION}
+    fields = {
+        "networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds],
+        "points": settings.points,
+    }
+    fields |= {
+        "dtype": protocol.dtype,
+        "sets": protocol.sets,
+        "spectrum": spectrum.VERSION,
+        "noise": noise.VERSION,
+    }
 
     def compute() -> pd.DataFrame:
-        found = {0.0: untrained(small)} if regulariser == "untrained" else variants(protocol, settings, regulariser, store, progress)
+        found = (
+            {0.0: untrained(small)}
+            if regulariser == "untrained"
+            else variants(protocol, settings, regulariser, store, progress)
+        )
         flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
         rows = []
-        for name in tqdm(("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", disable=not progress, leave=False):
+        for name in tqdm(
+            ("train", "test", *protocol.sets),
+            desc=f"spectra, {regulariser}",
+            unit="set",
+            disable=not progress,
+            leave=False,
+        ):
             for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
                 rows.append(table.assign(regulariser=regulariser, strength=s))
         return pd.concat(rows, ignore_index=True)
@@ -63,7 +103,9 @@ def part(protocol: Protocol, settings: Settings, store: Store | None = None, pro
     return stored_table("synthesis", fields, compute, store, f"synthesis-{regulariser}")
 
 
-def cells(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
+def cells(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
     """The results table of `lib.results` for every variant, and for the untrained networks.
 
     Two columns are added: ``regulariser`` and ``strength``. The plain networks stand under
@@ -121,8 +163,13 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """`instability` for a page: each sign as ``training → noise``."""
     summary = instability(table)
     out = {"network": summary.network}
-    out |= {title: [f"{a:.2g} → {b:.2g}" for a, b in zip(summary[f"{sign}_train"], summary[sign])] for sign, title in SIGNS.items()}
-    return pd.DataFrame(out | {"share above": summary.worse, "held-out error": summary.error, "relative cost": summary.cost})
+    out |= {
+        title: [f"{a:.2g} → {b:.2g}" for a, b in zip(summary[f"{sign}_train"], summary[sign])]
+        for sign, title in SIGNS.items()
+    }
+    return pd.DataFrame(
+        out | {"share above": summary.worse, "held-out error": summary.error, "relative cost": summary.cost}
+    )
 
 
 def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
@@ -148,7 +195,15 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
             if low <= 0:
                 words[title] = "not compared"
                 continue
-            word = "cured" if after <= near * low else "eased" if after <= low / 2 else "worse" if after > 1.5 * high else "stays"
+            word = (
+                "cured"
+                if after <= near * low
+                else "eased"
+                if after <= low / 2
+                else "worse"
+                if after > 1.5 * high
+                else "stays"
+            )
             words[title] = f"{word} ({after / before.mean():.2f})"
         kinds = [w.split()[0] for w in words.values() if not w.startswith("not")]
         cured = bool(kinds) and all(k == "cured" for k in kinds) and row.cost <= 1.1
@@ -162,18 +217,32 @@ def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Sign → lowest and highest gap among the plain networks and their twins."""
     summary = instability(table).set_index("network")
     alike = summary[[n == "plain" or n.startswith("twin") for n in summary.index]]
-    return {title: ((gap := alike[sign] - alike[f"{sign}_train"]).min(), gap.max()) for sign, title in SIGNS.items()}
+    return {
+        title: ((gap := alike[sign] - alike[f"{sign}_train"]).min(), gap.max())
+        for sign, title in SIGNS.items()
+    }
 
 
-def nearest_image(protocol: Protocol, settings: Settings | None = None, store: Store | None = None, points: int = 200) -> pd.DataFrame:
+def nearest_image(
+    protocol: Protocol, settings: Settings | None = None, store: Store | None = None, points: int = 200
+) -> pd.DataFrame:
     """Median Euclidean distance of a noise set's points to the nearest of (at most 20,000) training images: columns ``set, distance``."""
 
     def compute() -> pd.DataFrame:
         train = data.load(protocol.training_set).train[:20_000]
-        rows = [(name, torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item()) for name in protocol.sets]
+        rows = [
+            (name, torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item())
+            for name in protocol.sets
+        ]
         return pd.DataFrame(rows, columns=["set", "distance"])
 
-    fields = {"images": data.digest(protocol.training_set), "sets": protocol.sets, "points": points, "noise": noise.VERSION, "version": VERSION}
+    fields = {
+        "images": data.digest(protocol.training_set),
+        "sets": protocol.sets,
+        "points": points,
+        "noise": noise.VERSION,
+        "version": VERSION,
+    }
     return stored_table("synthesis", fields, compute, store, "synthesis-nearest")
 
 
@@ -183,7 +252,13 @@ def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
     return named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
 
 
-def asymmetry(protocol: Protocol, settings: Settings, store: Store | None = None, names: Sequence[str] = ("train", "uniform"), points: int = 40) -> pd.DataFrame:
+def asymmetry(
+    protocol: Protocol,
+    settings: Settings,
+    store: Store | None = None,
+    names: Sequence[str] = ("train", "uniform"),
+    points: int = 40,
+) -> pd.DataFrame:
     """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: columns ``network, set, ratio``.
 
     With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
@@ -193,7 +268,12 @@ def asymmetry(protocol: Protocol, settings: Settings, store: Store | None = None
 
     @torch.no_grad()
     def compute() -> pd.DataFrame:
-        found = [(label(r, s), e) for r in regularisers for s, es in variants(protocol, settings, r, store).items() for e in es]
+        found = [
+            (label(r, s), e)
+            for r in regularisers
+            for s, es in variants(protocol, settings, r, store).items()
+            for e in es
+        ]
         rows = []
         for name in names:
             x = next(blocks(protocol, name))[:points]
@@ -202,8 +282,18 @@ def asymmetry(protocol: Protocol, settings: Settings, store: Store | None = None
                 rows.append((network, name, float(torch.cat(values).mean())))
         return pd.DataFrame(rows, columns=["network", "set", "ratio"])
 
-    fields = {"networks": [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds], "sets": tuple(names), "points": points}
-    return stored_table("synthesis", fields | {"noise": noise.VERSION, "asymmetry": VERSION}, compute, store, "synthesis-asymmetry")
+    fields = {
+        "networks": [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds],
+        "sets": tuple(names),
+        "points": points,
+    }
+    return stored_table(
+        "synthesis",
+        fields | {"noise": noise.VERSION, "asymmetry": VERSION},
+        compute,
+        store,
+        "synthesis-asymmetry",
+    )
 
 
 def _ratio(net: Autoencoder, x: torch.Tensor) -> torch.Tensor:

@@ -42,4 +42,9 @@ class Settings(Sizes):
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
         """The strengths of one regulariser; the denoising stack also holds the plain networks (strength 0) and their twins."""
-        return {"untrained": (0.0,), "denoising": (0.0, *TWINS, *self.noise), "contractive": self.noise, "bending": self.bending}[regulariser]
+        return {
+            "untrained": (0.0,),
+            "denoising": (0.0, *TWINS, *self.noise),
+            "contractive": self.noise,
+            "bending": self.bending,
+        }[regulariser]

@@ -34,9 +34,13 @@ __all__ = ["variants", "stack", "losses", "through", "neighbours", "split"]
 NEIGHBOURS = 5
 
 
-def stack(dims: tuple[int, ...], strengths: tuple[float, ...], seed: int, dtype: torch.dtype = torch.float32) -> Ensemble:
+def stack(
+    dims: tuple[int, ...], strengths: tuple[float, ...], seed: int, dtype: torch.dtype = torch.float32
+) -> Ensemble:
     """One ensemble with every d at every strength, strength by strength, all drawn from `seed` as the plain networks are."""
-    return Ensemble([Autoencoder(d, torch.Generator().manual_seed(seed)).to(dtype) for _ in strengths for d in dims], seed)
+    return Ensemble(
+        [Autoencoder(d, torch.Generator().manual_seed(seed)).to(dtype) for _ in strengths for d in dims], seed
+    )
 
 
 def split(joint: Ensemble, dims: tuple[int, ...]) -> list[Ensemble]:
@@ -46,13 +50,30 @@ def split(joint: Ensemble, dims: tuple[int, ...]) -> list[Ensemble]:
         members = []
         for i in range(start, start + len(dims)):
             one = copy.copy(joint)
-            one.dims, one.weights, one.biases = joint.dims[i : i + 1], [w[i : i + 1] for w in joint.weights], [b[i : i + 1] for b in joint.biases]
+            one.dims, one.weights, one.biases = (
+                joint.dims[i : i + 1],
+                [w[i : i + 1] for w in joint.weights],
+                [b[i : i + 1] for b in joint.biases],
+            )
             members.append(one.member(joint.dims[i]))
-        out.append(Ensemble(members, joint.seed, {name: c[:, start : start + len(dims)] for name, c in joint.curves.items()}))
+        out.append(
+            Ensemble(
+                members,
+                joint.seed,
+                {name: c[:, start : start + len(dims)] for name, c in joint.curves.items()},
+            )
+        )
     return out
 
 
-def through(layers: list[Tensor], h: Tensor, waist: int, start: int = 0, stop: int | None = None, tangent: Tensor | None = None):
+def through(
+    layers: list[Tensor],
+    h: Tensor,
+    waist: int,
+    start: int = 0,
+    stop: int | None = None,
+    tangent: Tensor | None = None,
+):
     """Values, and the tangents they carry, from layer `start` to layer `stop`.
 
     Parameters
@@ -80,7 +101,14 @@ def through(layers: list[Tensor], h: Tensor, waist: int, start: int = 0, stop: i
 
 
 def losses(
-    joint: Ensemble, layers: list[Tensor], regulariser: str, strength: Tensor, x: Tensor, draw: Tensor, other: Tensor | None = None, scale: float = 1.0
+    joint: Ensemble,
+    layers: list[Tensor],
+    regulariser: str,
+    strength: Tensor,
+    x: Tensor,
+    draw: Tensor,
+    other: Tensor | None = None,
+    scale: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared pixel error and penalty of every network on one batch, each ``(k,)``.
 
@@ -121,7 +149,13 @@ def neighbours(x: Tensor, count: int = NEIGHBOURS) -> Tensor:
     return torch.cat(out)
 
 
-def variants(protocol: Protocol, settings: Settings, regulariser: str, store: Store | None = None, progress: bool = True) -> dict[float, list[Ensemble]]:
+def variants(
+    protocol: Protocol,
+    settings: Settings,
+    regulariser: str,
+    store: Store | None = None,
+    progress: bool = True,
+) -> dict[float, list[Ensemble]]:
     """The trained variants of one regulariser: strength → an ensemble for each seed.
 
     Batches, their order and the initial weights are those of the plain networks of the same
@@ -130,20 +164,35 @@ def variants(protocol: Protocol, settings: Settings, regulariser: str, store: St
     strengths = settings.strengths(regulariser)
     out: dict[float, list[Ensemble]] = {s: [] for s in strengths}
     for seed in settings.seeds:
-        stored = stored_tensors("variants", _fields(protocol, settings, regulariser, seed), lambda: _train(protocol, settings, regulariser, seed, progress), store)
+        stored = stored_tensors(
+            "variants",
+            _fields(protocol, settings, regulariser, seed),
+            lambda: _train(protocol, settings, regulariser, seed, progress),
+            store,
+        )
         for j, s in enumerate(strengths):
-            own = {name.partition("/")[2]: t for name, t in sorted(stored.items()) if name.startswith(f"{j}/")}
+            own = {
+                name.partition("/")[2]: t for name, t in sorted(stored.items()) if name.startswith(f"{j}/")
+            }
             out[s].append(Ensemble.from_tensors(own, seed))
     return out
 
 
 def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int) -> dict[str, Any]:
-    fields = {"regulariser": regulariser, "strengths": settings.strengths(regulariser), "dims": settings.dims, "seed": seed, "epochs": settings.epochs}
+    fields = {
+        "regulariser": regulariser,
+        "strengths": settings.strengths(regulariser),
+        "dims": settings.dims,
+        "seed": seed,
+        "epochs": settings.epochs,
+    }
     fields |= {name: getattr(protocol, name) for name in ("batch_size", "learning_rate")}
     return fields | {"images": data.digest(protocol.training_set), "version": VERSION}
 
 
-def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool) -> dict[str, Tensor]:
+def _train(
+    protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool
+) -> dict[str, Tensor]:
     images, device = data.load(protocol.training_set), device_of(protocol)
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
     strengths = settings.strengths(regulariser)
@@ -155,9 +204,19 @@ def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int, 
     near, scale = None, 1.0
     if regulariser == "bending":
         near = neighbours(x)
-        scale = (x[:, None] - x[near]).square().sum(2).mean().item() if len(x) < 5_000 else (x - x[near[:, 2]]).square().sum(1).mean().item()
+        scale = (
+            (x[:, None] - x[near]).square().sum(2).mean().item()
+            if len(x) < 5_000
+            else (x - x[near[:, 2]]).square().sum(1).mean().item()
+        )
     curves: dict[str, list[Tensor]] = {"train": [], "test": []}
-    for epoch in tqdm(range(settings.epochs), desc=f"{regulariser}, {len(joint)} networks, seed {seed}", unit="epoch", disable=not progress, leave=False):
+    for epoch in tqdm(
+        range(settings.epochs),
+        desc=f"{regulariser}, {len(joint)} networks, seed {seed}",
+        unit="epoch",
+        disable=not progress,
+        leave=False,
+    ):
         error = torch.zeros(len(joint), device=device)
         for rows in batch_order(seed, epoch, len(x)).to(device).split(protocol.batch_size):
             batch = x[rows]
@@ -166,16 +225,23 @@ def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int, 
             if near is not None:
                 pick = torch.randint(NEIGHBOURS, (len(rows),), generator=generator).to(device)
                 other = x[near[rows, pick]]
-            mse, penalty = losses(joint, joint.unflatten(theta), regulariser, strength, batch, draw, other, scale)
+            mse, penalty = losses(
+                joint, joint.unflatten(theta), regulariser, strength, batch, draw, other, scale
+            )
             theta.grad = None
             (mse + penalty).sum().backward()
             optimiser.step()
             error += mse.detach() * len(batch)
         with torch.no_grad():
             layers = joint.unflatten(theta.detach())
-            blocks = [(through(layers, b.expand(len(joint), -1, -1), joint.waist)[0] - b).square().mean(2).sum(1) for b in held_out.split(1_000)]
+            blocks = [
+                (through(layers, b.expand(len(joint), -1, -1), joint.waist)[0] - b).square().mean(2).sum(1)
+                for b in held_out.split(1_000)
+            ]
         curves["train"].append((error / len(x)).double().cpu())
         curves["test"].append((sum(blocks) / len(held_out)).double().cpu())
     joint.bind(theta.detach().cpu())
     joint.curves = {name: torch.stack(rows) for name, rows in curves.items()}
-    return {f"{j}/{name}": t for j, e in enumerate(split(joint, settings.dims)) for name, t in e.tensors().items()}
+    return {
+        f"{j}/{name}": t for j, e in enumerate(split(joint, settings.dims)) for name, t in e.tensors().items()
+    }

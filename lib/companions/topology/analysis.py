@@ -31,7 +31,17 @@ def select(nets: Iterable[Trained], **fields) -> list[Trained]:
 
 def first(nets: Iterable[Trained], settings: Settings) -> dict[str, Trained]:
     """For each manifold the network that examples are taken from: trained to the end, d = k, the main width, the first seed."""
-    return {name: select(nets, manifold=name, d=space.dim, width=settings.width, seed=settings.seeds[0], step=settings.steps)[0] for name, space in MANIFOLDS.items()}
+    return {
+        name: select(
+            nets,
+            manifold=name,
+            d=space.dim,
+            width=settings.width,
+            seed=settings.seeds[0],
+            step=settings.steps,
+        )[0]
+        for name, space in MANIFOLDS.items()
+    }
 
 
 def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -42,10 +52,16 @@ def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
     else:
         b = 2 * math.isqrt(points)
         u = torch.linspace(0, 1, b, dtype=torch.float64)
-        first = -(math.pi * torch.linspace(0, 1, b // 2, dtype=torch.float64)).cos() if isinstance(space, Sphere) else u * 2 * math.pi
+        first = (
+            -(math.pi * torch.linspace(0, 1, b // 2, dtype=torch.float64)).cos()
+            if isinstance(space, Sphere)
+            else u * 2 * math.pi
+        )
         q, shape = torch.cartesian_prod(first, u * 2 * math.pi), (len(first), b)
     x = space.points(q)
-    return torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy(), net.error(q).view(shape).numpy()
+    return torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy(), net.error(q).view(
+        shape
+    ).numpy()
 
 
 def clouds(nets: Iterable[Trained], settings: Settings) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -58,14 +74,26 @@ def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
     rows = []
     for net in nets:
         e = net.error(net.space.grid(points)).sort().values.numpy()
-        rows.append({"manifold": net.manifold, "d": net.d, "width": net.width, "seed": net.seed, "step": net.step, "errors": e})
+        rows.append(
+            {
+                "manifold": net.manifold,
+                "d": net.d,
+                "width": net.width,
+                "seed": net.seed,
+                "step": net.step,
+                "errors": e,
+            }
+        )
     return pd.DataFrame(rows)
 
 
 def circle_errors(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
     """`errors` on the circle with d = 1: by ``width`` after the whole training, and by ``step`` at the main width."""
     of = {"width": {"step": settings.steps}, "step": {"width": settings.width}}
-    return {name: errors(select(nets, manifold="circle", d=1, **fixed), settings.points) for name, fixed in of.items()}
+    return {
+        name: errors(select(nets, manifold="circle", d=1, **fixed), settings.points)
+        for name, fixed in of.items()
+    }
 
 
 def survival(sorted_errors: np.ndarray, delta: np.ndarray) -> np.ndarray:
@@ -113,7 +141,9 @@ def antipodal_circle(code: Encoder, points: Callable[[Tensor], Tensor], grid: in
     return np.array(found or [math.pi]) % math.pi
 
 
-def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 128, most: int = 16_384) -> list[Tensor]:
+def _enclosed(
+    gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 128, most: int = 16_384
+) -> list[Tensor]:
     """Centres of small triangles on the sphere around which an odd map into R² winds.
 
     An odd map turns an odd number of times around 0 along the equator, so it winds around one of the four faces of the
@@ -144,7 +174,9 @@ def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 
         for _ in range(levels):
             a, b, c = face
             ab, bc, ca = (torch.nn.functional.normalize(p + q, dim=0) for p, q in ((a, b), (b, c), (c, a)))
-            parts = (torch.stack(corners) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)))
+            parts = (
+                torch.stack(corners) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
+            )
             smaller = next((part for part in parts if winding(part)), None)
             if smaller is None:
                 break
@@ -154,7 +186,9 @@ def _enclosed(gap: Callable[[Tensor], Tensor], levels: int = 20, samples: int = 
     return found
 
 
-def antipodal_sphere(encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: Tensor, starts: int = 8, grid: int = 4_000) -> Tensor:
+def antipodal_sphere(
+    encoder: Callable[[Tensor], tuple[Tensor, Tensor]], place: Tensor, starts: int = 8, grid: int = 4_000
+) -> Tensor:
     """Unit vectors u with f(Qu) = f(−Qu), for f from the sphere into R², as far as they are found.
 
     Borsuk–Ulam promises one. Newton's method starts from small triangles around which the gap of the codes winds, and from the
@@ -207,7 +241,9 @@ def exhibits(net: Trained) -> pd.DataFrame:
     """
     space = net.space
     if net.d != space.dim or space.bound == 0 or space.name == "torus":
-        raise ValueError(f"exhibits: expected a circle, linked circles or a sphere with d = {space.dim}, got {space.name} with d = {net.d}")
+        raise ValueError(
+            f"exhibits: expected a circle, linked circles or a sphere with d = {space.dim}, got {space.name} with d = {net.d}"
+        )
     pairs: list[tuple[str, Tensor, Tensor]] = []
     if isinstance(space, Sphere):
         for v in antipodal_sphere(lambda x: tuple(t[0] for t in net.encoder.jacobian(x)), net.place):
@@ -216,6 +252,7 @@ def exhibits(net: Trained) -> pd.DataFrame:
             pairs.append(("sphere", q[:1], q[1:]))
     else:
         for label, b in (("A", 0.0), ("B", 1.0)) if isinstance(space, LinkedCircles) else (("circle", None),):
+
             def coords(t: Tensor, b=b) -> Tensor:
                 return t[:, None] if b is None else torch.stack([t, torch.full_like(t, b)], 1)
 
@@ -246,7 +283,9 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t, t⟩ with the unit
     tangent t, and the two 1×1 matrices ``k_i`` and ``k_l``.
     """
-    q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * getattr(net.space, "span", 2 * math.pi)
+    q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * getattr(
+        net.space, "span", 2 * math.pi
+    )
     q = torch.stack([q, torch.full_like(q, component)], 1)[:, : net.space.coords]
     tangent = net.space.tangent(q) @ net.place.T  # (b, n)
     z, e = net.encoder.jacobian(net.points(q))
@@ -260,10 +299,16 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
 
 
-def curves(nets: Iterable[Trained], settings: Settings) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, list[float]]]:
+def curves(
+    nets: Iterable[Trained], settings: Settings
+) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, list[float]]]:
     """Manifold → component → `along`, for the first network of each curve; and the angles of the circle's antipodal pairs with equal codes."""
     one = first(nets, settings)
-    lines = {"arc": {"arc": along(one["arc"])}, "circle": {"circle": along(one["circle"])}, "linked": {c: along(one["linked"], component=float(c == "B")) for c in "AB"}}
+    lines = {
+        "arc": {"arc": along(one["arc"])},
+        "circle": {"circle": along(one["circle"])},
+        "linked": {c: along(one["linked"], component=float(c == "B")) for c in "AB"},
+    }
     return lines, {"circle": [q[0] for q in exhibits(one["circle"]).q]}
 
 

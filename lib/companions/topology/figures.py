@@ -19,7 +19,9 @@ __all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "
 
 INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
-ERROR_MAP = LinearSegmentedColormap.from_list("error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"])
+ERROR_MAP = LinearSegmentedColormap.from_list(
+    "error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"]
+)
 TICKS = (np.arange(0, 2.1, 0.5) * np.pi, ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
 
 
@@ -41,22 +43,49 @@ def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     for ax, (name, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
         if e.ndim == 2:
             faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
-            ax.plot_surface(*np.moveaxis(x, 2, 0), facecolors=faces, shade=False, rstride=1, cstride=1, antialiased=False, rasterized=True)
+            ax.plot_surface(
+                *np.moveaxis(x, 2, 0),
+                facecolors=faces,
+                shade=False,
+                rstride=1,
+                cstride=1,
+                antialiased=False,
+                rasterized=True,
+            )
         else:
             order = np.argsort(e)
-            ax.scatter(*x[order].T, c=e[order], cmap=ERROR_MAP, norm=norm, s=9, alpha=1, lw=0, depthshade=False, rasterized=True)
+            ax.scatter(
+                *x[order].T,
+                c=e[order],
+                cmap=ERROR_MAP,
+                norm=norm,
+                s=9,
+                alpha=1,
+                lw=0,
+                depthshade=False,
+                rasterized=True,
+            )
         a, b, c = FRONTS.get(name, x.reshape(-1, 3)[e.argmax()])
         ax.view_init(np.degrees(np.arctan2(c, np.hypot(a, b))), np.degrees(np.arctan2(b, a)))
         ax.set_title(MANIFOLDS[name].name, y=0.97)
         bare(ax)
-    bar = fig.colorbar(plt.cm.ScalarMappable(norm, ERROR_MAP), ax=axes, orientation="horizontal", shrink=0.45, aspect=35, pad=0.02)
+    bar = fig.colorbar(
+        plt.cm.ScalarMappable(norm, ERROR_MAP),
+        ax=axes,
+        orientation="horizontal",
+        shrink=0.45,
+        aspect=35,
+        pad=0.02,
+    )
     bar.set_label("reconstruction error")
     bar.outline.set_visible(False)
     return fig
 
 
 @styled
-def curves(lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, Sequence[float]] = {}) -> Figure:
+def curves(
+    lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, Sequence[float]] = {}
+) -> Figure:
     """Code, error and derivative of the round trip along curves: a column each, components in colours.
 
     Parameters
@@ -99,7 +128,14 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarra
         ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
     ax.axvline(1, color=INK, lw=0.9, ls=":")
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
-    ax.legend(title=name, fontsize=7, title_fontsize=7, handlelength=1.2, ncols=2 if len(values) > 6 else 1, loc="lower left")
+    ax.legend(
+        title=name,
+        fontsize=7,
+        title_fontsize=7,
+        handlelength=1.2,
+        ncols=2 if len(values) > 6 else 1,
+        loc="lower left",
+    )
 
 
 @styled
@@ -112,8 +148,19 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
     for (above, below), (column, name) in zip(axes.T, names.items()):
         _survival_lines(above, errors[column], column, grid, name)
         table = summaries[column]
-        for what, color, marker, label in (("share", BLUE, "o", rf"share with error $>{delta:g}$"), ("largest", RED, "s", "largest error")):
-            below.plot(table[column], table[what].where(table[what] > 0), marker, color=color, ms=3.5, alpha=0.6, mew=0)
+        for what, color, marker, label in (
+            ("share", BLUE, "o", rf"share with error $>{delta:g}$"),
+            ("largest", RED, "s", "largest error"),
+        ):
+            below.plot(
+                table[column],
+                table[what].where(table[what] > 0),
+                marker,
+                color=color,
+                ms=3.5,
+                alpha=0.6,
+                mew=0,
+            )
             below.plot(table.groupby(column)[what].median(), color=color, lw=1.3, label=label)
         below.axhline(1, color=INK, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
@@ -137,9 +184,23 @@ def dimensions(table: pd.DataFrame) -> Figure:
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
                 share = shares[f"{name}, d={d}, line {i + 1}"] = survival(e, delta)
-                ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.1, alpha=0.85, label=label if i == 0 else None)
+                ax.plot(
+                    delta,
+                    np.where(share > 0, share, np.nan),
+                    color=color,
+                    lw=1.1,
+                    alpha=0.85,
+                    label=label if i == 0 else None,
+                )
         ax.axvline(1, color=INK, lw=0.9, ls=":")
-        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel=r"$\delta$", xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
+        ax.set(
+            xscale="log",
+            yscale="log",
+            title=MANIFOLDS[name].name,
+            xlabel=r"$\delta$",
+            xticks=[1e-3, 1e-2, 1e-1, 1],
+            xlim=(delta[0], 3),
+        )
     axes[0].set_ylabel(r"share with error $>\delta$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     fig.data = {"shares": pd.DataFrame({"delta": delta} | shares)}
@@ -173,10 +234,29 @@ def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red. Manifold -> table of `analysis.spectra`."""
     fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.7), sharey=True, sharex=True)
     for ax, (name, t) in zip(axes, tables.items()):
-        for flag, color, label in ((False, BLUE, r"$\det K_\mathcal{I}>0$"), (True, RED, r"$\det K_\mathcal{I}<0$")):
+        for flag, color, label in (
+            (False, BLUE, r"$\det K_\mathcal{I}>0$"),
+            (True, RED, r"$\det K_\mathcal{I}<0$"),
+        ):
             part = t[t.reversed == flag]
-            ax.plot(part.error, part.distance, ".", color=color, ms=2, alpha=0.6, mew=0, label=label, rasterized=True)
-        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel="reconstruction error", xlim=(3e-4, 3))
+            ax.plot(
+                part.error,
+                part.distance,
+                ".",
+                color=color,
+                ms=2,
+                alpha=0.6,
+                mew=0,
+                label=label,
+                rasterized=True,
+            )
+        ax.set(
+            xscale="log",
+            yscale="log",
+            title=MANIFOLDS[name].name,
+            xlabel="reconstruction error",
+            xlim=(3e-4, 3),
+        )
         ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)

@@ -177,7 +177,11 @@ class Torus(Manifold):
         around = torch.tensor([-TAU, 0.0, TAU], dtype=p.dtype)
         gap = ((q - p + math.pi) % TAU - math.pi)[:, None] + torch.cartesian_prod(around, around)  # (n, 9, 2)
         s = torch.linspace(0, 1, segments + 1, dtype=p.dtype)[:, None]
-        bend = torch.tensor([0.0, 0.7, -0.7], dtype=p.dtype)[:, None, None] * torch.tensor([0.0, 1.0], dtype=p.dtype) * (math.pi * s).sin()
+        bend = (
+            torch.tensor([0.0, 0.7, -0.7], dtype=p.dtype)[:, None, None]
+            * torch.tensor([0.0, 1.0], dtype=p.dtype)
+            * (math.pi * s).sin()
+        )
         path = p[:, None, None, None] + s * gap[:, :, None, None] + bend  # (n, 9, 3, segments + 1, 2)
         path = self._relax(path.flatten(0, 2), steps)
         step = path.diff(dim=1)
@@ -195,11 +199,19 @@ class Torus(Manifold):
         sines = (math.pi * k[:, None] * k / n).sin() * math.sqrt(2 / n)  # symmetric and orthogonal
         laplace = (2 - 2 * (math.pi * k / n).cos()) * n * n
         turn = (path[:, -1, 0] - path[:, 0, 0]).square()[:, None]
-        scale = torch.stack([(self.big + self.small) ** 2 * laplace.expand(len(path), -1), self.small**2 * laplace + 1.5 * self.big * self.small * turn], 2)
+        scale = torch.stack(
+            [
+                (self.big + self.small) ** 2 * laplace.expand(len(path), -1),
+                self.small**2 * laplace + 1.5 * self.big * self.small * turn,
+            ],
+            2,
+        )
         for _ in range(steps):
             step, speed = path.diff(dim=1) * n, self._speed(path)
             flow_u, flow_v = speed**2 * step[..., 0], self.small**2 * step[..., 1]
-            pull = -speed * self.small * ((path[:, 1:, 1] + path[:, :-1, 1]) / 2).sin() * step[..., 0] ** 2 / 2
+            pull = (
+                -speed * self.small * ((path[:, 1:, 1] + path[:, :-1, 1]) / 2).sin() * step[..., 0] ** 2 / 2
+            )
             gradient = -torch.stack([flow_u.diff(dim=1), flow_v.diff(dim=1)], 2) * n
             gradient[..., 1] += pull[:, 1:] + pull[:, :-1]
             path[:, 1:-1] -= sines @ ((sines @ gradient) / scale)

@@ -38,4 +38,12 @@ class Settings(Sizes):
     points: int = 4_000
 
     SMOKE = dict(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400)
-    FULL = dict(width=64, widths=(4, 8, 16, 32, 64, 128), seeds=(0, 1, 2, 3, 4), steps=20_000, batch=512, snapshots=12, points=10_000)
+    FULL = dict(
+        width=64,
+        widths=(4, 8, 16, 32, 64, 128),
+        seeds=(0, 1, 2, 3, 4),
+        steps=20_000,
+        batch=512,
+        snapshots=12,
+        points=10_000,
+    )

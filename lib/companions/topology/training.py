@@ -80,36 +80,79 @@ def snapshot_steps(settings: Settings) -> list[int]:
 
 def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
     """Hidden width -> the (manifold, d) trained with it, for every seed."""
-    groups = {settings.width: [(name, space.dim + more) for name, space in MANIFOLDS.items() for more in (0, 1)]}
+    groups = {
+        settings.width: [(name, space.dim + more) for name, space in MANIFOLDS.items() for more in (0, 1)]
+    }
     for width in settings.widths:
         groups.setdefault(width, [("circle", 1)])
     return groups
 
 
-def train(protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True) -> list[Trained]:
+def train(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> list[Trained]:
     """Every network of the chapter after its training, and those of the circle at every kept step: loaded if stored, else trained. The protocol plays no part."""
-    return [net for width, nets in _groups(settings).items() for net in _group(settings, width, nets, store, progress)]
+    return [
+        net
+        for width, nets in _groups(settings).items()
+        for net in _group(settings, width, nets, store, progress)
+    ]
 
 
-def _group(settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, progress: bool) -> Iterator[Trained]:
+def _group(
+    settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, progress: bool
+) -> Iterator[Trained]:
     members = [(name, d, seed) for name, d in nets for seed in settings.seeds]
     n = settings.ambient
     sizes = [(n, width, width, d) for _, d, _ in members]
     encoder = Stack(sizes, [2 * seed for _, _, seed in members])
     decoder = Stack([s[::-1] for s in sizes], [2 * seed + 1 for _, _, seed in members])
-    followed = [i for i, (name, d, _) in enumerate(members) if (name, d) == ("circle", 1) and width == settings.width]
-    kept = {step: list(range(len(members))) if step == settings.steps else followed for step in snapshot_steps(settings) if followed or step == settings.steps}
+    followed = [
+        i for i, (name, d, _) in enumerate(members) if (name, d) == ("circle", 1) and width == settings.width
+    ]
+    kept = {
+        step: list(range(len(members))) if step == settings.steps else followed
+        for step in snapshot_steps(settings)
+        if followed or step == settings.steps
+    }
     names = ("ambient", "seeds", "steps", "batch", "rate")
-    fields = {"width": width, "nets": nets, "kept": {str(step): rows for step, rows in kept.items()}, "version": VERSION} | {k: getattr(settings, k) for k in names}
-    compute = lambda: _train(settings, members, encoder, decoder, kept, f"autoencoders of width {width}", progress)  # noqa: E731
+    fields = {
+        "width": width,
+        "nets": nets,
+        "kept": {str(step): rows for step, rows in kept.items()},
+        "version": VERSION,
+    } | {k: getattr(settings, k) for k in names}
+    compute = lambda: _train(
+        settings, members, encoder, decoder, kept, f"autoencoders of width {width}", progress
+    )  # noqa: E731
     tensors = stored_tensors("topology", fields, compute, store, f"topology-width-{width}")
     for step, rows in kept.items():
-        stacks = [s.load(tensors, f"{step}.{half}.", rows).to(torch.float64) for s, half in ((encoder, "encoder"), (decoder, "decoder"))]
+        stacks = [
+            s.load(tensors, f"{step}.{half}.", rows).to(torch.float64)
+            for s, half in ((encoder, "encoder"), (decoder, "decoder"))
+        ]
         for i, (name, d, seed) in enumerate(members[row] for row in rows):
-            yield Trained(name, d, width, seed, step, stacks[0].member(i), stacks[1].member(i), placement(MANIFOLDS[name], n))
+            yield Trained(
+                name,
+                d,
+                width,
+                seed,
+                step,
+                stacks[0].member(i),
+                stacks[1].member(i),
+                placement(MANIFOLDS[name], n),
+            )
 
 
-def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, keep: dict[int, list[int]], label: str, progress: bool) -> dict[str, Tensor]:
+def _train(
+    settings: Settings,
+    members: list,
+    encoder: Stack,
+    decoder: Stack,
+    keep: dict[int, list[int]],
+    label: str,
+    progress: bool,
+) -> dict[str, Tensor]:
     """Mean squared distance on fresh points; every network on the same manifold sees the same points. Kept are the members in ``keep[step]``."""
     names = list(dict.fromkeys(name for name, _, _ in members))
     which = torch.tensor([names.index(name) for name, _, _ in members])
@@ -118,13 +161,28 @@ def _train(settings: Settings, members: list, encoder: Stack, decoder: Stack, ke
     kept: dict[str, Tensor] = {}
 
     def loss(_: int) -> Tensor:
-        clouds = [MANIFOLDS[n].points(MANIFOLDS[n].sample(settings.batch, generator)).float() @ places[n].T for n in names]
+        clouds = [
+            MANIFOLDS[n].points(MANIFOLDS[n].sample(settings.batch, generator)).float() @ places[n].T
+            for n in names
+        ]
         x = torch.stack(clouds)[which]  # (k, b, ambient)
         return (decoder(encoder(x)) - x).square().sum(2).mean(1).sum()
 
     def after(step: int) -> None:
         if step in keep:
-            kept.update(encoder.tensors(f"{step}.encoder.", keep[step]) | decoder.tensors(f"{step}.decoder.", keep[step]))
+            kept.update(
+                encoder.tensors(f"{step}.encoder.", keep[step])
+                | decoder.tensors(f"{step}.decoder.", keep[step])
+            )
 
-    fit(encoder.parameters + decoder.parameters, loss, settings.steps, settings.rate, after, label, progress, threads=1 if settings.batch <= 256 else None)
+    fit(
+        encoder.parameters + decoder.parameters,
+        loss,
+        settings.steps,
+        settings.rate,
+        after,
+        label,
+        progress,
+        threads=1 if settings.batch <= 256 else None,
+    )
     return kept
