@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from lib import published, results
-from lib.figures.paper import paper as figures
+from lib.figures import paper as figures
 from lib.pages import albums, page
 from lib.protocol import Protocol
 from lib.training import train
