@@ -33,7 +33,6 @@ from .companions import codes as embedding
 from .companions.bending import training as bending_training
 from .companions.codes import codes
 from .companions.score import chains, plane
-from .companions.stored import named_artefacts
 from .companions.synthesis import measure
 from .companions.topology import training as topology_training
 from .model import Ensemble
@@ -46,11 +45,9 @@ from .store import (
     write_table,
     write_tensors,
 )
-from .studies import reconstructions as looks
-from .studies import sensitivity, theory
+from .studies import reconstructions, sensitivity, theory
 from .studies.claims import Evidence
-from .studies.reconstructions import characters
-from .training import train
+from .training import train, untrained
 
 __all__ = [
     "FOLDER",
@@ -136,9 +133,11 @@ def evidence() -> Evidence | None:
 
 def evidence_or_own(protocol: Protocol) -> Evidence:
     """The published evidence, or that of this build while nothing is published."""
-    return evidence() or Evidence(
-        results.cells(protocol), results.cells(protocol, trained=False), characters(protocol)
-    )
+    found = evidence()
+    if found is not None:
+        return found
+    run = results.run(protocol)
+    return Evidence(run.table, run.null, reconstructions.statistics(run.networks, protocol))
 
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
@@ -171,17 +170,14 @@ def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.
         "spectrum": spectrum.VERSION,
         "noise": noise.VERSION,
     }
-    found = store.load_table("again", fields)
-    if found is None:
-        tables = [
-            t for name in protocol.sets for t in results.evaluate(ensembles(folder), protocol, name, laws={})
-        ]
+
+    def compute() -> pd.DataFrame:
+        found = ensembles(folder)
+        tables = [t for name in protocol.sets for t in results.evaluate(found, protocol, name, laws={})]
         whole = pd.concat(tables, ignore_index=True)
-        store.save_table(
-            "again", fields, whole[[c for c in whole.columns if not c.startswith("mahalanobis")]]
-        )
-        found = store.load_table("again", fields)
-    return found
+        return whole[[c for c in whole.columns if not c.startswith("mahalanobis")]]
+
+    return store.table("again", fields, compute)
 
 
 def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
@@ -195,17 +191,14 @@ def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
         return ()
     protocol = Protocol.from_mapping(about["protocol"])
     for e in ensembles(folder):
-        fields = training.training_fields(protocol, e.seed)
-        if store.load_tensors("networks", fields) is None:
-            store.save_tensors("networks", fields, e.tensors())
+        store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
     for name, run, trained in (
         ("cells", protocol, True),
         ("untrained", protocol.replace(points=NULL_POINTS), False),
     ):
         for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
             fields = results.cell_fields(run, seed, set_, trained)
-            if store.load_table("cells", fields) is None:
-                store.save_table("cells", fields, part.reset_index(drop=True))
+            store.table("cells", fields, lambda: part.reset_index(drop=True))
     return protocol.seeds
 
 
@@ -222,26 +215,27 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     _check_is_paper(protocol)
     store = store or Store()
     protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
-    for ensemble in train(protocol, store):
+    networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
+    for ensemble in networks:
         write_tensors(
             folder / f"networks-seed{ensemble.seed}.safetensors",
             ensemble.tensors(),
             {"seed": ensemble.seed, "epochs": protocol.epochs},
         )
-    write_table(folder / "cells.csv", results.cells(protocol, store))
-    write_table(
-        folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False)
-    )
-    write_table(folder / "characters.csv", characters(protocol, store))
+    write_table(folder / "cells.csv", results.cells(networks, protocol, store))
+    write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
+    write_table(folder / "characters.csv", reconstructions.statistics(networks, protocol, store))
     few, laws = (
         protocol.replace(points=SWEPT_POINTS),
         [law for family in noise.FAMILIES.values() for law in family],
     )
-    write_table(folder / "sweep.csv", results.cells(few, store, names=laws)[SWEPT])
+    write_table(folder / "sweep.csv", results.cells(networks, few, store, laws)[SWEPT])
     dims = [d for d in PAIRS_DIMS if d in protocol.dims]
     write_table(
         folder / "pairs.csv",
-        theory.pairs(protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
+        theory.pairs(
+            networks[0], protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store
+        ),
     )
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
@@ -320,7 +314,11 @@ def publish_sensitivity(
         write_table(
             folder / "rounding.csv",
             sensitivity.rounding(
-                protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store
+                train(protocol.replace(seeds=protocol.seeds[:1]), store)[0],
+                protocol,
+                [d for d in WHOLE_DIMS if d in protocol.dims],
+                sets,
+                WHOLE_POINTS,
             ),
         )
     about["sensitivity"] = {
@@ -394,10 +392,11 @@ def publish_companions(
         workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
         with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
             made = joblib.Parallel()(
-                joblib.delayed(_artefacts)(compute, protocol, settings, store) for compute in experiments
+                joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
+                for compute in experiments
             )
         for name, content in (item for found in made for item in found.items()):
-            write_atomically(folder / "companions" / name, content)
+            write_atomically(folder / name, content)
         now = manifest(folder)  # another chapter may have been added meanwhile
         now.setdefault("companions", {})[chapter] = {
             "protocol": about["protocol"],
@@ -409,12 +408,12 @@ def publish_companions(
 
 
 def _artefacts(
-    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store
+    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store, folder: Path
 ) -> dict[str, bytes]:
     """Run one experiment; the files of its named artefacts."""
-    with named_artefacts() as found:
-        compute(protocol, settings, store)
-    return {name: path.read_bytes() for name, path in found.items()}
+    names: dict[str, Path] = {}
+    compute(protocol, settings, Store(store.root, folder, names))
+    return {name: path.read_bytes() for name, path in names.items()}
 
 
 def _numbers() -> dict[str, int]:
@@ -423,7 +422,7 @@ def _numbers() -> dict[str, int]:
         "training": training.VERSION,
         "spectrum": spectrum.VERSION,
         "noise": noise.VERSION,
-        "characters": looks.VERSION,
+        "characters": reconstructions.VERSION,
         "theory": theory.VERSION,
     }
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -40,12 +40,22 @@ from tqdm import tqdm
 
 from . import data, noise, spectrum
 from .model import Ensemble
-from .protocol import Protocol
+from .protocol import Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
-from .training import device_of, train, training_fields, untrained
+from .training import device_of, train, train_side_by_side, training_fields, untrained
 
-__all__ = ["cells", "cell_fields", "evaluate", "blocks", "reconstructions", "GROUPS", "REPRESENTATIVES"]
+__all__ = [
+    "run",
+    "Run",
+    "cells",
+    "cell_fields",
+    "evaluate",
+    "blocks",
+    "reconstructions",
+    "GROUPS",
+    "REPRESENTATIVES",
+]
 
 #: The ten sets by mean brightness (section II-C).
 GROUPS = {
@@ -133,41 +143,73 @@ def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
     return laws
 
 
+class Run(NamedTuple):
+    """What one protocol comes to."""
+
+    networks: list[Ensemble]
+    #: the cells of the trained networks, and those of the untrained ones, the null baseline
+    table: pd.DataFrame
+    null: pd.DataFrame
+
+
+def run(protocol: Protocol, store: Store | None = None, progress: bool = True) -> Run:
+    """The natural way of data: protocol → networks → cells → table, each step loaded where stored and computed where not."""
+    store = store or Store()
+    train_side_by_side([protocol], store, progress)
+    networks = train(protocol, store, progress)
+    table, null = (cells(es, protocol, store, progress=progress) for es in (networks, untrained(protocol)))
+    return Run(networks, table, null)
+
+
 def cells(
+    networks: Sequence[Ensemble],
     protocol: Protocol,
     store: Store | None = None,
-    trained: bool = True,
     names: Sequence[str] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Every cell of a protocol, loaded where stored and computed where not.
+    """Every cell of the protocol's networks, loaded where stored and computed where not.
 
     Parameters
     ----------
+    networks : those of `lib.training.train`, or those of `untrained`: the null baseline.
     names : data sets, default ``train``, ``test`` and the protocol's noise sets. Any pixel law
         that `lib.noise.distribution` knows may be asked for.
-    trained : bool
-        False: the same statistics for the untrained networks, the null baseline.
 
     Returns
     -------
     DataFrame, one row a cell, sorted by set (training data first), seed and d.
-    """
-    store = store or Store()
-    ensembles = train(protocol, store, progress) if trained else untrained(protocol)
-    names = names or ("train", "test", *protocol.sets)
-    keys = {(name, e.seed): cell_fields(protocol, e.seed, name, trained) for name in names for e in ensembles}
-    stored = {place: store.load_table("cells", fields) for place, fields in keys.items()}
-    missing = {name: [e for e in ensembles if stored[name, e.seed] is None] for name in names}
 
-    parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
-    for name, table in _evaluated(missing, protocol, progress):
-        place = (name, int(table.seed[0]))
-        parts.setdefault(place, []).append(table)
-        whole = pd.concat(parts[place], ignore_index=True)
-        if len(whole) == len(protocol.dims):
-            store.save_table("cells", keys[place], whole.sort_values("d", ignore_index=True))
-            stored[place] = store.load_table("cells", keys[place])  # what is shown is what is stored
+    Raises
+    ------
+    ProtocolError
+        When a network is not one of the protocol's: its cells would be stored under a wrong key.
+    """
+    store, names = store or Store(), names or ("train", "test", *protocol.sets)
+    keys = {}
+    for name, e in itertools.product(names, networks):
+        epochs = len(e.curves.get("train", ()))
+        if e.dims != protocol.dims or e.seed not in protocol.seeds or epochs not in (0, protocol.epochs):
+            raise ProtocolError(
+                f"networks: expected those of the protocol, d = {protocol.dims}, seeds {protocol.seeds}, {protocol.epochs} epochs or none, "
+                f"got d = {e.dims}, seed {e.seed}, {epochs} epochs; lib.training.train gives them"
+            )
+        keys[name, e.seed] = cell_fields(protocol, e.seed, name, epochs > 0)
+    load = lambda: {place: store.load_table("cells", fields) for place, fields in keys.items()}
+    stored = load()
+    if any(table is None for table in stored.values()):
+        with store.alone(
+            "cells", {"together": [*keys.values()]}
+        ):  # each block is drawn once for all networks
+            stored = load()
+            missing = {name: [e for e in networks if stored[name, e.seed] is None] for name in names}
+            parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
+            for name, table in _evaluated(missing, protocol, progress):
+                place = (name, int(table.seed[0]))
+                parts.setdefault(place, []).append(table)
+                whole = pd.concat(parts[place], ignore_index=True).sort_values("d", ignore_index=True)
+                if len(whole) == len(protocol.dims):
+                    stored[place] = store.table("cells", keys[place], lambda: whole)
     return pd.concat(stored.values(), ignore_index=True)
 
 

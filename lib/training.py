@@ -142,10 +142,12 @@ def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> N
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
     fields = training_fields(protocol, seed)
-    stored = store.load_tensors("networks", fields)
-    if stored is not None:
-        return Ensemble.from_tensors(stored, seed)
+    compute = lambda: _trained(protocol, seed, store, progress).tensors()
+    return Ensemble.from_tensors(store.tensors("networks", fields, compute), seed)
 
+
+def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
+    """The networks of one seed, trained on from the last checkpoint."""
     images = data.load(protocol.training_set)
     device = device_of(protocol)
     trainer = Trainer(Ensemble.initial(protocol.dims, seed), protocol, device)
@@ -171,7 +173,6 @@ def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> 
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 store.save_tensors("checkpoints", place, trainer.tensors())
                 saved = time.monotonic()
-    store.save_tensors("networks", fields, trainer.ensemble.tensors())
     # the optimiser's state stays: a later run with more epochs continues from it
     store.save_tensors("checkpoints", place, trainer.tensors())
     return trainer.ensemble

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 import yaml
 
-from .. import data, results, training
+from .. import data, results
 from ..paths import ROOT
 from ..protocol import Protocol, ProtocolError
 from ..store import digest
@@ -101,9 +101,7 @@ def build(
 
 def compute(protocol: Protocol) -> None:
     """What the notebooks show, computed or found stored, with progress bars on the terminal."""
-    training.train_side_by_side([protocol])
-    for trained in (True, False):  # the untrained networks are the null baseline
-        results.cells(protocol, trained=trained)
+    results.run(protocol)
 
 
 def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str, Any]:

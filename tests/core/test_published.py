@@ -12,7 +12,6 @@ import pytest
 
 from lib import published, results, training
 from lib.companions import codes as embedding
-from lib.companions import stored
 from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
@@ -203,7 +202,6 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(
     published.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
     assert set(published.manifest(folder)["companions"]) == {*published.CHAPTERS}
 
-    monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")
     monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
     runs = [
         (compute, *published.companion(chapter, folder))
@@ -211,9 +209,9 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(
         for compute in published.CHAPTERS[chapter][1]
     ]
     for i, (compute, protocol, settings) in enumerate(runs):
-        with stored.named_artefacts() as found:
-            compute(protocol, settings, Store(tmp_path / f"another{i}"))
-        assert found and all(path == folder / "companions" / name for name, path in found.items())
+        names = {}
+        compute(protocol, settings, Store(tmp_path / f"another{i}", folder, names))
+        assert names and all(path == folder / name for name, path in names.items())
     (folder / "companions" / "codes-brackets.csv").unlink()
     with pytest.raises(Mismatch, match="codes-brackets.csv is missing"):
         published.verify(1, progress=False, folder=folder)

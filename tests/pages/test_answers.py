@@ -26,7 +26,7 @@ FIGURES = [getattr(figures, f"figure{i}") for i in range(1, 7)]
 
 @pytest.fixture(scope="module")
 def table(own_results) -> pd.DataFrame:
-    return results.cells(PROTOCOL, progress=False)
+    return results.cells(train(PROTOCOL, progress=False), PROTOCOL, progress=False)
 
 
 def read(file) -> pd.DataFrame:
@@ -213,7 +213,7 @@ def test_the_link_below_figure_1_leads_to_its_numbers(book, browser):
     browser.visit(book[0] / "html" / "eigenvalues.html")
     links = browser.evaluate("[...document.querySelectorAll('details.numbers a[download]')].map(a => a.href)")
     (link,) = [x for x in links if re.search(r"/fig-1(-build)?-cells-[0-9a-f]{8}\.csv$", x)]
-    cells = results.cells(Protocol.from_profile("smoke"), progress=False)
+    cells = results.run(Protocol.from_profile("smoke"), progress=False).table
     pd.testing.assert_frame_equal(read(file_of(link)), figures.figure1(cells).data["cells"], check_exact=True)
 
 

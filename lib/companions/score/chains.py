@@ -14,8 +14,7 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import device_of
-from ..stored import stored_tensors
+from ...training import device_of, subnormals_flushed
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
 from .plane import KINDS, mixture, spiral_fields, spiral_networks
@@ -45,6 +44,7 @@ def plane_chains(
     dict : last states by ``law.field.sampler``, and ``law.held_out``.
     """
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         out, rows = {}, []
         jobs = [
@@ -110,7 +110,7 @@ def plane_chains(
         "held_out",
     )
     fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    stored = stored_tensors("score", fields, compute, store, "score-plane-chains")
+    stored = (store or Store()).tensors("score", fields, compute, "companions/score-plane-chains")
     values = stored.pop("rows")
     labels = [
         f"{law}.{f}.{s}"
@@ -187,6 +187,7 @@ def image_denoiser(
     generator = torch.Generator().manual_seed(13)
     net = _Denoiser(settings.image_hidden, generator).to(device)
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         x = images.train.float()
         optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
@@ -208,7 +209,7 @@ def image_denoiser(
 
     fields = {"experiment": "image denoiser", "version": VERSION, "images": images.sha256}
     fields |= {k: getattr(settings, k) for k in ("image_sigma", "image_hidden", "image_steps")}
-    net.load_state_dict(stored_tensors("score", fields, compute, store))
+    net.load_state_dict((store or Store()).tensors("score", fields, compute))
     net.requires_grad_(False)
     return net.eval()
 
@@ -237,6 +238,7 @@ def image_chains(
         "images": data.digest(protocol.training_set),
     } | {k: getattr(settings, k) for k in names}
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         images, device = data.load(protocol.training_set), device_of(protocol)
         with torch.enable_grad():
@@ -301,7 +303,7 @@ def image_chains(
             out[f"{name}.{sampler}"] = torch.stack(shown)
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
-    stored = stored_tensors("score", fields, compute, store, "score-image-chains")
+    stored = (store or Store()).tensors("score", fields, compute, "companions/score-image-chains")
     values = stored.pop("rows").numpy()
     heads = pd.DataFrame(
         {"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]}

@@ -24,8 +24,7 @@ from ... import data
 from ...model import Autoencoder, Ensemble
 from ...protocol import Protocol
 from ...store import Store
-from ...training import batch_order, device_of
-from ..stored import stored_tensors
+from ...training import batch_order, device_of, subnormals_flushed
 from .settings import VERSION, Settings
 
 __all__ = ["variants", "stack", "losses", "through", "neighbours", "split"]
@@ -164,11 +163,10 @@ def variants(
     strengths = settings.strengths(regulariser)
     out: dict[float, list[Ensemble]] = {s: [] for s in strengths}
     for seed in settings.seeds:
-        stored = stored_tensors(
+        stored = (store or Store()).tensors(
             "variants",
             _fields(protocol, settings, regulariser, seed),
-            lambda: _train(protocol, settings, regulariser, seed, progress),
-            store,
+            subnormals_flushed()(lambda: _train(protocol, settings, regulariser, seed, progress)),
         )
         for j, s in enumerate(strengths):
             own = {
