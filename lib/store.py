@@ -17,7 +17,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import torch
@@ -222,9 +222,12 @@ class Store:
             yield
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        file = _locked(path)
+        try:
             yield
+        finally:
+            path.unlink()  # while it is held: who waits for it sees that, and opens a new one
+            file.close()
 
     def _stored(self, stage: str, fields: Mapping[str, Any], ext: str, compute: Callable, name: str | None):
         path = self.path(stage, fields, ext)
@@ -263,6 +266,16 @@ class Store:
         except CorruptArtefact as error:
             warnings.warn(f"{error}; it is computed again", stacklevel=4)
             return None
+
+
+def _locked(path: Path) -> IO:
+    while True:
+        file = open(path, "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 def _key(stage: str, fields: Mapping[str, Any]) -> str:

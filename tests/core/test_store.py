@@ -159,6 +159,7 @@ def test_a_second_process_waits_for_what_the_first_computes(tmp_path):
         process.start()
     for process in both:
         process.join()
+    assert not list(tmp_path.rglob("*.lock"))
     assert [p.exitcode for p in both] == [0, 0] and marks.read_text() == "computed\n"
 
 
