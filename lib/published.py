@@ -36,7 +36,7 @@ from .companions.score import chains, plane
 from .companions.synthesis import measure
 from .companions.topology import training as topology_training
 from .model import Ensemble
-from .protocol import Protocol
+from .protocol import REPRESENTATIVES, Protocol
 from .store import (
     Store,
     read_table,
@@ -233,13 +233,11 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     dims = [d for d in PAIRS_DIMS if d in protocol.dims]
     write_table(
         folder / "pairs.csv",
-        theory.pairs(
-            networks[0], protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store
-        ),
+        theory.pairs(networks[0], protocol, ("test", *REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
     )
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
-        "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
+        "protocol": vars(protocol),
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.digest(protocol.training_set),
@@ -310,7 +308,7 @@ def publish_sensitivity(
     whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
     write_table(folder / "sensitivity.csv", whole)
     if "precision" in choices:
-        sets = ("train", *results.REPRESENTATIVES.values())
+        sets = ("train", *REPRESENTATIVES.values())
         write_table(
             folder / "rounding.csv",
             sensitivity.rounding(
@@ -389,7 +387,7 @@ def publish_companions(
     for chapter in chapters:
         kind, experiments = CHAPTERS[chapter]
         settings = kind.preset(size)
-        workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
+        workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
         with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
             made = joblib.Parallel()(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)

@@ -40,10 +40,10 @@ from tqdm import tqdm
 
 from . import data, noise, spectrum
 from .model import Ensemble
-from .protocol import Protocol, ProtocolError
+from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
-from .training import device_of, train, train_side_by_side, training_fields, untrained
+from .training import torch_device, train, train_side_by_side, training_fields, untrained
 
 __all__ = [
     "run",
@@ -53,18 +53,7 @@ __all__ = [
     "evaluate",
     "blocks",
     "reconstructions",
-    "GROUPS",
-    "REPRESENTATIVES",
 ]
-
-#: The ten sets by mean brightness (section II-C).
-GROUPS = {
-    "dark": ("bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25"),
-    "middle": ("bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5"),
-    "bright": ("bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8"),
-}
-#: The paper's bright, moderate and dark representatives, in the order of its tables.
-REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 
 #: Points times columns of Jacobians (about 10 µs each) from which several processes are worth their start.
 WORTHWHILE = 2_000_000
@@ -102,7 +91,7 @@ def evaluate(
     laws : mean and covariance of the training codes by (seed, d); default: computed here. Codes of a network that
         it does not have are held against their own law.
     """
-    dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
+    dtype, device = getattr(torch, protocol.dtype), torch_device()
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
     laws = training_codes(ensembles, protocol) if laws is None else laws
     total = (
@@ -133,7 +122,7 @@ def evaluate(
 @torch.no_grad()
 def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
     """Mean ``(d,)`` and covariance ``(d, d)`` of the training codes of every network, by (seed, d)."""
-    dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
+    dtype, device = getattr(torch, protocol.dtype), torch_device()
     laws = {}
     for e in ensembles:
         for d in e.dims:
@@ -221,7 +210,7 @@ def _evaluated(
     if not dims:
         return
     laws = training_codes({e.seed: e for ensembles in missing.values() for e in ensembles}.values(), protocol)
-    workers = joblib.cpu_count() if device_of(protocol).type == "cpu" else 1
+    workers = joblib.cpu_count() if torch_device().type == "cpu" else 1
     alone = workers == 1 or protocol.points * sum(d + 5 for d in dims) < WORTHWHILE
     with tqdm(total=len(dims), disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
         if alone:

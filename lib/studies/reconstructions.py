@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from .. import data, noise
 from ..model import Ensemble
-from ..protocol import Protocol
-from ..results import GROUPS, blocks
+from ..protocol import GROUPS, Protocol
+from ..results import blocks
 from ..store import Store
 from ..training import training_fields
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from .. import jacobian, results
 from ..model import Autoencoder, Ensemble
-from ..protocol import Protocol
+from ..protocol import GROUPS, Protocol
 from ..spectrum import eigenvalues, orientation
 from ..store import Store
 from ..training import SNAPSHOTS, train, train_side_by_side
@@ -226,14 +226,14 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
     Returns
     -------
-    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.results.GROUPS`)
+    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.protocol.GROUPS`)
     the share of reversed points and the part between networks, means over the sets of the group.
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
     columns = {}
     for title, sets in {
         "training data": ("train",),
-        **{f"{name} noise": sets for name, sets in results.GROUPS.items()},
+        **{f"{name} noise": sets for name, sets in GROUPS.items()},
     }.items():
         groups = part[part.set.isin(sets)].groupby(["epochs", "set"])[column]
         mean, variance = groups.mean(), groups.var(ddof=0)

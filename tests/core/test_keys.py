@@ -15,7 +15,7 @@ import pytest
 from lib import published, results, training
 from lib.model import Ensemble
 from lib.noise import FAMILIES
-from lib.protocol import Protocol
+from lib.protocol import REPRESENTATIVES, Protocol
 from lib.store import Store
 from lib.studies import reconstructions, sensitivity, theory
 
@@ -90,7 +90,7 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
     for law in (law for family in FAMILIES.values() for law in family):
         yield f"sweep, seed 0, {law}", place("cells", results.cell_fields(few, 0, law, True), "csv")
     net = Ensemble.initial((2,), first.seeds[0])
-    sets = ("test", *results.REPRESENTATIVES.values())
+    sets = ("test", *REPRESENTATIVES.values())
     yield (
         "pairs",
         asked(

@@ -17,7 +17,6 @@ RUN = Protocol(
     epochs=1,
     points=60,
     sets=("uniform", "bernoulli_0.13"),
-    device="cpu",
 )
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import device_of, subnormals_flushed
+from ...training import subnormals_flushed, torch_device
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
 from .plane import KINDS, mixture, spiral_fields, spiral_networks
@@ -183,7 +183,7 @@ def image_denoiser(
     -------
     Function ``(b, 784) -> (b, 784)``.
     """
-    images, device = data.load(protocol.training_set), device_of(protocol)
+    images, device = data.load(protocol.training_set), torch_device()
     generator = torch.Generator().manual_seed(13)
     net = _Denoiser(settings.image_hidden, generator).to(device)
 
@@ -240,7 +240,7 @@ def image_chains(
 
     @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
-        images, device = data.load(protocol.training_set), device_of(protocol)
+        images, device = data.load(protocol.training_set), torch_device()
         with torch.enable_grad():
             r = image_denoiser(protocol, settings, store, progress)
         s, n = settings.image_sigma, settings.image_chains

@@ -24,7 +24,7 @@ from ... import data
 from ...model import Autoencoder, Ensemble
 from ...protocol import Protocol
 from ...store import Store
-from ...training import batch_order, device_of, subnormals_flushed
+from ...training import batch_order, subnormals_flushed, torch_device
 from .settings import VERSION, Settings
 
 __all__ = ["variants", "stack", "losses", "through", "neighbours", "split"]
@@ -191,7 +191,7 @@ def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int)
 def _train(
     protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool
 ) -> dict[str, Tensor]:
-    images, device = data.load(protocol.training_set), device_of(protocol)
+    images, device = data.load(protocol.training_set), torch_device()
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
     strengths = settings.strengths(regulariser)
     joint = stack(settings.dims, strengths, seed)
