@@ -44,7 +44,9 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
         ax.plot(np.cos(angle), np.sin(angle), color="#808792", lw=0.8)
         real, imag = (tensors[f"{part}/{name}"].flatten() for part in ("real", "imag"))
         ax.plot(real, imag, ".", ms=1.6, mew=0, color=COLORS[name], alpha=0.45, rasterized=True)
-        ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        ax.set(
+            xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1]
+        )
         ax.tick_params(labelbottom=i == len(words) - 1)
         if i == 0:
             ax.set_title(r"eigenvalues of $K_{\mathcal{I}}$")
