@@ -62,6 +62,7 @@ def test_every_file_is_named_with_its_digest(made):
         "sweep.csv",
         "pairs.csv",
         "networks-seed0.safetensors",
+        "opening.safetensors",
     }
     assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
     assert len(published.table("cells", made)) == 2 * 12
