@@ -29,7 +29,7 @@ from .. import data, results, training
 from ..paths import ROOT
 from ..protocol import Protocol, ProtocolError
 from ..store import digest
-from . import notebooks
+from . import checksums, notebooks
 from .notebooks import Job
 from .progress import Status, seconds
 
@@ -268,6 +268,7 @@ def _publish(html: Path, place: Path, run: Path, stamp: str) -> None:
         )  # first and last: a build killed in between leaves pages of unknown origin
         if place.exists():
             os.rename(place, run / "previous")
+        checksums.write(html)
         os.rename(html, place)
         _stamp(place).write_text(stamp)
 
