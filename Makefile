@@ -7,7 +7,7 @@ PUSH    ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 RUN     := .venv/bin/python
-# threads sleep while they wait: see lib/__init__.py
+# threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
