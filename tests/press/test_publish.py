@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import published, results, training
+from lib import data, published, results, training
 from lib.companions import codes as embedding
 from lib.companions.catalogue import CHAPTERS
 from lib.press import publish, verify
@@ -73,7 +73,7 @@ def test_the_published_networks_give_the_published_numbers_without_the_training_
     made, tmp_path, monkeypatch
 ):
     """At as many points as were published; no image may be read."""
-    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
+    monkeypatch.setattr(data, "load", lambda name: pytest.fail("training data were read"))
     found = published.again(RUN.points, Store(tmp_path), made)
     there = published.table("cells", made).merge(
         found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one"
@@ -204,7 +204,7 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(
     publish.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
     assert set(published.manifest(folder)["companions"]) == {*CHAPTERS}
 
-    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
+    monkeypatch.setattr(data, "load", lambda name: pytest.fail("training data were read"))
     runs = [
         (compute, *CHAPTERS[chapter][0].published(folder))
         for chapter in CHAPTERS
