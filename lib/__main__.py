@@ -158,19 +158,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     launch.set_defaults(command=_notebooks)
 
-    gate = commands.add_parser(
-        "gate",
-        help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone",
-    )
-    gate.add_argument(
-        "html",
-        type=Path,
-        nargs="?",
-        default=Path("_build/html"),
-        metavar="FOLDER",
-        help="default: _build/html",
-    )
-    gate.set_defaults(command=_gate)
     return parser
 
 
@@ -263,16 +250,6 @@ def _notebooks(options: argparse.Namespace) -> None:
     print(f"{len(written)} notebooks in {options.output.resolve()}")
     if options.push:
         print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
-
-
-def _gate(options: argparse.Namespace) -> None:
-    from .press.build import BuildError
-    from .press.gate import run
-
-    report = run(options.html)
-    print(report)
-    if report.findings:
-        raise BuildError("the site has findings and should not be deployed")
 
 
 if __name__ == "__main__":
