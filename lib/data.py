@@ -14,7 +14,7 @@ import torch
 from . import paths
 from .store import Store, write_atomically
 
-__all__ = ["Images", "load", "digest", "DataError"]
+__all__ = ["Images", "load", "digest", "without", "DataError"]
 
 #: file → (SHA-256 of the uncompressed file, header bytes)
 MNIST_FILES = {
@@ -23,6 +23,14 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 16),
     "t10k-labels-idx1-ubyte": ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 8),
 }
+#: the same of the part of Fashion-MNIST that is used: its test images, which nothing is trained on
+FASHION_FILES = {
+    "t10k-images-idx3-ubyte": ("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b", 16),
+    "t10k-labels-idx1-ubyte": ("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34", 8),
+}
+FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}.gz"
+#: where Debian's package dataset-fashion-mnist puts the files
+FASHION_DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz"
 
 #: SHA-256 of scikit-learn's 1,797 digits as unsigned bytes, shape (1797, 8, 8)
@@ -65,18 +73,48 @@ class Images:
         return self.x[self.trained :]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def load(name: str) -> Images:
-    """Load ``"digits"`` or ``"mnist"``.
+    """Load ``"digits"``, ``"mnist"``, either of them without a digit, or ``"fashion-mnist"``.
+
+    ``"mnist-without-1"`` has no image of the digit 1, neither among those trained on nor among those held out.
+    Of Fashion-MNIST the 10,000 test images are there, and none of them is for training.
 
     MNIST is looked for in the folder ``MNIST_DIR`` (when that variable is set, only there),
     then in the cache under ``results/mnist``, and is downloaded once if it is in neither.
+    Fashion-MNIST likewise: ``FASHION_MNIST_DIR``, ``results/fashion-mnist``, Debian's folder, a download.
+
+    >>> rest = load("digits-without-1")
+    >>> int((rest.labels == 1).sum()), rest.trained + len(rest.test) == len(rest.x)
+    (0, True)
     """
+    base, digit = without(name)
+    if digit is not None:
+        whole = load(base)
+        kept = whole.labels != digit
+        trained = int(kept[: whole.trained].sum())
+        return Images(name, whole.x[kept], whole.labels[kept], trained, digest(name))
     if name == "digits":
         return _digits()
     if name == "mnist":
-        return _mnist()
-    raise DataError(f"training_set: expected 'mnist' or 'digits', got {name!r}; use training_set=digits")
+        return _idx_images("mnist", MNIST_FILES, ("train", "t10k"), 60_000)
+    if name == "fashion-mnist":
+        return _idx_images("fashion-mnist", FASHION_FILES, ("t10k",), 0)
+    raise DataError(
+        f"training_set: expected 'mnist', 'digits' or one of them without a digit, got {name!r}; use training_set=digits"
+    )
+
+
+def without(name: str) -> tuple[str, int | None]:
+    """The data set that a name begins with and the digit that is left out of it, None where none is.
+
+    >>> without("mnist-without-1"), without("digits")
+    (('mnist', 1), ('digits', None))
+    """
+    base, word, digit = name.partition("-without-")
+    if word and base in ("mnist", "digits") and len(digit) == 1 and digit in "0123456789":
+        return base, int(digit)
+    return name, None
 
 
 def digest(name: str) -> str:
@@ -85,9 +123,13 @@ def digest(name: str) -> str:
     >>> digest("digits") == load("digits").sha256
     True
     """
+    base, digit = without(name)
+    if digit is not None:
+        return hashlib.sha256(f"{digest(base)}|without {digit}".encode()).hexdigest()
     if name == "digits":
         return DIGITS_SHA256
-    return hashlib.sha256("".join(sha for sha, _ in MNIST_FILES.values()).encode()).hexdigest()
+    files = FASHION_FILES if name == "fashion-mnist" else MNIST_FILES
+    return hashlib.sha256("".join(sha for sha, _ in files.values()).encode()).hexdigest()
 
 
 def _digits() -> Images:
@@ -105,38 +147,44 @@ def _digits() -> Images:
     return Images("digits", x.flatten(1), torch.from_numpy(raw.target).long(), DIGITS_TRAINED, sha)
 
 
-def _mnist() -> Images:
-    raw = {name: _mnist_file(name) for name in MNIST_FILES}
-    pixels = np.concatenate([raw["train-images-idx3-ubyte"], raw["t10k-images-idx3-ubyte"]])
-    labels = np.concatenate([raw["train-labels-idx1-ubyte"], raw["t10k-labels-idx1-ubyte"]])
+def _idx_images(name: str, files: dict[str, tuple[str, int]], parts: tuple[str, ...], trained: int) -> Images:
+    """The `parts` of a data set in MNIST's format, below one another."""
+    raw = {file: _idx_file(name, file, *about) for file, about in files.items()}
+    pixels = np.concatenate([raw[f"{part}-images-idx3-ubyte"] for part in parts])
+    labels = np.concatenate([raw[f"{part}-labels-idx1-ubyte"] for part in parts])
     x = torch.from_numpy(pixels).view(-1, 784).to(torch.float64) / 255
-    return Images("mnist", x, torch.from_numpy(labels).long(), 60_000, digest("mnist"))
+    return Images(name, x, torch.from_numpy(labels).long(), trained, digest(name))
 
 
-def _mnist_file(name: str) -> np.ndarray:
-    expected, header = MNIST_FILES[name]
-    folder = paths.mnist()
-    cache = Store().root / "mnist"
+def _idx_file(data: str, name: str, expected: str, header: int) -> np.ndarray:
+    """One file of ``mnist`` or ``fashion-mnist``, from the folder the environment names, the cache, or the network."""
+    label, variable, folder, url = {
+        "mnist": ("MNIST", "MNIST_DIR", paths.mnist(), MNIST_URL),
+        "fashion-mnist": ("Fashion-MNIST", "FASHION_MNIST_DIR", paths.fashion_mnist(), FASHION_URL),
+    }[data]
+    cache = Store().root / data
     if folder:
-        content = _read_idx(folder, name)
+        content = _read_idx(label, folder, name)
         if content is None:
             raise DataError(
-                f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download"
+                f"{variable}: expected {name} or {name}.gz in {folder}, found neither; correct {variable}, or unset it to download"
             )
     else:
-        folder, content = cache, _read_idx(cache, name)
+        folder, content = cache, _read_idx(label, cache, name)
+        if content is None and data == "fashion-mnist":
+            content = _read_idx(label, FASHION_DEBIAN, name)
         if content is None:
-            content = _download(name)
+            content = _download(label, variable, url.format(name=name))
             write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
     sha = hashlib.sha256(content).hexdigest()
     if sha != expected:
         raise DataError(
-            f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there"
+            f"{label}: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there"
         )
     return np.frombuffer(content, np.uint8, offset=header)
 
 
-def _read_idx(folder: Path, name: str) -> bytes | None:
+def _read_idx(label: str, folder: Path, name: str) -> bytes | None:
     for path, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
         if path.is_file():
             try:
@@ -144,18 +192,20 @@ def _read_idx(folder: Path, name: str) -> bytes | None:
                     return file.read()
             except (OSError, EOFError) as error:
                 raise DataError(
-                    f"MNIST: expected a readable {path.name} in {folder}, got {error}; put the original file there"
+                    f"{label}: expected a readable {path.name} in {folder}, got {error}; put the original file there"
                 ) from None
     return None
 
 
-def _download(name: str) -> bytes:
+def _download(label: str, variable: str, url: str) -> bytes:
     import pooch
 
+    name = url.rpartition("/")[2].removesuffix(".gz")
     try:
-        path = pooch.retrieve(MNIST_URL.format(name=name), known_hash=None, progressbar=True)
+        path = pooch.retrieve(url, known_hash=None, progressbar=True)
         return gzip.decompress(Path(path).read_bytes())
     except Exception as error:  # requests raises many kinds; each means the same to the user
+        instead = ", or use training_set=digits" if label == "MNIST" else ""
         raise DataError(
-            f"MNIST: expected to download {name}, got {type(error).__name__}; set MNIST_DIR to a folder with the four original files, or use training_set=digits"
+            f"{label}: expected to download {name}, got {type(error).__name__}; set {variable} to a folder with the original files{instead}"
         ) from None

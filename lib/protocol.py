@@ -24,6 +24,10 @@ NOISE_SETS = (
     "bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8",
 )  # fmt: skip
 
+#: What networks are trained on: all digits, or nine of the ten.
+TRAINING_SETS = tuple(
+    base + rest for base in ("mnist", "digits") for rest in ("", *(f"-without-{k}" for k in range(10)))
+)
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
 
@@ -42,7 +46,8 @@ class Protocol:
     Parameters
     ----------
     training_set : str
-        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
+        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled), or either without
+        one digit: ``"mnist-without-1"``.
     dims : tuple of int
         Latent dimensions d, each in 2…32, strictly increasing.
     seeds : tuple of int
@@ -98,7 +103,13 @@ class Protocol:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        self._choice("training_set", "mnist", "digits")
+        if self.training_set not in TRAINING_SETS:
+            _fail(
+                "training_set",
+                "one of mnist, digits, or one of them without a digit",
+                self.training_set,
+                "training_set=mnist-without-1",
+            )
         self._choice("optimizer", "adam", "sgd")
         self._choice("loss", "mse", "distance")
         self._choice("dtype", "float64", "float32")
