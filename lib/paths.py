@@ -17,6 +17,7 @@ __all__ = [
     "mnist",
     "fashion_mnist",
     "pictures",
+    "device",
     "absolute_environment",
 ]
 
@@ -51,6 +52,11 @@ def pictures() -> Path | None:
     """Where a notebook that is being executed for the book puts its pictures, relative to itself; None in JupyterLab."""
     folder = os.environ.get("BOOK_PICTURES")
     return Path(folder) if folder else None
+
+
+def device() -> str:
+    """Where to compute, ``BOOK_DEVICE``: ``auto`` (the default), ``cpu`` or ``cuda``."""
+    return os.environ.get("BOOK_DEVICE") or "auto"
 
 
 def absolute_environment() -> dict[str, str]:

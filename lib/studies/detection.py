@@ -171,15 +171,13 @@ def table(
             "noise": noise.VERSION,
             "version": VERSION,
         }
-        stored = store.load_table("detection", fields)
-        if stored is None:
+
+        def compute(one=one, seed=seed) -> pd.DataFrame:
             (whole,) = train(one, store, progress) if trained else untrained(one)
             some = Ensemble([whole.member(d) for d in dims], seed, whole.curves)
-            store.save_table(
-                "detection", fields, rows(some, protocol.training_set, sets, points, progress).round(6)
-            )
-            stored = store.load_table("detection", fields)  # what is shown is what is stored
-        found.append(stored)
+            return rows(some, protocol.training_set, sets, points, progress).round(6)
+
+        found.append(store.table("detection", fields, compute))
     return pd.concat(found, ignore_index=True)
 
 
