@@ -200,7 +200,7 @@ def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     command = [
         sys.executable,
         "-c",
-        "import lib; from jupyter_book.cli.main import main; main()",
+        "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()",
         "build",
         str(run / "src"),
     ]
