@@ -8,7 +8,6 @@ started it ends, however that ends.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -26,7 +25,6 @@ __all__ = ["Kernels"]
 
 #: Imported before the first fork, besides what the notebooks import themselves.
 MACHINERY = "import ipykernel.kernelapp, ipykernel.zmqshell, matplotlib.pyplot, torch"
-PR_SET_PDEATHSIG = 1
 
 
 class Kernels:
@@ -55,7 +53,9 @@ class Kernels:
         """A manager, as nbclient takes it, of one kernel in this environment."""
         file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
         transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
-        return _Manager(environment, self if self._forks() else None, connection_file=file, transport=transport)
+        return _Manager(
+            environment, self if self._forks() else None, connection_file=file, transport=transport
+        )
 
     def close(self) -> None:
         """End every kernel that still runs."""
@@ -152,15 +152,15 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     """The kernel, in a session of its own, which ends with the process that it was forked from."""
     from ipykernel.kernelapp import IPKernelApp
 
+    parent = os.getppid()
     os.setsid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    IPKernelApp.launch_instance(arguments)
+    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])  # which it watches
 
 
 if __name__ == "__main__":

@@ -8,15 +8,12 @@ again when the one or the other has changed.
 from __future__ import annotations
 
 import ast
-import contextlib
-import hashlib
 import json
 import logging
 import os
 import platform
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -179,7 +176,9 @@ def execute_all(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(WORKERS, cores)
     env = _environment(root, max(1, cores // workers))
-    own = sources.root == Path(__file__).resolve().parent.parent.parent  # else it is not the library imported here
+    own = (
+        sources.root == Path(__file__).resolve().parent.parent.parent
+    )  # else it is not the library imported here
     imports = {ast.unparse(s) for t in waiting for s in statements(t.job.notebook) or () if _imports(s)}
     kernels = Kernels(sorted(imports), env, root, fork=own and not torch.cuda.is_available())
     # the companions stand at the end and take longest: begun first, they leave no core idle at the end
