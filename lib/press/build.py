@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import dataclasses
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -25,15 +23,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from tqdm import tqdm
 
-from .. import data, published, results, training
+from .. import data, published, results
 from ..paths import ROOT
-from ..protocol import Protocol, ProtocolError
-from ..store import digest, write_atomically
-from . import notebooks
+from ..protocol import Profile, Protocol, ProtocolError
+from ..store import digest
+from . import begin, checksums, notebooks
 from .freshness import digests, files
 from .notebooks import Job, seconds
 
@@ -42,10 +39,8 @@ __all__ = ["build", "compute", "pages", "parts", "provenance", "is_book", "Build
 #: What the pages are made from besides the book's text and executed notebooks, relative to the project's root.
 SOURCES = ("lib", "_config.yml", "_toc.yml", "requirements.txt")
 #: What finished pages say of themselves, and by which they are known for a book of this project.
-RECORD = ".book.json"
+RECORD = ".book"
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
-#: Where a page names the PDF, before and after it has been printed.
-PDF = re.compile(rb'<!-- book\.pdf -->|<span><a href="[./]*book\.pdf">[^<]*</a></span>')
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
@@ -65,7 +60,7 @@ def build(
 
     Parameters
     ----------
-    profile, overrides : as `Protocol.from_profile` takes them, and as the notebooks get them.
+    profile, overrides : as `Profile.read` takes them, and as the notebooks get them.
     root : folder with ``_config.yml``, ``_toc.yml`` and ``book/``.
     output : folder of builds, default ``root/_build``; the pages are in its ``html``.
     limit : seconds after which a notebook counts as hanging.
@@ -76,15 +71,12 @@ def build(
         The previous book is then still in place.
     """
     began = time.monotonic()
-    protocol = Protocol.from_profile(profile, overrides)
-    if protocol.device == "cuda" and not torch.cuda.is_available():
-        raise ProtocolError(
-            "device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu"
-        )
+    asked = begin(profile, overrides)
+    protocol = asked.protocol
     output = Path(output or root / "_build").resolve()
     place = output / "html"
     parameters = {"profile": profile, "overrides": overrides}
-    about = provenance(protocol, profile, root)
+    about = provenance(asked, profile, root)
     _check_published()
     with _private_folder(output) as run:
         _recover(place)
@@ -92,13 +84,13 @@ def build(
         jobs = _stage(root, run / "src", parameters)
         say(f"{about['profile']}: {_describe(protocol)}; key {about['key']}")
         say(f"{len(jobs)} notebooks")
-        key = {"protocol": dataclasses.asdict(protocol), "data": data.digest(protocol.training_set)}
+        key = {"protocol": asked.values, "data": data.digest(protocol.training_set)}
         executed = notebooks.execute_all(
             jobs, root, output / "notebooks", run, key, lambda: compute(protocol), say, limit
         )
         made = {"about": about, "executed": {n: f.name for n, f in executed.items()}, "files": sources}
         stamp = digest(made | {"staged": digests(run, files(run, ["src"]))})
-        if _record(place).get("from") == stamp and _intact(place):
+        if _record(place) == stamp and checksums.whole(place):
             say("pages unchanged")
         else:
             began_pages = time.monotonic()
@@ -107,7 +99,8 @@ def build(
             html = _render(root, run, about, list(executed))
             if sources != digests(root, files(root, SOURCES)):
                 stamp = "files that were changed meanwhile"  # the next build makes the pages again
-            write_atomically(html / RECORD, json.dumps({"from": stamp, "files": _content(html)}).encode())
+            (html / RECORD).write_text(stamp)
+            checksums.write(html)
             _swap(html, place)
             say(f"pages {seconds(time.monotonic() - began_pages)}")
     say(
@@ -118,21 +111,17 @@ def build(
 
 def compute(protocol: Protocol) -> None:
     """What the notebooks show, computed or found stored, with progress bars on the terminal."""
-    training.train_side_by_side([protocol])
-    for trained in (True, False):  # the untrained networks are the null baseline
-        results.cells(protocol, trained=trained)
+    results.run(protocol)
 
 
-def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str, Any]:
+def provenance(asked: Profile, profile: str, root: Path = ROOT) -> dict[str, Any]:
     """What a page says about where its numbers come from."""
-    plain = Protocol.from_profile(profile)
-    own = [
-        f.name for f in dataclasses.fields(protocol) if getattr(protocol, f.name) != getattr(plain, f.name)
-    ]
+    plain = Profile.read(profile).values
+    own = {name: value for name, value in asked.values.items() if value != plain[name]}
     return {
-        "profile": " ".join([profile, *(f"{n}={_word(getattr(protocol, n))}" for n in own)]),
-        "training_set": protocol.training_set,
-        "key": digest(dataclasses.asdict(protocol)),
+        "profile": " ".join([profile, *(f"{name}={_word(value)}" for name, value in own.items())]),
+        "training_set": asked.protocol.training_set,
+        "key": digest(asked.values),
         "commit": _git(root, "rev-parse", "--short=12", "HEAD"),
         "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
         "published": (root / "book" / "published" / "manifest.json").is_file(),
@@ -293,28 +282,12 @@ def is_book(place: Path) -> bool:
     return bool(_record(place))
 
 
-def _record(place: Path) -> dict[str, Any]:
-    """What finished pages say of themselves; empty where there are none, or others."""
+def _record(place: Path) -> str:
+    """What the pages at `place` say that they were made from; empty where there are none, or others."""
     try:
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        return record if {"from", "files"} <= {*record} else {}
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _content(html: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a site; whether a page names the PDF does not count."""
-    found = {}
-    for path in sorted(p for p in html.rglob("*") if p.is_file() and p != html / RECORD):
-        content = path.read_bytes()
-        content = PDF.sub(b"", content) if path.suffix == ".html" else content
-        found[path.relative_to(html).as_posix()] = hashlib.sha256(content).hexdigest()
-    return found
-
-
-def _intact(place: Path) -> bool:
-    """Whether every file of the pages is as it was made; what was put beside them does not count."""
-    return _record(place)["files"].items() <= _content(place).items()
+        return (place / RECORD).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def _swap(html: Path, place: Path) -> None:

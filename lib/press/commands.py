@@ -196,19 +196,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     launch.set_defaults(command=_notebooks)
 
-    gate = commands.add_parser(
-        "gate",
-        help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone",
-    )
-    gate.add_argument(
-        "html",
-        type=Path,
-        nargs="?",
-        default=Path("_build/html"),
-        metavar="FOLDER",
-        help="default: _build/html",
-    )
-    gate.set_defaults(command=_gate)
     return parser
 
 
@@ -233,10 +220,10 @@ def _notebook(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from ..protocol import Protocol
     from ..published import publish
+    from . import begin
 
-    print(f"Published: {publish(Protocol.from_profile('paper', options.set))}")
+    print(f"Published: {publish(begin('paper', options.set).protocol)}")
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
@@ -269,7 +256,7 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from .. import published
-    from ..protocol import Protocol
+    from . import begin
     from .build import BuildError
     from .compare import compare, retrained
 
@@ -278,7 +265,7 @@ def _compare(options: argparse.Namespace) -> None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
         )
-    here = retrained(Protocol.from_profile("paper", options.set))
+    here = retrained(begin("paper", options.set).protocol)
     if here.cells.equals(there.cells):
         print(
             "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
@@ -305,13 +292,3 @@ def _notebooks(options: argparse.Namespace) -> None:
     print(f"{len(written)} notebooks in {options.output.resolve()}")
     if options.push:
         print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
-
-
-def _gate(options: argparse.Namespace) -> None:
-    from .build import BuildError
-    from .gate import run
-
-    report = run(options.html)
-    print(report)
-    if report.findings:
-        raise BuildError("the site has findings and should not be deployed")

@@ -8,7 +8,6 @@ again when the one or the other has changed.
 from __future__ import annotations
 
 import ast
-import json
 import logging
 import os
 import platform
@@ -32,8 +31,9 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from ..paths import absolute_environment
-from ..protocol import Protocol, ProtocolError
-from ..store import digest, write_atomically
+from ..protocol import ProtocolError
+from ..store import digest
+from . import begin, checksums
 from .freshness import Sources, digests, statements
 from .kernels import Kernels
 
@@ -46,8 +46,6 @@ KEPT = 6
 WORKERS = 3
 #: Seconds after which a notebook counts as hanging.
 LIMIT = 3 * 60 * 60.0
-#: What a kept notebook says of itself: the digests of its files.
-RECORD = "record.json"
 
 logging.getLogger("papermill").setLevel(logging.ERROR)
 
@@ -162,7 +160,7 @@ def execute_all(
         task = _Task(job, kept / f"{stem}-{digest(job.inputs(sources.root, key))}", key, sources.root)
         if not task.place.is_dir():
             waiting.append(task)
-        elif whole(task.place):
+        elif checksums.whole(task.place):
             os.utime(task.place)
             done[job.name] = task.place
             say(f"  {job.name:32s} unchanged")
@@ -251,29 +249,16 @@ def execute_one(
     notebook = read(source)
     check_parameters(source.name, declared(notebook), parameters)
     if "profile" in parameters or "overrides" in parameters:
-        Protocol.from_profile(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
+        begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
         job = Job(source.stem, notebook, parameters, str(source))
         kept = Path(run) / "kept"
         folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
-        ignored = shutil.ignore_patterns("notebook.ipynb", RECORD)
+        ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME)
         shutil.copytree(folder, output, ignore=ignored, dirs_exist_ok=True)
         os.replace(folder / "notebook.ipynb", target := output / f"{source.stem}.ipynb")
     return target
-
-
-def whole(place: Path) -> bool:
-    """Whether a kept notebook and its pictures are what was kept."""
-    try:
-        record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return record == _content(place)
-
-
-def _content(place: Path) -> dict[str, str]:
-    return digests(place, (p for p in place.rglob("*") if p.is_file() and p.name != RECORD))
 
 
 def _imports(statement: ast.stmt) -> bool:
@@ -346,7 +331,7 @@ class _Task:
         """Move the result to its place, unless what it was made from has changed meanwhile."""
         _tidy(notebook)
         nbformat.write(notebook, folder / "notebook.ipynb")
-        write_atomically(folder / RECORD, json.dumps(_content(folder)).encode())
+        checksums.write(folder)
         now = digest(self.job.inputs(self.root, self.key))
         if not self.place.name.endswith(now):
             raise NotebookError(
@@ -357,7 +342,7 @@ class _Task:
         try:
             os.rename(folder, self.place)
         except OSError:  # another build was first with the same content
-            if not whole(self.place):
+            if not checksums.whole(self.place):
                 raise
 
 
