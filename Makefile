@@ -10,7 +10,7 @@ TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
 # on all cores, files in the order of tests/conftest.py
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
-# threads sleep while they wait: see lib/__init__.py
+# threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 

@@ -236,8 +236,7 @@ def _place(name: str, folder: Path, src: Path) -> None:
 
 def _render(root: Path, run: Path, about: dict[str, Any], executed: list[str]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    # without its grammar of IRIs, which no notebook has, jsonschema is imported a second sooner
-    start = "import sys; sys.modules['rfc3987_syntax'] = None; from jupyter_book.cli.main import main; main()"
+    start = "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(run / "src"), "--path-output", str(run)]
     command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve())]
     command += ["--all", "-W", "-n", "--keep-going"]

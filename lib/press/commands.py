@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .. import paths
+from . import prepare
 
 __all__ = ["main"]
 
@@ -40,11 +41,9 @@ def _prepare() -> None:
         paths.absolute_environment()
     )  # a relative folder is one of the folder the command was given in
     os.environ["MPLBACKEND"] = "Agg"  # figures become files, whatever the reader's backend
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not stop those that work
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", "30")  # a file needs no bar that moves
-    # jsonschema compiles a grammar of IRIs when it is imported, for over a second; notebooks have no IRI
-    sys.modules.setdefault("rfc3987_syntax", None)
+    prepare()
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -220,20 +219,21 @@ def _notebook(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from ..published import publish
     from . import begin
+    from .publish import publish
 
     print(f"Published: {publish(begin('paper', options.set).protocol)}")
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
-    from ..published import publish_sensitivity
+    from .publish import publish_sensitivity
 
     print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
 
 
 def _companions(options: argparse.Namespace) -> None:
-    from ..published import CHAPTERS, publish_companions
+    from ..companions.catalogue import CHAPTERS
+    from .publish import publish_companions
 
     print(f"Published: {publish_companions(options.chapter or tuple(CHAPTERS))}")
 
@@ -245,22 +245,24 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from ..published import TOLERANCE, verify
+    from .verify import TOLERANCE, verify
 
-    table = verify(options.cells, options.seed)
+    table, absent = verify(options.cells, options.seed)
     print(table.to_string(index=False))
     print(
         f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g})."
     )
+    if absent:
+        print(f"{absent} published cells are of networks that are not published: they were not recomputed.")
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from .. import published
+    from ..studies.claims import published_evidence
     from . import begin
     from .build import BuildError
     from .compare import compare, retrained
 
-    there = published.evidence()
+    there = published_evidence()
     if there is None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
