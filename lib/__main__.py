@@ -222,8 +222,9 @@ def _verify(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from . import published
     from .press.build import BuildError
-    from .press.compare import compare, retrained
+    from .press.compare import compare, missing, retrained
     from .protocol import Protocol
+    from .studies.claims import JUDGES
 
     there = published.evidence()
     if there is None:
@@ -235,7 +236,13 @@ def _compare(options: argparse.Namespace) -> None:
         print(
             "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
         )
-    table = compare(there, here)
+    for whose, evidence in (("the published results", there), ("this run", here)):
+        if lacking := missing(evidence):
+            print(
+                f"Not comparable: {whose} lack the judging seeds {', '.join(map(str, lacking))}, without which no claim has a verdict or an interval."
+            )
+            return
+    table = compare(there.stage(JUDGES), here.stage(JUDGES))
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):

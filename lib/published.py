@@ -48,7 +48,8 @@ from .store import (
 )
 from .studies import findings, sensitivity, theory
 from .studies import reconstructions as looks
-from .studies.claims import Evidence
+from .studies.claims import stages
+from .studies.evidence import Evidence
 from .studies.reconstructions import characters
 from .training import train
 
@@ -241,7 +242,9 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     write_table(
         folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False)
     )
-    write_table(folder / "characters.csv", characters(protocol, store))
+    # distances between seeds within a stage: what judges has not seen what explored
+    parts = [characters(protocol.replace(seeds=seeds), store) for seeds in stages(protocol.seeds)]
+    write_table(folder / "characters.csv", pd.concat(parts, ignore_index=True))
     few, laws = (
         protocol.replace(points=SWEPT_POINTS),
         [law for family in noise.FAMILIES.values() for law in family],

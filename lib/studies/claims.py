@@ -42,6 +42,9 @@ __all__ = [
     "judge",
     "numbers",
     "summary",
+    "verdicts",
+    "stages",
+    "by_part",
     "MARKS",
     "STATISTICS",
     "architecture",
@@ -68,6 +71,12 @@ class Claim:
 
     def estimates(self, evidence: Evidence) -> list[Estimate]:
         return [e for part in self.parts for e in part.estimates(evidence)]
+
+
+def stages(seeds: Iterable[int]) -> list[tuple[int, ...]]:
+    """Seeds that explore and seeds that judge, apart: distances between seeds are taken within a stage."""
+    parts = [tuple(s for s in seeds if (s in JUDGES) is judging) for judging in (False, True)]
+    return [part for part in parts if part]
 
 
 #: A sign for each verdict, told apart without colour.
@@ -134,18 +143,33 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
 
 
 def summary(evidence: Evidence) -> pd.DataFrame:
-    """All claims: number, claim, parts by verdict, share of estimates on the side wanted, verdict, and the verdict without deficient networks."""
-    rows, rest = [], evidence.without(evidence.deficient)
+    """All claims, judged by all seeds of the evidence.
+
+    Returns
+    -------
+    DataFrame: number, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
+    values on the side wanted (``toward``) and how many do not (``away``), ``verdict``, and the verdict ``without``
+    networks that are rank-deficient at most points.
+    """
+    rows = []
+    rest = Evidence(evidence.cells, characters=evidence.characters).without(evidence.deficient)
     for claim in CLAIMS:
         found = claim.estimates(evidence)
-        parts = list(by_part(found).values())
-        sides = [e.side for e in found if e.side is not None]
+        parts = by_part(found)
+        toward = sum(all(e.side for e in found if e.part == part) for part in parts)
         rows.append(
             {"": claim.number, "claim": claim.says}
-            | {verdict: parts.count(verdict) for verdict in MARKS}
-            | {"side": np.mean(sides) if sides else np.nan, "verdict": judge(found), "without": judge(claim.estimates(rest))}
-        )  # fmt: skip
+            | {verdict: list(parts.values()).count(verdict) for verdict in MARKS}
+            | {"toward": toward, "away": len(parts) - toward, "verdict": judge(found)}
+            | {"without": judge(claim.estimates(rest)) if evidence.deficient else judge(found)}
+        )
     return pd.DataFrame(rows)
+
+
+def verdicts(evidence: Evidence) -> dict[int, str]:
+    """Claim → verdict by the judging seeds; all are *open* until every one of these is there."""
+    judges = evidence.stage(JUDGES)
+    return {c.number: judge(c.estimates(judges)) if judges else "open" for c in CLAIMS}
 
 
 # --- statistics: Evidence → networks × columns ---------------------------------------------------

@@ -47,7 +47,9 @@ class Evidence:
     cells: pd.DataFrame
     null: pd.DataFrame | None = None
     characters: pd.DataFrame | None = None
-    _wide: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _wide: dict[str | Callable, pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __getitem__(self, column: str) -> pd.DataFrame:
         """A column as networks (seed, d) × data sets; not numbers where no table has it."""
@@ -58,6 +60,13 @@ class Evidence:
             found = pd.DataFrame(index=every) if found is None else found
             self._wide[column] = found.reindex(index=every, columns=["train", *NOISE]).sort_index()
         return self._wide[column]
+
+    def measure(self, of: Callable[[Evidence], pd.DataFrame | pd.Series]) -> pd.DataFrame:
+        """What a part measures of each network, kept for its other ranges of d."""
+        if of not in self._wide:
+            found = of(self)
+            self._wide[of] = (found.to_frame("") if isinstance(found, pd.Series) else found).astype(float)
+        return self._wide[of]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -198,9 +207,8 @@ class Part:
 
     def by_seed(self, evidence: Evidence) -> pd.DataFrame:
         """Seeds × columns, on the scale on which they are tested."""
-        found = self.of(evidence)
-        found = found.to_frame("") if isinstance(found, pd.Series) else found
-        found = found[found.index.get_level_values("d").isin(list(self.dims))].astype(float)
+        found = evidence.measure(self.of)
+        found = found[found.index.get_level_values("d").isin(self.dims)]
         return SCALES[self.scale][0](POOLS[self.pool](found), self.count or evidence.points)
 
     @property
