@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import published, results
+from .. import results
 from ..protocol import Protocol
 from ..studies.claims import CLAIMS, JUDGES, judge, stages
 from ..studies.evidence import Evidence
-from ..studies.reconstructions import characters
+from ..training import train, untrained
+from .publish import NULL_POINTS
 
 __all__ = ["compare", "missing", "retrained"]
 
@@ -50,6 +51,6 @@ def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
 
 def retrained(protocol: Protocol) -> Evidence:
     """The tables of this run, of the same form as the published ones; what is stored is loaded."""
-    null = results.cells(protocol.replace(points=min(published.NULL_POINTS, protocol.points)), trained=False)
-    looks = [characters(protocol.replace(seeds=seeds)) for seeds in stages(protocol.seeds)]
-    return Evidence(results.cells(protocol), null, pd.concat(looks, ignore_index=True))
+    few, networks = protocol.replace(points=min(NULL_POINTS, protocol.points)), train(protocol)
+    null = results.cells(untrained(protocol), few)
+    return Evidence(results.cells(networks, protocol), null, stages(networks, protocol))

@@ -21,8 +21,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from .. import published, results
+from ..model import Ensemble
+from ..protocol import Protocol
 from ..spectrum import ARG_BINS, LOG_BINS
-from . import statistics
+from ..store import Store
+from . import reconstructions, statistics
 from .evidence import BRIGHT, DARK, FLOOR, MIDDLE, NOISE, SCALES, Estimate, Evidence, Part
 from .statistics import LEVEL
 
@@ -44,6 +48,8 @@ __all__ = [
     "summary",
     "verdicts",
     "stages",
+    "published_evidence",
+    "evidence_or_own",
     "by_part",
     "MARKS",
     "STATISTICS",
@@ -73,10 +79,30 @@ class Claim:
         return [e for part in self.parts for e in part.estimates(evidence)]
 
 
-def stages(seeds: Iterable[int]) -> list[tuple[int, ...]]:
-    """Seeds that explore and seeds that judge, apart: distances between seeds are taken within a stage."""
-    parts = [tuple(s for s in seeds if (s in JUDGES) is judging) for judging in (False, True)]
-    return [part for part in parts if part]
+def stages(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
+    """Statistics of the reconstructions, in which distances between seeds are taken within a stage: among those that judge, or among the others."""
+    tables = []
+    for judging in (False, True):
+        part = [e for e in networks if (e.seed in JUDGES) is judging]
+        if part:
+            run = protocol.replace(seeds=tuple(e.seed for e in part))
+            tables.append(reconstructions.statistics(part, run, store))
+    return pd.concat(tables, ignore_index=True)
+
+
+def published_evidence() -> Evidence | None:
+    """The published tables, or None while there are none."""
+    cells, null, characters = (published.table(name) for name in ("cells", "untrained", "characters"))
+    return None if cells is None else Evidence(cells, null, characters)
+
+
+def evidence_or_own(protocol: Protocol) -> Evidence:
+    """The published evidence, or that of this build while nothing is published."""
+    found = published_evidence()
+    if found is not None:
+        return found
+    run = results.run(protocol)
+    return Evidence(run.table, run.null, stages(run.networks, protocol))
 
 
 #: A sign for each verdict, told apart without colour.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.style import LABELS
-from ..results import GROUPS
+from ..protocol import GROUPS
 from . import statistics
 
 __all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", "BRIGHT", "NOISE"]

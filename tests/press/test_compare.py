@@ -10,6 +10,7 @@ from lib.press.compare import compare, missing
 from lib.protocol import Protocol
 from lib.studies.claims import JUDGES
 from lib.studies.evidence import Evidence
+from lib.training import train
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def evidence(own_results) -> Evidence:
     protocol = Protocol(
         training_set="digits", dims=(2, 3, 4, 14), seeds=tuple(JUDGES)[:3], epochs=1, points=24
     )
-    return Evidence(results.cells(protocol, progress=False))
+    return Evidence(results.cells(train(protocol, progress=False), protocol, progress=False))
 
 
 def test_a_run_agrees_with_itself(evidence):

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib import paths, published
-from lib.results import GROUPS
+from lib import paths
+from lib.protocol import GROUPS
 from lib.spectrum import ARG_BINS, LOG_BINS
 from lib.studies import claims
 from lib.studies.claims import CLAIMS, EXPLORERS, JUDGES, LOW, Claim, judge, numbers, outcomes, summary
@@ -176,7 +176,7 @@ def test_definitions_are_those_on_record():
 
 
 def test_every_part_has_a_value_on_the_published_explorers():
-    evidence = published.evidence().stage(EXPLORERS)
+    evidence = claims.published_evidence().stage(EXPLORERS)
     for claim in CLAIMS:
         for e in claim.estimates(Evidence(evidence.cells, characters=evidence.characters)):
             assert np.isfinite(e.value), (claim.number, e.label, e.part.range)
