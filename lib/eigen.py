@@ -32,9 +32,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz
 def _jit(function):
     try:
         return numba.njit(function, cache=True, **_OPTIONS)
-    except (
-        RuntimeError
-    ):  # neither beside this file nor in the home can anything be written: compiled each time
+    except RuntimeError:  # nothing can be written beside this file nor in the home: compiled each time
         return numba.njit(function, **_OPTIONS)
 
 
@@ -46,8 +44,7 @@ def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
     Parameters
     ----------
     k : array, shape (n, d, d), real
-    threads : int
-        Parts of the batch worked on at a time.
+    threads : parts of the batch worked on at a time
 
     Returns
     -------
@@ -93,8 +90,7 @@ def _load(k, h, scale):
     """Interleave the matrices, each scaled by a power of two to a largest entry of order one."""
     m, d, _ = k.shape
     h[:] = 0.0
-    for l in range(LANES):
-        scale[l] = 1.0
+    scale[:] = 1.0
     for l in range(m):
         largest = 0.0
         for i in range(d):
@@ -132,8 +128,7 @@ def _balance(h, d):
                 r, c = row[l], column[l]
                 f = 1.0
                 if r > 0.0 and c > 0.0:
-                    exponent = np.round(0.5 * np.log2(r / c))
-                    g = 2.0**exponent
+                    g = 2.0 ** np.round(0.5 * np.log2(r / c))
                     if c * g + r / g < 0.95 * (c + r):
                         f = g
                         some = True
@@ -155,8 +150,7 @@ def _hessenberg(h, d):
     v = np.empty((d, LANES))
     beta, dot = np.empty(LANES), np.empty(LANES)
     for k in range(d - 2):
-        for l in range(LANES):
-            dot[l] = 0.0
+        dot[:] = 0.0
         for i in range(k + 2, d):
             for l in range(LANES):
                 dot[l] += h[i, k, l] * h[i, k, l]
@@ -315,9 +309,8 @@ def _split(h, l, low, high, wr, wi):
 @_jit
 def _store(wr, wi, scale, l, lam):
     """Sort one spectrum by falling modulus; pairs lie side by side and stay so."""
-    d = len(lam)
-    size = np.empty(d)
-    for i in range(d):
+    size = np.empty(len(lam))
+    for i in range(len(lam)):
         value = complex(wr[i, l] * scale, wi[i, l] * scale)
         modulus = abs(value)
         j = i

@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 
 from .. import published, results
-from ..figures.style import LABELS
-from ..protocol import GROUPS, Protocol
+from ..protocol import GROUPS, LABELS, Protocol
 from ..spectrum import LOG_BINS
 from . import reconstructions
 
