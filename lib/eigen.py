@@ -1,11 +1,10 @@
 """Eigenvalues of many small real matrices at once: Francis' double-shift QR, one matrix a SIMD lane.
 
-LAPACK treats a batch one matrix after another, and one small matrix leaves a wide
-processor mostly idle. Here `LANES` matrices lie interleaved in memory, entry (i, j) of all
-of them side by side, and go through the same steps together: scaling, balancing,
-Householder reduction to Hessenberg form, and QR sweeps with deflation (Golub & Van Loan,
-Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a
-lane that is outside its window takes the identity for its reflection.
+LAPACK treats a batch one matrix after another, and one small matrix leaves a wide processor mostly idle. Here
+`LANES` matrices lie interleaved in memory, entry (i, j) of all of them side by side, and go through the same steps
+together: scaling, balancing, Householder reduction to Hessenberg form, and QR sweeps with deflation (Golub & Van
+Loan, Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a lane that is outside
+its window takes the identity for its reflection.
 """
 
 from __future__ import annotations
@@ -120,8 +119,7 @@ def _balance(h, d):
     for _ in range(8):
         changed = False
         for i in range(d):
-            row[:] = 0.0
-            column[:] = 0.0
+            row[:], column[:] = 0.0, 0.0
             for j in range(d):
                 if j != i:
                     for l in range(LANES):
@@ -151,8 +149,7 @@ def _balance(h, d):
 @_jit
 def _hessenberg(h, d):
     """Householder reflections I − βvvᵀ from both sides clear what lies below the subdiagonal."""
-    v = np.empty((d, LANES))
-    beta, dot = np.empty(LANES), np.empty(LANES)
+    v, beta, dot = np.empty((d, LANES)), np.empty(LANES), np.empty(LANES)
     for k in range(d - 2):
         dot[:] = 0.0
         for i in range(k + 2, d):
@@ -316,8 +313,7 @@ def _store(wr, wi, scale, l, lam):
     size = np.empty(len(lam))
     for i in range(len(lam)):
         value = complex(wr[i, l] * scale, wi[i, l] * scale)
-        modulus = abs(value)
-        j = i
+        modulus, j = abs(value), i
         while j > 0 and size[j - 1] < modulus:
             size[j], lam[j] = size[j - 1], lam[j - 1]
             j -= 1
