@@ -257,10 +257,10 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from ..studies.claims import published_evidence
+    from ..studies.claims import JUDGES, published_evidence
     from . import begin
     from .build import BuildError
-    from .compare import compare, retrained
+    from .compare import compare, missing, retrained
 
     there = published_evidence()
     if there is None:
@@ -272,7 +272,13 @@ def _compare(options: argparse.Namespace) -> None:
         print(
             "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
         )
-    table = compare(there, here)
+    for whose, evidence in (("the published results", there), ("this run", here)):
+        if lacking := missing(evidence):
+            print(
+                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not in {whose}, and without them no claim has a verdict or an interval."
+            )
+            return
+    table = compare(there.stage(JUDGES), here.stage(JUDGES))
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
