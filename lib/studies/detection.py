@@ -19,7 +19,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn import metrics
 from tqdm import tqdm
 
@@ -28,12 +27,13 @@ from ..model import Ensemble
 from ..protocol import Protocol
 from ..store import Store
 from ..training import training_fields
-from . import detection_data, detection_scores
+from . import detection_data, detection_scores, statistics
+from .claims import JUDGES
 from .detection_scores import PIXELS, SCORES
 
 __all__ = [
-    "table", "rows", "measures", "DIMS", "JUDGES", "RIVALS", "PRIMARY", "held_out",
-    "averaged", "compared", "failing", "primary", "holm",
+    "table", "rows", "measures", "DIMS", "RIVALS", "PRIMARY", "held_out",
+    "averaged", "compared", "failing", "primary",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
@@ -42,8 +42,6 @@ VERSION = 1
 DIMS, HELD_OUT_DIMS = (2, 5, 8, 14, 17, 20), (2, 8, 14, 20)
 #: Of these the ones that statements average over.
 JUDGED, HELD_OUT_JUDGED = (8, 14, 17, 20), (8, 14, 20)
-#: The seeds that judge; the others explore.
-JUDGES = tuple(range(3, 11))
 #: What a score has to beat, each of them.
 RIVALS = ("error", "relative error", "re-encoding shift")
 #: The primary statements: score, training set, set.
@@ -200,21 +198,10 @@ def averaged(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
-    """Mean, 95 % t interval, and two-sided p-values: ``p`` of a mean above zero, ``p_below`` of one below, 1 on the other side."""
-    mean = float(np.mean(values)) if len(values) else np.nan
-    low = high = p = np.nan
-    if len(values) > 1 and np.ptp(values) == 0:
-        low, high, p = mean, mean, float(mean == 0)
-    elif len(values) > 1:
-        test = stats.ttest_1samp(values, 0.0)
-        (low, high), p = test.confidence_interval(1 - LEVEL), float(test.pvalue)
-    return {
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "p": 1.0 if mean < 0 else p,
-        "p_below": 1.0 if mean > 0 else p,
-    }
+    """Mean and 95 % t interval over seeds, and two-sided p-values: ``p`` for a mean above zero, ``p_below`` for one below."""
+    found = statistics.t_test(values, above=0.0)
+    above, below = np.minimum(1.0, 2 * np.array([found.wanted, found.against]))
+    return {"mean": found.value, "low": found.low, "high": found.high, "p": above, "p_below": below}
 
 
 def compared(
@@ -222,7 +209,7 @@ def compared(
 ) -> pd.DataFrame:
     """The score against each of `RIVALS` on one set: the mean paired difference in AUROC, its t interval over seeds, p.
 
-    Two of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every ``low`` is
+    Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every ``low`` is
     above zero.
     """
     wide = averaged(found, seeds)
@@ -248,16 +235,9 @@ def failing(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame:
     return frame.assign(fails=frame.high < 0.5)
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """Holm's adjusted p-values, in the order given; a p-value that is not there counts as 1.
-
-    >>> holm([0.01, 0.04, 0.03]).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
-    order = np.argsort(p)
-    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1)
-    return adjusted[np.argsort(order)]
+def _holm(p: pd.Series) -> np.ndarray:
+    """Holm's method over all eight: a statement that cannot be tested yet counts as one with p = 1."""
+    return statistics.holm(p.fillna(1.0))
 
 
 def primary(found: pd.DataFrame) -> pd.DataFrame:
@@ -279,7 +259,7 @@ def primary(found: pd.DataFrame) -> pd.DataFrame:
             "p_below": min(1.0, len(RIVALS) * pairs.p_below.min()),
         }
         out.append({"score": score, "training_set": training_set, "set": name} | about)
-    frame = pd.DataFrame(out).assign(holm=lambda f: holm(f.p), holm_below=lambda f: holm(f.p_below))
+    frame = pd.DataFrame(out).assign(holm=lambda f: _holm(f.p), holm_below=lambda f: _holm(f.p_below))
 
     def verdict(row) -> str:
         if row.seeds < len(JUDGES):

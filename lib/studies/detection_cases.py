@@ -17,6 +17,7 @@ from ..protocol import NOISE_SETS, Protocol
 from ..store import Store
 from ..training import train
 from . import detection, detection_data, detection_scores
+from .claims import JUDGES
 from .detection_scores import FURTHER, SCORES
 
 __all__ = [
@@ -96,7 +97,7 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
 
     Only ratios are kept: they depend on the machine less than seconds do.
     """
-    parts, net = detection_data.parts(training_set), ensemble.member(d).double()
+    parts, net, single = detection_data.parts(training_set), ensemble.member(d).double(), ensemble.member(d).float()
     first, second = (detection_scores.probe(net, x[:TIMED]) for x in (parts.fit, parts.rank))
     fitted = detection_scores.fit(first, second)
     x = parts.inside[:TIMED]
@@ -109,7 +110,7 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
         "patterns": lambda: jacobian.round_trip(net, x),
         "Jacobians": lambda: jacobian.matrices(net, trip),
         "eigenvalues": lambda: spectrum.eigenvalues(k),
-        "iterations": lambda: detection_scores.iterated(lambda v: net(v)[1], trip.y),
+        "iterations": lambda: detection_scores.iterated(lambda v: single(v)[1], trip.y.float()),
     }
     with torch.no_grad():
         seconds = {name: _median(f) for name, f in stages.items()}
@@ -192,7 +193,7 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
             for row in detection.compared(found, score, training_set, name, [seed]).itertuples():
                 if row.seeds:
                     rows.append({
-                        "statement": statement, "rival": row.rival, "seed": seed, "judges": seed in detection.JUDGES,
+                        "statement": statement, "rival": row.rival, "seed": seed, "judges": seed in JUDGES,
                         "difference": row.mean, "low": judged.low[row.rival], "high": judged.high[row.rival],
                     })  # fmt: skip
     return pd.DataFrame(rows)

@@ -15,6 +15,7 @@ from lib.model import Autoencoder, Ensemble
 from lib.protocol import Protocol, ProtocolError
 from lib.store import Store
 from lib.studies import detection, detection_data, detection_scores
+from lib.studies.claims import JUDGES
 from lib.studies.detect import detect
 from lib.studies.detection_scores import COMBINED, SCORES, Probe
 from lib.training import train
@@ -304,7 +305,7 @@ def test_a_digit_can_be_left_out_from_training_to_table(tmp_path):
     }
 
 
-def made(differences, seeds=detection.JUDGES, noise=0.01):
+def made(differences, seeds=JUDGES, noise=0.01):
     """A table of AUROCs in which each score is .6 plus its difference, with a small seeded deviation."""
     rng, out = np.random.default_rng(0), []
     for seed in seeds:
@@ -332,7 +333,7 @@ def test_a_score_beats_only_where_it_beats_every_rival():
 
 def test_equal_scores_stay_open_and_too_few_seeds_are_not_judged():
     assert (detection.primary(made({})).verdict == "open").all()
-    few = detection.primary(made({"hamming": 0.1}, detection.JUDGES[:7]))
+    few = detection.primary(made({"hamming": 0.1}, JUDGES[:7]))
     assert (few.verdict == "not judged yet").all() and (few.seeds == 7).all()
     explored = detection.primary(made({"hamming": 0.1}, (0, 1)))
     assert (explored.verdict == "not judged yet").all() and (explored.seeds == 0).all()
