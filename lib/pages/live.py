@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data, jacobian, noise, paths, published, spectrum
-from ..figures.style import BLUE, LABELS, RED, styled
+from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import Protocol
 from ..training import train
@@ -36,7 +36,6 @@ __all__ = [
     "samples",
     "block",
     "still",
-    "plane",
     "NETWORKS",
     "NAMES",
 ]
@@ -197,7 +196,7 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
     net = rounded(ensemble.member(d))
     inputs = {"a held-out image": images[0], LABELS[name]: noise.sample(name, 0, 1)[0]}
     fig, axes = plt.subplots(
-        len(inputs), 4, figsize=(7.2, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]}
+        len(inputs), 4, figsize=(WIDTH, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]}
     )
     for row, (label, x) in zip(axes, inputs.items()):
         trip = jacobian.round_trip(net, x[None])
@@ -211,14 +210,6 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
             ax.set(title=title, xticks=[], yticks=[])
             ax.grid(False)
         plane(row[3], *(spectrum.eigenvalues(k)[0] for k in jacobian.matrices(net, trip)))
-    axes[0, 3].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        row[3].set_title("eigenvalues")
+    fig.legend(*axes[0, 3].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
-
-
-def plane(ax, lam_i: Tensor, lam_l: Tensor) -> None:
-    """The eigenvalues of K_I and K_L in the complex plane, with the unit circle."""
-    ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
-    ax.plot(lam_i.real, lam_i.imag, "o", mfc="none", color=BLUE, label="$K_I$")
-    ax.plot(lam_l.real, lam_l.imag, "x", color=RED, label="$K_L$")
-    reach = 1.1 * max(1.1, lam_i.abs().max().item(), lam_l.abs().max().item())
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title="eigenvalues")
