@@ -46,8 +46,8 @@ from .store import (
     write_table,
     write_tensors,
 )
+from .studies import findings, sensitivity, theory
 from .studies import reconstructions as looks
-from .studies import sensitivity, theory
 from .studies.claims import Evidence
 from .studies.reconstructions import characters
 from .training import train
@@ -56,6 +56,7 @@ __all__ = [
     "FOLDER",
     "cells",
     "table",
+    "tensors",
     "evidence",
     "evidence_or_own",
     "ensembles",
@@ -97,6 +98,8 @@ SWEPT_POINTS, SWEPT = (
 )
 #: Latent dimensions and points of each set at which Theorem I.2 is put to the networks.
 PAIRS_DIMS, PAIRS_POINTS = (2, 4, 8, 12, 16, 20), 200
+#: Points of each data set in the figure of the first page.
+OPENING_POINTS = 300
 #: Latent dimensions and points of each set at which whole 784×784 Jacobians are decomposed in float32.
 WHOLE_DIMS, WHOLE_POINTS = (2, 8, 14, 20), 20
 
@@ -126,6 +129,12 @@ def table(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
     """A published table by the name of its file, or None while there is none."""
     path = folder / f"{name}.csv"
     return read_table(path)[0] if path.exists() else None
+
+
+def tensors(name: str, folder: Path = FOLDER) -> dict[str, torch.Tensor] | None:
+    """Published tensors by the name of their file, or None while there are none."""
+    path = folder / f"{name}.safetensors"
+    return read_tensors(path)[0] if path.exists() else None
 
 
 def evidence() -> Evidence | None:
@@ -243,6 +252,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         folder / "pairs.csv",
         theory.pairs(protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
     )
+    write_tensors(folder / "opening.safetensors", first_page(protocol, store))
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
         "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
@@ -253,6 +263,14 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     }
     kept = {k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "companions")}
     return _write_manifest(about | kept, folder)
+
+
+def first_page(protocol: Protocol, store: Store) -> dict[str, torch.Tensor]:
+    """What the figure of the first page is drawn from: d = 12 of the first seed, `OPENING_POINTS` points a set."""
+    net = train(protocol.replace(seeds=protocol.seeds[:1]), store)[0].member(12).double()
+    inputs = {"train": data.load(protocol.training_set).test[:OPENING_POINTS]}
+    names = [results.REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
+    return findings.opening(net, inputs | {name: noise.sample(name, 0, OPENING_POINTS) for name in names})
 
 
 def _check_is_paper(protocol: Protocol) -> None:

@@ -1,0 +1,77 @@
+"""The first page's figure and numbers: what one network makes of digits and of noise, and the main results in a few figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .. import jacobian
+from ..model import Autoencoder
+from ..results import GROUPS
+from ..spectrum import eigenvalues
+
+__all__ = ["opening", "findings", "LARGE"]
+
+#: Latent dimensions at which the paper's statements about wide bottlenecks are looked at.
+LARGE = range(14, 21)
+
+
+@torch.no_grad()
+def opening(net: Autoencoder, inputs: Mapping[str, Tensor], shown: int = 6) -> dict[str, Tensor]:
+    """What a network makes of some data sets: a few images, their reconstructions, and the spectra of many points.
+
+    Parameters
+    ----------
+    net : Autoencoder, in float64
+    inputs : name → Tensor, shape (n, 784)
+    shown : images of each set that are kept
+
+    Returns
+    -------
+    dict of Tensor: ``x/name`` and ``y/name``, shape (shown, 784), float32; ``real/name`` and ``imag/name``, shape
+    (n, d), the eigenvalues of K_I(x) = E(x)G(z).
+    """
+    out = {}
+    for name, x in inputs.items():
+        trip = jacobian.round_trip(net, x)
+        lam = eigenvalues(jacobian.matrices(net, trip)[0])
+        out |= {f"x/{name}": x[:shown].float(), f"y/{name}": trip.y[:shown].float()}
+        out |= {f"real/{name}": lam.real, f"imag/{name}": lam.imag}
+    return out
+
+
+def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame) -> dict[str, float]:
+    """The main results as single numbers, medians over networks (and, on noise, over sets).
+
+    Parameters
+    ----------
+    cells : the results table (`lib.results`)
+    reconstructions : that of `lib.studies.reconstructions`
+
+    Returns
+    -------
+    dict. ``train_…`` is over all d, ``train_large_…`` and ``noise_…`` over `LARGE`: ``mean`` |λ|, ``sd_log`` of
+    log|λ|, ``arg`` mean |Arg λ|, ``reversed`` share of K_I; ``dark``, ``middle``, ``bright``: mean |λ| of the three
+    groups over `LARGE`; ``spread_train``, ``spread_noise``: standard deviation over networks of d ≥ 5 of the log mean
+    |λ|, seeds centred; ``apart_networks``, ``apart_sets``: root mean square pixel distance of a set's mean
+    reconstruction at d ≥ 12 from the same set's under other networks of the seed, and from other sets' on its side of
+    mean one half under the same network.
+    """
+    train = cells[cells.set == "train"]
+    noise = cells[~cells.set.isin(["train", "test"])]
+    large = noise[noise.d.isin(LARGE)]
+    columns = {"mean": "I_mean", "sd_log": "I_sd_log", "arg": "I_arg_mean", "reversed": "I_reversed"}
+    out: dict[str, float] = {}
+    for where, table in (("train", train), ("train_large", train[train.d.isin(LARGE)]), ("noise", large)):
+        out |= {f"{where}_{name}": table[column].median() for name, column in columns.items()}
+    out |= {group: large[large.set.isin(sets)].I_mean.median() for group, sets in GROUPS.items()}
+    log = np.log(cells[cells.d >= 5].pivot(index=["seed", "d"], columns="set", values="I_mean"))
+    over = (log - log.groupby("seed").transform("mean")).std()
+    out |= {"spread_train": over["train"], "spread_noise": over.drop(["train", "test"]).median()}
+    late = reconstructions[(reconstructions.d >= 12) & (reconstructions.set != "train")]
+    out |= {"apart_networks": late.from_networks.median(), "apart_sets": late.same_side.median()}
+    return {name: float(value) for name, value in out.items()}
