@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from ..results import REPRESENTATIVES
 from .sets import by_seed, dimensions, legend, lines, seeds
-from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, styled
+from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
 
 __all__ = ["figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "PANELS"]
 
@@ -41,7 +41,7 @@ def figure1(table: pd.DataFrame) -> Figure:
     fig.supylabel(r"$\|\lambda_{\mathcal{I}}-\lambda_{\mathcal{L}}\|^2/d$")
     keys = [("median, quartiles", "o", 1.7), ("mean", "x", 1)]
     handles = [Line2D([], [], color=INK, marker=m, lw=w, label=label) for label, m, w in keys]
-    fig.legend(handles=handles + seeds(table), loc="outside lower center", ncols=4)
+    fig.legend(handles=handles + seeds(table), loc="outside upper center", ncols=4)
     return fig
 
 
@@ -52,7 +52,7 @@ def figure2(table: pd.DataFrame) -> Figure:
     for axs, (statistic, word) in zip(axes, (("mean", "arithmetic"), ("geometric", "geometric"))):
         for ax, (j, title) in zip(axs, MATRICES.items()):
             lines(ax, table, f"{j}_{statistic}")
-            ax.set_yscale("log")
+            log_axis(ax.yaxis, table[[f"{k}_{statistic}" for k in "IL"]].to_numpy())
             if statistic == "mean":
                 ax.set_title(title)
         axs[0].set_ylabel(rf"{word} mean of $|\lambda|$")
@@ -122,5 +122,5 @@ def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Fi
     fig.supylabel(label)
     colors = zip(MATRICES.values(), (BLUE, RED))
     handles = [Patch(facecolor=c + "40", edgecolor=c, label=title) for title, c in colors]
-    fig.legend(handles=handles, loc="outside lower center", ncols=2)
+    fig.legend(handles=handles, loc="outside upper center", ncols=2)
     return fig

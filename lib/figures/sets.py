@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +13,11 @@ from matplotlib.lines import Line2D
 from .style import COLORS, INK, LABELS, LINES
 from .tables import ordered
 
-__all__ = ["lines", "legend", "by_seed", "seeds", "dimensions"]
+__all__ = ["lines", "legend", "by_seed", "seeds", "dimensions", "chosen", "NETWORKS"]
+
+
+#: Networks a page offers at most, spread over the latent dimensions there are.
+NETWORKS = 8
 
 
 def lines(ax: Axes, table: pd.DataFrame, column: str) -> None:
@@ -37,15 +42,17 @@ def dimensions(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_xticks(dims if len(dims) < 6 else [d for d in dims if d % 4 == 0])
 
 
-def legend(fig: Figure, table: pd.DataFrame, marker: str | None = None, columns: int = 6) -> None:
-    """The data sets by colour and the seeds by line, below the figure."""
+def legend(fig: Figure, table: pd.DataFrame, marker: str | None = None, columns: int = 7) -> None:
+    """The data sets by colour and the seeds by line, above the figure."""
     look = {"ls": "", "marker": marker} if marker else {}
     handles = [
         Line2D([], [], color=COLORS[n], lw=2.8 if n == "train" else 1.5, label=LABELS[n], **look)
         for n in ordered(table, "train")
     ]
     handles += [] if marker else seeds(table)
-    fig.legend(handles=handles, loc="outside lower center", ncols=columns)
+    fig.legend(
+        handles=handles, loc="outside upper center", ncols=columns, columnspacing=0.8, handlelength=1.2
+    )
 
 
 def seeds(table: pd.DataFrame) -> list[Line2D]:
@@ -54,3 +61,16 @@ def seeds(table: pd.DataFrame) -> list[Line2D]:
     return [
         Line2D([], [], color=INK, ls=line, lw=1.2, label=f"seed {s}") for line, s in zip(LINES, there)
     ] * (len(there) > 1)
+
+
+def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:
+    """At most `count` of the latent dimensions, evenly spread, both ends among them.
+
+    >>> chosen(range(2, 21))
+    [2, 5, 7, 10, 12, 15, 17, 20]
+    >>> chosen((2, 8))
+    [2, 8]
+    """
+    if len(dims) <= count:
+        return list(dims)
+    return [dims[round(i)] for i in np.linspace(0, len(dims) - 1, count)]

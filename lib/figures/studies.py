@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from .sets import legend, lines
-from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, plain_ticks, shades, styled
+from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, log_axis, plain_ticks, shades, styled
 from .tables import ordered
 
 __all__ = [
@@ -29,7 +27,9 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
     fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.9), sharex=True, squeeze=False)
     for ax, (column, title) in zip(axes.flat, statistics.items()):
         lines(ax, table, column)
-        ax.set(title=title, yscale="log" if column in log else "linear")
+        ax.set_title(title)
+        if column in log:
+            log_axis(ax.yaxis, table[column])
     fig.supxlabel("latent dimension $d$")
     legend(fig, table)
     return fig
@@ -137,10 +137,12 @@ def sweep(
         for line, (_, of_seed) in zip(LINES, table.groupby("seed")):
             for d, part in of_seed.groupby("d"):
                 ax.plot(part[parameter], part[column], line, color=tones[d])
-        ax.set(title=title, yscale="log" if column in log else "linear")
+        ax.set_title(title)
+        if column in log:
+            log_axis(ax.yaxis, table[column])
     fig.supxlabel(label)
     handles = [Line2D([], [], color=tone, label=f"$d={d}$") for d, tone in tones.items()]
-    fig.legend(handles=handles, loc="outside lower center", ncols=4)
+    fig.legend(handles=handles, loc="outside upper center", ncols=4)
     return fig
 
 
@@ -159,9 +161,9 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
             ax.plot(
                 part[column], y, "o", color=COLORS[name], ms=6 if strong else 4, zorder=3 if strong else 2
             )
-        ax.set(title=f"$d={d}$", xscale="log" if log else "linear")
+        ax.set_title(f"$d={d}$")
         if log:
-            _few_log_ticks(ax, table[table.d.isin(dims)][column])
+            log_axis(ax.xaxis, table[table.d.isin(dims)][column])
         for (before, _), (after, _), y in zip(names, names[1:], rows.values()):
             if before != after:
                 ax.axhline(y - 0.5, color=FAINT, lw=0.7)
@@ -175,15 +177,6 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
 def _variant(choice: str, value: str) -> str:
     """The name of a row; the choice goes without saying where the value names it."""
     return value if choice in value or choice == "length" else f"{choice}: {value}"
-
-
-def _few_log_ticks(ax: Axes, values: pd.Series) -> None:
-    """Matplotlib labels either whole decades or all their parts: here decades, or 1, 2, 5 where there are few."""
-    wide = np.ptp(np.log10(values)) > 1.2
-    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 3), numticks=4))
-    if not wide:
-        ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 @styled
@@ -203,7 +196,9 @@ def lengths(
                 strong = name == "train"
                 look = {"lw": 2.8, "ms": 4, "zorder": 3} if strong else {"lw": 1.3, "ms": 2.5, "zorder": 2}
                 ax.plot(part.epochs, part[column], color=COLORS[name], marker="o", **look)
-            ax.set(xscale="log", yscale="log" if column in log else "linear")
+            ax.set_xscale("log")
+            if column in log:
+                log_axis(ax.yaxis, table[table.d.isin(dims)][column])
         axs[0].set_ylabel(title)
     epochs = sorted(table.epochs.unique())
     for ax, d in zip(axes[0], dims):

@@ -55,7 +55,7 @@ def counterexamples(nilpotent: pd.DataFrame, crossing: pd.DataFrame) -> Figure:
         )
         ax.plot(table.parameter, table.matrices, "s-", color=BLUE, label=r"right: $\|A-B\|_F^2$")
         ax.set(xscale="log", yscale="log", xlabel=f"${name}$", title=title)
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
@@ -77,7 +77,7 @@ def rays(tables: Mapping[str, pd.DataFrame]) -> Figure:
         if len(kink):
             ax.axvline(kink.iloc[0], color=INK, lw=0.9, ls=":")
         ax.set(xscale="log", yscale="log", ylim=(max(low, 1e-32), high), xlabel=r"$t=\|z'-z\|$", title=title)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return fig
 
 

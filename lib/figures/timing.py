@@ -22,7 +22,7 @@ def methods(spectra: pd.DataFrame) -> Figure:
         ax.plot(spectra.d, spectra[name], marker="o", label=label)
     ax.set(yscale="log", xlabel="latent dimension $d$", ylabel="µs a point, one thread", xticks=spectra.d)
     plain_ticks(ax.yaxis, [10, 100, 1_000, 10_000, 100_000])
-    fig.legend(loc="outside lower center", ncols=1)
+    fig.legend(loc="outside upper center", ncols=1)
     return fig
 
 
@@ -39,5 +39,5 @@ def parts(evaluation: pd.DataFrame) -> Figure:
         ax.bar(table.d, table[name], bottom=base, width=2.0, label=labels.get(name, name))
         base += table[name].to_numpy()
     ax.set(xlabel="latent dimension $d$", ylabel="µs a point, one thread", xticks=table.d)
-    fig.legend(loc="outside lower center", ncols=3)
+    fig.legend(loc="outside upper center", ncols=3)
     return fig

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data, jacobian, noise, paths, published, spectrum
+from ..figures.sets import NETWORKS, chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import Protocol
@@ -40,8 +40,6 @@ __all__ = [
     "NAMES",
 ]
 
-#: Networks a page offers at most, spread over the latent dimensions there are.
-NETWORKS = 8
 #: The training sets in words.
 NAMES = {"mnist": "MNIST", "digits": "the handwritten digits inside scikit-learn"}
 #: Held-out images offered as inputs, two of each class.
@@ -64,19 +62,6 @@ def foreign(protocol: Protocol) -> bool:
     """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
     about = published.manifest()
     return about is not None and about["protocol"]["training_set"] != protocol.training_set
-
-
-def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:
-    """At most `count` of the latent dimensions, evenly spread, both ends among them.
-
-    >>> chosen(range(2, 21))
-    [2, 5, 7, 10, 12, 15, 17, 20]
-    >>> chosen((2, 8))
-    [2, 8]
-    """
-    if len(dims) <= count:
-        return list(dims)
-    return [dims[round(i)] for i in np.linspace(0, len(dims) - 1, count)]
 
 
 def rounded(net: Autoencoder) -> Autoencoder:
@@ -211,5 +196,5 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
             ax.grid(False)
         plane(row[3], *(spectrum.eigenvalues(k)[0] for k in jacobian.matrices(net, trip)))
         row[3].set_title("eigenvalues")
-    fig.legend(*axes[0, 3].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0, 3].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig

@@ -142,7 +142,7 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
     axes[1, 0].set_ylabel("mean squared pixel error")
     handles = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
     fig.legend(
-        handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside lower center", ncols=2
+        handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside upper center", ncols=2
     )
     return fig
 
@@ -172,7 +172,7 @@ def distortion(pairs: pd.DataFrame) -> Figure:
         column[1].set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     for ax in axes[:, 0]:
         ax.set_ylabel("share of pairs")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
@@ -195,7 +195,7 @@ def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
         ax.set(yscale="log", ylim=(1e-6, 1.5), xlabel="principal component", title=TITLES[manifold])
         ax.set_xticks(range(1, len(share) + 1, 2 if len(share) < 14 else 3))
     axes[0].set_ylabel("share of variance")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
@@ -255,5 +255,5 @@ def by_distance(table: pd.DataFrame) -> Figure:
         column[1].set(xlabel="distance of the end points", ylim=(0, None))
     axes[0, 0].set_ylabel("pixel error")
     axes[1, 0].set_ylabel("detour / length")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig

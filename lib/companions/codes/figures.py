@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from ...figures.sets import chosen
 from ...figures.style import BLUE, COLORS, GREEN, INK, LABELS, LINES, RED, WIDTH, styled
 from .pictures import PICTURES
 
@@ -28,8 +29,9 @@ LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pix
 
 
 @styled
-def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+def distance_figure(table: pd.DataFrame) -> Figure:
     """W₁ between all pairs of classes, in units of the mean split-half distance: pixels and some latent spaces, one seed."""
+    dims = chosen(sorted(table.d[table.space == "trained"].unique()), 3)
     shown = [("pixels", 784)] + [("trained", d) for d in dims]
     keys = [(s, d, table[(table.space == s) & (table.d == d)].seed.min()) for s, d in shown]
     fig, axes = plt.subplots(1, len(keys), figsize=(WIDTH, 2.6), squeeze=False)
@@ -69,13 +71,14 @@ def cluster_figure(scores: pd.DataFrame) -> Figure:
         Line2D([], [], color=c, marker=m, ls="-" if m else (0, (4, 2)), label={"pca": "PCA"}.get(k, k))
         for k, (c, m) in LOOK.items()
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=4)
+    fig.legend(handles=handles, loc="outside upper center", ncols=4)
     return fig
 
 
 @styled
-def bracket_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+def bracket_figure(table: pd.DataFrame) -> Figure:
     """The measured distance between codes inside its bracket, all pairs of classes in the order of the measured one."""
+    dims = chosen(sorted(table.d.unique()), 3)
     fig, axes = plt.subplots(1, len(dims), figsize=(WIDTH, 3.2), squeeze=False)
     for ax, d in zip(axes.flat, dims):
         part = table[(table.d == d) & (table.seed == table.seed.min())].sort_values("codes")
@@ -89,7 +92,7 @@ def bracket_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
         ax.set(title=f"$d={d}$", xlabel="pairs of classes", yscale="symlog")
     axes[0, 0].set_ylabel("$W_1$ between codes")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=4)
+    fig.legend(handles, labels, loc="outside upper center", ncols=4)
     return fig
 
 
@@ -116,13 +119,14 @@ def landing_figure(far: pd.DataFrame) -> Figure:
     handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
         Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=6)
+    fig.legend(handles=handles, loc="outside upper center", ncols=6)
     return fig
 
 
 @styled
-def class_figure(landing: pd.DataFrame, d: int) -> Figure:
-    """W₁ from each data set's codes to each digit class's, one network; the unit is the median over pairs of different classes."""
+def class_figure(landing: pd.DataFrame) -> Figure:
+    """W₁ from each data set's codes to each digit class's, first seed and largest d; the unit is the median over pairs of different classes."""
+    d = landing.d.max()
     part = landing[(landing.d == d) & (landing.seed == landing.seed.min())].set_index("set")
     columns = [f"to_{c}" for c in range(10)]
     digits = part.loc[[f"class_{c}" for c in range(10)], columns].to_numpy()

@@ -106,9 +106,9 @@ def mixture_figure(table: pd.DataFrame) -> Figure:
 @styled
 def stream_figure(
     fields: Mapping[str, Callable[[Tensor], Tensor]],
+    zeros: pd.DataFrame,
     law: Mixture,
     sigma: float,
-    zeros: pd.DataFrame,
     windows: tuple[tuple[float, float, float], ...],
 ) -> Figure:
     """Streamlines of each field at several zooms; each window is (centre x, centre y, half width).
@@ -139,7 +139,7 @@ def stream_figure(
     for ax, name in zip(axes[0], fields):
         ax.set_title({"exact": r"$\sigma^2\nabla\log(p*N_\sigma)$"}.get(name, name + r", $r(x)-x$"))
     handles = [Line2D([], [], ls="", marker=m, color=c, label=k) for k, (m, c) in MARKS.items()]
-    fig.legend(handles=handles, loc="outside lower center", ncols=3)
+    fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
 
 

@@ -41,7 +41,7 @@ def _legend(fig: Figure, sets: list[str]) -> None:
         for n in COLORS
         if n in sets and n != "test"
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=6, handletextpad=0.2)
+    fig.legend(handles=handles, loc="outside upper center", ncols=6, handletextpad=0.2)
 
 
 @styled

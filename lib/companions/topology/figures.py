@@ -212,7 +212,7 @@ def dimensions(table: pd.DataFrame) -> Figure:
             xlim=(delta[0], 3),
         )
     axes[0].set_ylabel(r"share with error $>\delta$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
@@ -245,7 +245,7 @@ def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
     top.grid(False)
     top.spines.right.set_visible(True)
     handles = [*left.get_legend_handles_labels(), *top.get_legend_handles_labels()]
-    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside lower center", ncols=3)
+    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside upper center", ncols=3)
     return fig
 
 
@@ -279,5 +279,5 @@ def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
         )
         ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig
