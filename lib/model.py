@@ -1,14 +1,15 @@
-"""The autoencoder of section II-A, and the networks of one seed stacked as one ensemble."""
+"""The autoencoder of section II-A, stacks of networks as one program, and the ensemble of one seed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["Autoencoder", "Ensemble", "WIDTHS"]
+__all__ = ["Autoencoder", "Stack", "Ensemble", "WIDTHS"]
 
 #: Input and hidden widths of the encoder; the decoder mirrors them (section II-A).
 WIDTHS = (784, 128, 64, 32)
@@ -70,14 +71,109 @@ def _stack(sizes: Sequence[int], activations: Sequence[nn.Module]) -> nn.Sequent
     return nn.Sequential(*layers)
 
 
-class Ensemble:
-    """The autoencoders of one seed, all d at once, zero-padded to the widest waist.
+def _relu(a: Tensor) -> tuple[Tensor, Tensor]:
+    return a.relu(), (a > 0).to(a)
 
-    Layer ℓ of all k networks is one tensor ``weights[ℓ] (k, in, out)`` (transposed against
-    ``nn.Linear``) and ``biases[ℓ] (k, 1, out)``, all of them views of one flat vector
-    ``theta``, so that one matrix product per layer and one optimiser step serve all
-    networks. A padded latent unit has zero weights on both sides; its gradient is then
-    zero as well, so it stays zero, and each member is exactly the network trained alone.
+
+def _tanh(a: Tensor) -> tuple[Tensor, Tensor]:
+    h = a.tanh()
+    return h, 1 - h * h
+
+
+def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
+    s = a.sigmoid()
+    h = a * s
+    return h, s + h * (1 - s)
+
+
+def _linear(a: Tensor) -> tuple[Tensor, Tensor]:
+    return a, torch.ones_like(a)
+
+
+#: Activations, and the same with their slopes. Each maps 0 to 0, which keeps padded units at zero.
+ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
+    "relu": (torch.relu, _relu), "tanh": (torch.tanh, _tanh), "silu": (functional.silu, _silu), "linear": (lambda a: a, _linear),
+}  # fmt: skip
+
+
+class Stack:
+    """k fully connected networks of equal depth as one program, zero-padded to the widest layer of each.
+
+    Layer ℓ of all networks is one tensor ``weights[ℓ] (k, in, out)`` (transposed against
+    ``nn.Linear``) and ``biases[ℓ] (k, 1, out)``, all of them views of one flat vector ``theta``,
+    so that one matrix product per layer and one optimiser step serve all networks. A padded unit
+    has zero weights on both sides; its gradient is then zero as well, so it stays zero, and each
+    member is exactly the network trained alone.
+
+    Parameters
+    ----------
+    sizes : for each member, its widths from input to output
+    activations : names in `ACTIVATIONS`, one a layer
+
+    Examples
+    --------
+    >>> net = Stack([(5, 8, 1), (5, 4, 2)], ("silu", "linear"))
+    >>> net(torch.zeros(7, 5)).shape
+    torch.Size([2, 7, 2])
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[Sequence[int]],
+        activations: Sequence[str],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ):
+        self.sizes, self.activations = tuple(map(tuple, sizes)), tuple(activations)
+        widths = [max(column) for column in zip(*self.sizes, strict=True)]
+        self.shapes = [
+            s for m, n in zip(widths, widths[1:]) for s in ((len(sizes), m, n), (len(sizes), 1, n))
+        ]
+        self.bind(torch.zeros(sum(map(math.prod, self.shapes)), dtype=dtype, device=device))
+
+    def bind(self, theta: Tensor) -> None:
+        """Make `theta` the parameters; ``weights`` and ``biases`` become views of it."""
+        self.theta = theta
+        views = self.unflatten(theta)
+        self.weights, self.biases = views[0::2], views[1::2]
+
+    def unflatten(self, flat: Tensor) -> list[Tensor]:
+        """Views of a vector laid out like ``theta``: weight, bias, weight, bias, …"""
+        parts = flat.split([math.prod(s) for s in self.shapes])
+        return [part.view(shape) for part, shape in zip(parts, self.shapes)]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Weight, bias, weight, bias, … of all members."""
+        return [p for pair in zip(self.weights, self.biases) for p in pair]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __call__(self, x: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """``x (b, m)`` or ``(k, b, m) -> (k, b, n)`` through the layers from `start` to before `stop`; a padded output is zero."""
+        h = x.expand(len(self), *x.shape[-2:])
+        for w, b, act in list(zip(self.weights, self.biases, self.activations))[start:stop]:
+            h = ACTIVATIONS[act][0](torch.baddbmm(b, h, w))
+        return h
+
+    def push(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        """Values ``(k, b, n)`` at ``x``, and what the derivative there makes of ``tangents (k, b, j, m)``: ``(k, b, j, n)``."""
+        h, t = x.expand(len(self), *x.shape[-2:]), tangents
+        for w, b, act in zip(self.weights, self.biases, self.activations):
+            h, slope = ACTIVATIONS[act][1](torch.baddbmm(b, h, w))
+            t = (t.flatten(1, 2) @ w).unflatten(1, t.shape[1:3]) * slope[:, :, None]
+        return h, t
+
+    def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Values ``(k, b, n)`` and derivatives ``(k, b, n, m)`` at ``x (b, m)`` or ``(k, b, m)``."""
+        b, m = x.shape[-2:]
+        h, t = self.push(x, torch.eye(m, dtype=x.dtype, device=x.device).expand(len(self), b, m, m))
+        return h, t.transpose(2, 3)
+
+
+class Ensemble(Stack):
+    """The autoencoders of one seed, all d at once, zero-padded to the widest bottleneck.
 
     Attributes
     ----------
@@ -94,13 +190,15 @@ class Ensemble:
         self.seed = seed
         self.curves = dict(curves or {})
         widths = [layer.in_features for layer in members[0].encoder if isinstance(layer, nn.Linear)]
-        sizes = (*widths, max(self.dims), *reversed(widths))
         self.waist = len(widths) - 1  # index of the latent layer
-        self.shapes = [
-            s for m, n in zip(sizes, sizes[1:]) for s in ((len(members), m, n), (len(members), 1, n))
-        ]
+        relus = ("relu",) * self.waist
         first = next(members[0].linears()).weight
-        self.bind(torch.zeros(sum(map(math.prod, self.shapes)), dtype=first.dtype, device=first.device))
+        super().__init__(
+            [(*widths, d, *reversed(widths)) for d in self.dims],
+            (*relus, "linear", *relus, "tanh"),
+            first.dtype,
+            first.device,
+        )
         with torch.no_grad():
             for i, member in enumerate(members):
                 for w, b, layer in zip(self.weights, self.biases, member.linears()):
@@ -113,36 +211,18 @@ class Ensemble:
         """The untrained networks: each drawn on its own from `seed`, in float32, as PyTorch does."""
         return cls([Autoencoder(d, torch.Generator().manual_seed(seed)).to(dtype) for d in dims], seed)
 
-    def bind(self, theta: Tensor) -> None:
-        """Make `theta` the parameters; ``weights`` and ``biases`` become views of it."""
-        self.theta = theta
-        views = self.unflatten(theta)
-        self.weights, self.biases = views[0::2], views[1::2]
-
-    def unflatten(self, flat: Tensor) -> list[Tensor]:
-        """Views of a vector laid out like ``theta``: weight, bias, weight, bias, …"""
-        parts = flat.split([math.prod(s) for s in self.shapes])
-        return [part.view(shape) for part, shape in zip(parts, self.shapes)]
-
-    def __len__(self) -> int:
-        return len(self.dims)
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``x (n, 784) -> z (k, n, max d), y (k, n, 784)``; padded latent entries are zero."""
-        h = x.expand(len(self), *x.shape)
-        last = len(self.weights) - 1
-        for i, (w, b) in enumerate(zip(self.weights, self.biases)):
-            h = torch.baddbmm(b, h, w)
-            if i == self.waist:
-                z = h
-            else:
-                h = h.tanh() if i == last else h.relu()
-        return z, h
+        z = self(x, stop=self.waist + 1)
+        return z, self(z, start=self.waist + 1)
 
     def member(self, d: int) -> Autoencoder:
         """The network with latent dimension `d`, without padding."""
-        i = self.dims.index(d)
-        net = Autoencoder(d, widths=[w.shape[1] for w in self.weights[: self.waist + 1]]).to(self.theta)
+        return self.network(self.dims.index(d))
+
+    def network(self, i: int) -> Autoencoder:
+        """The i-th network, without padding."""
+        net = Autoencoder(self.dims[i], widths=self.sizes[i][: self.waist + 1]).to(self.theta)
         with torch.no_grad():
             for w, b, layer in zip(self.weights, self.biases, net.linears()):
                 n, m = layer.weight.shape

@@ -52,9 +52,8 @@ def test_strength_zero_takes_the_plain_networks_step():
     trainer = Trainer(Ensemble.initial(dims, 0, torch.float64), Protocol(training_set="digits", dims=dims))
     strength = torch.tensor([0.0, 0.0, 0.5, 0.5]).double()[:, None, None]
     for step in range(5):
-        mse, penalty = losses(
-            joint, joint.unflatten(theta), "denoising", strength, x, normal(*x.shape, seed=step)
-        )
+        joint.bind(theta)
+        mse, penalty = losses(joint, "denoising", strength, x, normal(*x.shape, seed=step))
         theta.grad = None
         (mse + penalty).sum().backward()
         optimiser.step()
@@ -68,10 +67,7 @@ def test_the_contractive_penalty_is_the_squared_frobenius_norm_on_average():
     joint = stack((3,), (0.5,), 0, torch.float64)
     strength = torch.full((1, 1, 1), 0.5, dtype=torch.float64)
     draws = [
-        losses(joint, joint.unflatten(joint.theta), "contractive", strength, x, normal(*x.shape, seed=s))[
-            1
-        ].item()
-        for s in range(600)
+        losses(joint, "contractive", strength, x, normal(*x.shape, seed=s))[1].item() for s in range(600)
     ]
     exact = 0.25 * reference(joint.member(3), x)[0].square().sum((1, 2)).mean().item() / 784
     error = torch.tensor(draws).std().item() / math.sqrt(len(draws))
@@ -91,7 +87,7 @@ def test_the_penalty_of_an_isometric_flat_encoder_is_zero_and_of_a_stretched_one
     one = torch.ones(1, 1, 1, dtype=torch.float64)
 
     def penalty():
-        return losses(joint, joint.unflatten(joint.theta), "bending", one, x, x, y, scale=3.0)[1].item()
+        return losses(joint, "bending", one, x, x, y, scale=3.0)[1].item()
 
     assert abs(penalty()) < 1e-5
     joint.weights[3].mul_(2)

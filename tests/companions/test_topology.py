@@ -88,7 +88,7 @@ def test_samples_and_grids_are_uniform_in_the_intrinsic_measure(name):
         else:
             span = getattr(space, "span", 2 * math.pi)
             assert (q[:, 0] < span / 3).double().mean() == pytest.approx(1 / 3, abs=tolerance)
-        assert q.shape[1] == space.coords
+        assert q.shape[1] == space.cube
 
 
 def test_measure_is_the_integral_of_the_area_element():

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..spaces import Sampled, bisect
+
 __all__ = ["Space", "Cap", "Rotations", "Ellipses", "Flat", "multiply", "rotation_matrix"]
 
 TAU = 2 * math.pi
 
 
 @dataclass(frozen=True)
-class Space:
+class Space(Sampled):
     """A Riemannian manifold whose points are rows of numbers, float64.
 
     Attributes
@@ -30,10 +32,6 @@ class Space:
 
     dim: int
     cube: int
-
-    def fill(self, u: Tensor) -> Tensor:
-        """``u (n, cube)`` in the unit cube to points, equal volumes to equal measure."""
-        raise NotImplementedError
 
     def step(self, p: Tensor, u: Tensor, epsilon: float) -> Tensor:
         """A point at distance at most ε of p, uniform in that ball for uniform ``u (n, dim)``; it may fall outside."""
@@ -54,10 +52,6 @@ class Space:
     def average(self, p: Tensor, q: Tensor) -> Tensor:
         """av(p, q), the midpoint of the shortest path."""
         return self.geodesic(p, q, 0.5)
-
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """n points, uniform with respect to the Riemannian measure."""
-        return self.fill(torch.rand(n, self.cube, generator=generator, dtype=torch.float64))
 
     def pairs_at(self, u: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
         """Pairs from ``u (n, cube + dim)`` in the unit cube, uniform among all pairs with d ≤ ε; pairs that leave the manifold are dropped."""
@@ -162,13 +156,12 @@ class Rotations(Space):
 
     def step(self, p, u, epsilon):
         # the volume of a ball of radius ω is proportional to ω − sin ω
-        low, high = torch.zeros_like(u[:, 0]), torch.full_like(u[:, 0], epsilon)
-        target = u[:, 0] * (epsilon - math.sin(epsilon))
-        for _ in range(52):
-            middle = (low + high) / 2
-            above = middle - middle.sin() > target
-            low, high = low.where(above, middle), middle.where(above, high)
-        half = (low + high)[:, None] / 4
+        half = (
+            bisect(lambda angle: angle - angle.sin(), u[:, 0] * (epsilon - math.sin(epsilon)), epsilon)[
+                :, None
+            ]
+            / 2
+        )
         z, phi = 2 * u[:, 1] - 1, u[:, 2] * TAU
         rho = (1 - z**2).clamp_min(0).sqrt()
         axis = torch.stack([rho * phi.cos(), rho * phi.sin(), z], 1)

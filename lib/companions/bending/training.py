@@ -183,7 +183,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         return (stretch + settings.lam * bending).sum()
 
     fit(
-        encoder.parameters,
+        [encoder],
         pairs_loss,
         settings.encoder_steps,
         settings.rate,
@@ -201,7 +201,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         return error.sum()
 
     fit(
-        decoder.parameters,
+        [decoder],
         decoder_loss,
         settings.decoder_steps,
         settings.rate,
@@ -217,7 +217,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         return error.sum()
 
     fit(
-        plain_encoder.parameters + plain_decoder.parameters,
+        [plain_encoder, plain_decoder],
         plain_loss,
         settings.plain_steps,
         settings.rate,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
 from ...training import device_of
+from ..networks import Stack, fit
 from ..stored import stored_tensors
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
@@ -24,6 +24,8 @@ from .settings import VERSION, Settings
 
 __all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 
+#: Raise when the denoiser of images changes; the published chains were drawn with version 2.
+IMAGE_VERSION = 3
 #: Noise level of the mixture's chains.
 MIXTURE_SIGMA = 0.2
 
@@ -159,21 +161,6 @@ def _run(
     return metropolis(field, start, settings.chain_steps, 2 * sigma**2, generator, nodes=4)
 
 
-class _Denoiser(nn.Module):
-    """x + W₃ φ(W₂ φ(W₁ x)): two hidden layers of ReLU units and no narrow waist."""
-
-    def __init__(self, hidden: int, generator: torch.Generator):
-        super().__init__()
-        sizes = (784, hidden, hidden, 784)
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b) for a, b in zip(sizes, sizes[1:]))
-        for layer in self.layers:
-            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers[2](self.layers[1](self.layers[0](x).relu()).relu())
-
-
 def image_denoiser(
     protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
 ) -> Callable[[Tensor], Tensor]:
@@ -184,33 +171,27 @@ def image_denoiser(
     Function ``(b, 784) -> (b, 784)``.
     """
     images, device = data.load(protocol.training_set), device_of(protocol)
-    generator = torch.Generator().manual_seed(13)
-    net = _Denoiser(settings.image_hidden, generator).to(device)
+    sizes = [(784, settings.image_hidden, settings.image_hidden, 784)]
+    net = Stack(sizes, (13,), hidden="relu").to(device)
 
     def compute() -> dict[str, Tensor]:
-        x = images.train.float()
-        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.image_steps, eta_min=1e-5)
-        for _ in tqdm(
-            range(settings.image_steps),
-            desc="denoiser of images",
-            unit="step",
-            disable=not progress,
-            leave=False,
-        ):
+        x, generator = images.train.float(), torch.Generator().manual_seed(13)
+
+        def loss(_: int) -> Tensor:
             clean = x[torch.randint(len(x), (128,), generator=generator)]
             noisy = clean + settings.image_sigma * torch.randn(clean.shape, generator=generator)
-            optimiser.zero_grad()
-            (net(noisy.to(device)) - clean.to(device)).square().sum(1).mean().backward()
-            optimiser.step()
-            schedule.step()
-        return net.state_dict()
+            return (net(noisy.to(device)) - clean.to(device)).square().sum(2).mean()
 
-    fields = {"experiment": "image denoiser", "version": VERSION, "images": images.sha256}
+        fit(
+            [net], loss, settings.image_steps, 1e-3,
+            label="denoiser of images", progress=progress, threads=None,
+        )  # fmt: skip
+        return net.tensors()
+
+    fields = {"experiment": "image denoiser", "version": IMAGE_VERSION, "images": images.sha256}
     fields |= {k: getattr(settings, k) for k in ("image_sigma", "image_hidden", "image_steps")}
-    net.load_state_dict(stored_tensors("score", fields, compute, store))
-    net.requires_grad_(False)
-    return net.eval()
+    net = net.load(stored_tensors("score", fields, compute, store)).to(device)
+    return lambda x: net(x)[0]
 
 
 @torch.no_grad()

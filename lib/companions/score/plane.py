@@ -76,7 +76,7 @@ def mixture_errors(
                 smoothed = law.score(x, s)
                 floor = _relative(law.score(clean, s), truth)
                 for step, weights in kept.items():
-                    field = net.load(weights).field(i)
+                    field = net.load(weights, "p").field(i)
                     rows.append(
                         (
                             n,
@@ -124,7 +124,7 @@ def spiral_networks(
 
     names = ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
     fields = {"experiment": "spiral", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    return net.load(stored_tensors("score", fields, compute, store, "score-spiral"))
+    return net.load(stored_tensors("score", fields, compute, store, "score-spiral"), "p")
 
 
 def spiral_results(

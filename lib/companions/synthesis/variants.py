@@ -13,22 +13,21 @@ distance and the average on the data manifold, which nobody knows for these imag
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ... import data
 from ...model import Autoencoder, Ensemble
 from ...protocol import Protocol
 from ...store import Store
 from ...training import batch_order, device_of
+from ..networks import fit
 from ..stored import stored_tensors
 from .settings import VERSION, Settings
 
-__all__ = ["variants", "stack", "losses", "through", "neighbours", "split"]
+__all__ = ["variants", "stack", "losses", "neighbours", "split"]
 
 #: Nearest images among which x′ is drawn.
 NEIGHBOURS = 5
@@ -45,64 +44,19 @@ def stack(
 
 def split(joint: Ensemble, dims: tuple[int, ...]) -> list[Ensemble]:
     """The inverse of `stack`: one ensemble for each strength, with its share of the curves."""
-    out = []
-    for start in range(0, len(joint), len(dims)):
-        members = []
-        for i in range(start, start + len(dims)):
-            one = copy.copy(joint)
-            one.dims, one.weights, one.biases = (
-                joint.dims[i : i + 1],
-                [w[i : i + 1] for w in joint.weights],
-                [b[i : i + 1] for b in joint.biases],
-            )
-            members.append(one.member(joint.dims[i]))
-        out.append(
-            Ensemble(
-                members,
-                joint.seed,
-                {name: c[:, start : start + len(dims)] for name, c in joint.curves.items()},
-            )
+    n = len(dims)
+    return [
+        Ensemble(
+            [joint.network(i) for i in range(start, start + n)],
+            joint.seed,
+            {name: c[:, start : start + n] for name, c in joint.curves.items()},
         )
-    return out
-
-
-def through(
-    layers: list[Tensor],
-    h: Tensor,
-    waist: int,
-    start: int = 0,
-    stop: int | None = None,
-    tangent: Tensor | None = None,
-):
-    """Values, and the tangents they carry, from layer `start` to layer `stop`.
-
-    Parameters
-    ----------
-    layers : weight, bias, weight, bias, … each ``(k, ·, ·)``
-    h, tangent : Tensor, shape (k, b, width)
-
-    Returns
-    -------
-    (k, b, width) values, and tangents or None.
-    """
-    last = len(layers) // 2 - 1
-    for i in range(start, last + 1 if stop is None else stop):
-        h = torch.baddbmm(layers[2 * i + 1], h, layers[2 * i])
-        tangent = None if tangent is None else tangent @ layers[2 * i]
-        if i == waist:
-            continue
-        if i == last:
-            h = h.tanh()
-            tangent = None if tangent is None else tangent * (1 - h * h)
-        else:
-            tangent = None if tangent is None else tangent * (h > 0)
-            h = h.relu()
-    return h, tangent
+        for start in range(0, len(joint), n)
+    ]
 
 
 def losses(
     joint: Ensemble,
-    layers: list[Tensor],
     regulariser: str,
     strength: Tensor,
     x: Tensor,
@@ -119,17 +73,14 @@ def losses(
     other : Tensor, shape (b, 784), a neighbour of each image, for ``bending``
     scale : δ², for ``bending``
     """
-    points = x.expand(len(joint), -1, -1)
-    zero = points.new_zeros(len(joint))
+    zero, code = x.new_zeros(len(joint)), joint.waist + 1
     if regulariser == "denoising":
-        y, _ = through(layers, points + strength * draw, joint.waist)
-        return (y - x).square().mean((1, 2)), zero
+        return (joint(x + strength * draw) - x).square().mean((1, 2)), zero
     if regulariser == "contractive":
-        y, t = through(layers, points, joint.waist, tangent=draw.expand_as(points))
-        return (y - x).square().mean((1, 2)), (strength * t).square().mean((1, 2))
-    three = torch.cat([x, other, (x + other) / 2]).expand(len(joint), -1, -1)
-    z, _ = through(layers, three, joint.waist, stop=joint.waist + 1)
-    y, _ = through(layers, z[:, : len(x)], joint.waist, start=joint.waist + 1)
+        y, t = joint.push(x, draw[:, None].expand(len(joint), -1, -1, -1))
+        return (y - x).square().mean((1, 2)), (strength * t[:, :, 0]).square().mean((1, 2))
+    z = joint(torch.cat([x, other, (x + other) / 2]), stop=code)
+    y = joint(z[:, : len(x)], start=code)
     a, b, middle = z.chunk(3, 1)
     gap = (x - other).square().sum(1)  # t², (b,)
     s2 = (a - b).square().sum(2) / gap
@@ -197,9 +148,8 @@ def _train(
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
     strengths = settings.strengths(regulariser)
     joint = stack(settings.dims, strengths, seed)
-    theta = joint.theta.to(device).requires_grad_(True)
+    joint.bind(joint.theta.to(device))
     strength = torch.tensor(strengths, device=device).repeat_interleave(len(settings.dims))[:, None, None]
-    optimiser = torch.optim.Adam([theta], lr=protocol.learning_rate, fused=True)
     generator = torch.Generator().manual_seed(seed)
     near, scale = None, 1.0
     if regulariser == "bending":
@@ -210,37 +160,35 @@ def _train(
             else (x - x[near[:, 2]]).square().sum(1).mean().item()
         )
     curves: dict[str, list[Tensor]] = {"train": [], "test": []}
-    for epoch in tqdm(
-        range(settings.epochs),
-        desc=f"{regulariser}, {len(joint)} networks, seed {seed}",
-        unit="epoch",
-        disable=not progress,
-        leave=False,
-    ):
-        error = torch.zeros(len(joint), device=device)
-        for rows in batch_order(seed, epoch, len(x)).to(device).split(protocol.batch_size):
-            batch = x[rows]
-            draw = torch.randn(batch.shape, generator=generator).to(device)
-            other = None
-            if near is not None:
-                pick = torch.randint(NEIGHBOURS, (len(rows),), generator=generator).to(device)
-                other = x[near[rows, pick]]
-            mse, penalty = losses(
-                joint, joint.unflatten(theta), regulariser, strength, batch, draw, other, scale
-            )
-            theta.grad = None
-            (mse + penalty).sum().backward()
-            optimiser.step()
-            error += mse.detach() * len(batch)
-        with torch.no_grad():
-            layers = joint.unflatten(theta.detach())
-            blocks = [
-                (through(layers, b.expand(len(joint), -1, -1), joint.waist)[0] - b).square().mean(2).sum(1)
-                for b in held_out.split(1_000)
-            ]
-        curves["train"].append((error / len(x)).double().cpu())
-        curves["test"].append((sum(blocks) / len(held_out)).double().cpu())
-    joint.bind(theta.detach().cpu())
+    batches = -(-len(x) // protocol.batch_size)
+    error = torch.zeros(len(joint), device=device)
+
+    def loss(step: int) -> Tensor:
+        epoch, i = divmod(step - 1, batches)
+        if i == 0:
+            order[:] = batch_order(seed, epoch, len(x)).to(device).split(protocol.batch_size)
+            error.zero_()
+        batch = x[order[i]]
+        draw, other = torch.randn(batch.shape, generator=generator).to(device), None
+        if near is not None:
+            pick = torch.randint(NEIGHBOURS, (len(batch),), generator=generator).to(device)
+            other = x[near[order[i], pick]]
+        mse, penalty = losses(joint, regulariser, strength, batch, draw, other, scale)
+        error.add_(mse.detach() * len(batch))
+        return (mse + penalty).sum()
+
+    def after(step: int) -> None:
+        if step % batches == 0:
+            blocks = [(joint(b) - b).square().mean(2).sum(1) for b in held_out.split(1_000)]
+            curves["train"].append((error / len(x)).double().cpu())
+            curves["test"].append((sum(blocks) / len(held_out)).double().cpu())
+
+    order: list[Tensor] = []
+    fit(
+        [joint], loss, settings.epochs * batches, protocol.learning_rate, fall=1.0, after=after,
+        label=f"{regulariser}, {len(joint)} networks, seed {seed}", progress=progress, threads=None,
+    )  # fmt: skip
+    joint.bind(joint.theta.cpu())
     joint.curves = {name: torch.stack(rows) for name, rows in curves.items()}
     return {
         f"{j}/{name}": t for j, e in enumerate(split(joint, settings.dims)) for name, t in e.tensors().items()

@@ -48,7 +48,7 @@ def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
     """The manifold in space and the reconstruction error on it: curves ``(n, 3)`` and ``(n,)``, surfaces ``(a, b, 3)`` and ``(a, b)``."""
     space = net.space
     if space.dim == 1:
-        q, shape = space.grid(points), (points // space.coords * space.coords,)
+        q, shape = space.grid(points), (points // space.cube * space.cube,)
     else:
         b = 2 * math.isqrt(points)
         u = torch.linspace(0, 1, b, dtype=torch.float64)
@@ -299,7 +299,7 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * getattr(
         net.space, "span", 2 * math.pi
     )
-    q = torch.stack([q, torch.full_like(q, component)], 1)[:, : net.space.coords]
+    q = torch.stack([q, torch.full_like(q, component)], 1)[:, : net.space.cube]
     tangent = net.space.tangent(q) @ net.place.T  # (b, n)
     z, e = net.encoder.jacobian(net.points(q))
     y, g = net.decoder.jacobian(z)

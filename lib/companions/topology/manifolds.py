@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..spaces import Sampled, bisect
+
 __all__ = ["Manifold", "Arc", "Circle", "LinkedCircles", "Sphere", "Torus", "MANIFOLDS", "isometry"]
 
 TAU = 2 * math.pi
@@ -24,14 +26,14 @@ def isometry(m: int, n: int, generator: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Manifold:
+class Manifold(Sampled):
     """A compact manifold in R^m with its intrinsic geometry.
 
     Attributes
     ----------
     name : str
     dim, m : dimension, and dimension of the Euclidean space it is described in
-    coords : numbers in one row of intrinsic coordinates
+    cube : numbers in one row of intrinsic coordinates
     measure : length or area
     bound : what the largest error of every continuous autoencoder with latent dimension `dim` is at least
     """
@@ -39,24 +41,16 @@ class Manifold:
     name: str
     dim: int
     m: int
-    coords: int
+    cube: int
     measure: float
     bound: float
 
     def points(self, q: Tensor) -> Tensor:
-        """``q (n, coords) -> (n, m)`` float64."""
-        raise NotImplementedError
-
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Coordinates of n points, uniform with respect to the intrinsic measure, ``(n, coords)`` float64."""
-        return self.fill(torch.rand(n, self.coords, generator=generator, dtype=torch.float64))
-
-    def fill(self, u: Tensor) -> Tensor:
-        """The unit cube, ``u (n, coords)``, carried to the coordinates so that equal volumes have equal measure."""
+        """``q (n, cube) -> (n, m)`` float64."""
         raise NotImplementedError
 
     def grid(self, n: int) -> Tensor:
-        """About n points of equal measure each, ``(n', coords)``, the same on every call."""
+        """About n points of equal measure each, ``(n', cube)``, the same on every call."""
         k = torch.arange(n, dtype=torch.float64)
         golden = (math.sqrt(5) - 1) / 2
         return self.fill(torch.stack([(k + 0.5) / n, (k * golden) % 1], 1))
@@ -160,13 +154,9 @@ class Torus(Manifold):
         return torch.stack([rho * q[:, 0].cos(), rho * q[:, 0].sin(), self.small * q[:, 1].sin()], 1)
 
     def fill(self, u):
-        # v solves v + (r/R) sin v = 2π u, by bisection
-        low, high = torch.zeros_like(u[:, 1]), torch.full_like(u[:, 1], TAU)
-        for _ in range(52):
-            v = (low + high) / 2
-            above = v + self.small / self.big * v.sin() > TAU * u[:, 1]
-            low, high = low.where(above, v), v.where(above, high)
-        return torch.stack([u[:, 0] * TAU, (low + high) / 2], 1)
+        # v solves v + (r/R) sin v = 2π u
+        v = bisect(lambda v: v + self.small / self.big * v.sin(), TAU * u[:, 1], TAU)
+        return torch.stack([u[:, 0] * TAU, v], 1)
 
     def distance(self, p, q, segments: int = 48, steps: int = 80):
         """As for every manifold, to about 1e-4 of the length.

@@ -176,13 +176,13 @@ def _train(
             )
 
     fit(
-        encoder.parameters + decoder.parameters,
+        [encoder, decoder],
         loss,
         settings.steps,
         settings.rate,
-        after,
-        label,
-        progress,
+        after=after,
+        label=label,
+        progress=progress,
         threads=1 if settings.batch <= 256 else None,
     )
     return kept
