@@ -333,7 +333,7 @@ def _picture(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, capt
 
 def _tables(draw: Callable, arguments: tuple, numbers: Any) -> Tables:
     """The tables behind a figure, by name, as `figure` was told to find them."""
-    if isinstance(numbers, Mapping):
+    if isinstance(numbers, Mapping) and all(isinstance(table, pd.DataFrame) for table in numbers.values()):
         return numbers
     if callable(numbers):
         return numbers(*arguments)

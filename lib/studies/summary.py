@@ -70,7 +70,7 @@ def truncation(sigmas: Sequence[float]) -> pd.DataFrame:
     """Standard deviation of a pixel under the normal distribution of mean .5 truncated to [0, 1], by σ; the uniform one last."""
     names = {f"{s:g}": f"normal_0.5_{s}" for s in sigmas} | {"∞ (uniform)": "uniform"}
     deviations = [float(noise.distribution(name).std()) for name in names.values()]
-    return pd.DataFrame({r"$\sigma$": names, "sd of a pixel": deviations})
+    return pd.DataFrame({r"$\sigma$": list(names), "sd of a pixel": deviations})
 
 
 def along(table: pd.DataFrame, family: str) -> pd.DataFrame:
