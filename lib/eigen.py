@@ -26,7 +26,16 @@ SWEEPS = 30
 LOW, HIGH, P, Q, R, X, Y, Z, V, W = (i * LANES for i in range(10))
 
 _EPS = np.finfo(np.float64).eps
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+
+
+def _jit(function):
+    try:
+        return numba.njit(function, cache=True, **_OPTIONS)
+    except (
+        RuntimeError
+    ):  # neither beside this file nor in the home can anything be written: compiled each time
+        return numba.njit(function, **_OPTIONS)
 
 
 def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -49,6 +58,10 @@ def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
     >>> eigvals(np.array([[[0.0, -2.0], [2.0, 0.0]]]))
     array([[0.+2.j, 0.-2.j]])
     """
+    if np.iscomplexobj(k) or np.ndim(k) != 3 or np.shape(k)[1] != np.shape(k)[2]:
+        raise ValueError(
+            f"k: expected real matrices of shape (n, d, d), got {np.asarray(k).dtype} of shape {np.shape(k)}; pass a batch of square matrices"
+        )
     k = np.ascontiguousarray(k, dtype=np.float64)
     n, d, _ = k.shape
     lam = np.empty((n, d), np.complex128)

@@ -1,6 +1,12 @@
 """Companions of the paper: a chapter each, with experiments of three sizes."""
 
+from __future__ import annotations
+
+from pathlib import Path
 from typing import Self
+
+from ..protocol import Profile, Protocol
+from ..published import FOLDER, manifest
 
 
 class Sizes:
@@ -8,5 +14,17 @@ class Sizes:
 
     @classmethod
     def preset(cls, size: str) -> Self:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        """The settings of one size: ``smoke``, ``default`` or ``full``."""
         return cls(**{"smoke": cls.SMOKE, "default": {}, "full": cls.FULL}[size])
+
+    @classmethod
+    def of(cls, profile: str, overrides: str = "") -> Self:
+        """The settings of the size that a profile asks for, as `lib.protocol.Profile.read` takes it."""
+        return cls.preset(Profile.read(profile, overrides).companions)
+
+    @classmethod
+    def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
+        """Protocol and settings under which the chapter's published results are found, or None while there are none."""
+        chapter = cls.__module__.split(".")[-2]
+        about = (manifest(folder) or {}).get("companions", {}).get(chapter)
+        return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..results import REPRESENTATIVES
+from ..protocol import REPRESENTATIVES
 from .sets import by_seed, dimensions, legend, lines, seeds
 from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from ..results import GROUPS, REPRESENTATIVES
+from ..protocol import GROUPS, REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
 from .style import LABELS
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import noise
 from ..model import Ensemble
-from ..results import GROUPS
+from ..protocol import GROUPS
 
 __all__ = [
     "final_errors", "late_fall", "pixel_histograms", "moments", "truncation", "along", "ratio_to_train", "by_dimension",
