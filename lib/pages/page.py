@@ -276,8 +276,7 @@ def claim(
     rows = [
         [v if isinstance(v, str) else written(v) for v in row] for row in estimates.itertuples(index=False)
     ]
-    cells = "
-".join(_rows([estimates.columns, *rows]))
+    cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
     word = next((word for word in ("holds", "refuted") if word in verdict), "open")
     myst = f"""`````{{admonition}} {number}. {says}
