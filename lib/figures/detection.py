@@ -11,19 +11,19 @@ from matplotlib.figure import Figure
 
 from ..protocol import NOISE_SETS
 from ..studies.detection_scores import FURTHER, SCORES
-from .style import WIDTH, styled
+from .style import BLUE, FAINT, GREEN, INK, RED, WIDTH, styled
 
 __all__ = ["heat", "dimensions", "curves", "pareto", "primary"]
 
 #: The rivals in greys, the two primary scores in colours, others beside them.
 INKS = {
-    "error": ("#6b7280", "-"),
-    "relative error": ("#6b7280", "--"),
-    "re-encoding shift": ("#6b7280", ":"),
-    "hamming": ("#0072b2", "-"),
-    "K_L defect": ("#c24a00", "-"),
-    "K_I defect": ("#c24a00", "--"),
-    "combination": ("#00806a", "-"),
+    "error": (FAINT, "-"),
+    "relative error": (FAINT, "--"),
+    "re-encoding shift": (FAINT, ":"),
+    "hamming": (BLUE, "-"),
+    "K_L defect": (RED, "-"),
+    "K_I defect": (RED, "--"),
+    "combination": (GREEN, "-"),
 }
 
 
@@ -66,7 +66,7 @@ def dimensions(table: pd.DataFrame, sets: Sequence[str]) -> Figure:
     )
     for ax, name in zip(axes.flat, sets):
         here = table[table.set == name]
-        ax.axhline(0.5, lw=0.7, color="#B9BEC6")
+        ax.axhline(0.5, lw=0.7, color=FAINT)
         for score, (color, style) in INKS.items():
             part = here[here.score == score]
             mean = part.groupby("d").auroc.mean()
@@ -87,7 +87,7 @@ def curves(table: pd.DataFrame) -> Figure:
     sets = list(dict.fromkeys(table.set))
     fig, axes = plt.subplots(1, len(sets), figsize=(WIDTH, 2.9), sharey=True, squeeze=False)
     for ax, name in zip(axes[0], sets):
-        ax.plot([0, 1], [0, 1], lw=0.7, color="#B9BEC6")
+        ax.plot([0, 1], [0, 1], lw=0.7, color=FAINT)
         for score, part in table[table.set == name].groupby("score", sort=False):
             color, style = INKS[score]
             ax.plot(part.alarms, part.hits, style, color=color, lw=1.3, label=_labels([score])[0])
@@ -104,12 +104,12 @@ def pareto(table: pd.DataFrame) -> Figure:
     `table` has the columns ``score``, ``near sets`` and ``cost``.
     """
     fig, ax = plt.subplots(figsize=(WIDTH, 4.2))
-    ax.axhline(0.5, lw=0.7, color="#B9BEC6")
+    ax.axhline(0.5, lw=0.7, color=FAINT)
     ordered = table.sort_values(["cost", "near sets"], ascending=[True, False])
     best = ordered[ordered["near sets"] > ordered["near sets"].cummax().shift(fill_value=-1)]
-    ax.step(best.cost, best["near sets"], where="post", color="#B9BEC6", lw=1)
+    ax.step(best.cost, best["near sets"], where="post", color=FAINT, lw=1)
     for row in table.rename(columns={"near sets": "near"}).itertuples():
-        color = INKS.get(row.score, ("#56B4E9", ""))[0]
+        color = INKS.get(row.score, (INK, ""))[0]
         ax.plot(row.cost, row.near, "o", color=color, ms=4)
         if row.score in (*INKS, *best.score):
             ax.annotate(
@@ -127,11 +127,11 @@ def primary(table: pd.DataFrame) -> Figure:
     """
     statements = list(dict.fromkeys(table.statement))
     fig, ax = plt.subplots(figsize=(WIDTH, 0.45 * len(statements) + 1.1))
-    ax.axvline(0, lw=0.8, color="#6b7280")
+    ax.axvline(0, lw=0.8, color=FAINT)
     for k, rival in enumerate(dict.fromkeys(table.rival)):
         part = table[table.rival == rival]
         at = np.array([statements.index(s) for s in part.statement]) + 0.22 * (k - 1)
-        color = ("#0072b2", "#c24a00", "#00806a")[k % 3]
+        color = (BLUE, RED, GREEN)[k % 3]
         ax.hlines(at, part.low, part.high, color=color, lw=1)
         ax.plot(part.difference, at, "o", color=color, ms=3.5, label=f"less {rival}")
     ax.set_yticks(range(len(statements)), _labels(statements))

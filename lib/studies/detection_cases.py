@@ -97,7 +97,11 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
 
     Only ratios are kept: they depend on the machine less than seconds do.
     """
-    parts, net, single = detection_data.parts(training_set), ensemble.member(d).double(), ensemble.member(d).float()
+    parts, net, single = (
+        detection_data.parts(training_set),
+        ensemble.member(d).double(),
+        ensemble.member(d).float(),
+    )
     first, second = (detection_scores.probe(net, x[:TIMED]) for x in (parts.fit, parts.rank))
     fitted = detection_scores.fit(first, second)
     x = parts.inside[:TIMED]
