@@ -253,8 +253,10 @@ def primary(found: pd.DataFrame) -> pd.DataFrame:
     out = []
     for score, training_set, name in PRIMARY:
         pairs = compared(found, score, training_set, name)
-        worst = pairs.loc[pairs["mean"].idxmin() if pairs["mean"].notna().any() else 0]
+        judged = pairs["mean"].notna().any()
+        worst = pairs.loc[pairs["mean"].idxmin() if judged else 0]
         about = worst.to_dict() | {
+            "rival": worst.rival if judged else "–",
             "p": pairs.p.max(skipna=False),
             "p_below": min(1.0, len(RIVALS) * pairs.p_below.min()),
         }

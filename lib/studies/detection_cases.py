@@ -92,6 +92,15 @@ def cases(
     return pd.concat(curves, ignore_index=True).round(5), pd.DataFrame(counts).round(5), pictures
 
 
+def alone(pictures: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The pictures of `cases` by set and score, in [0, 1]; one black image where there is none."""
+    none = torch.zeros(1, 784)
+    return {
+        name: {s: p / 255 if len(p := pictures[f"{name}|{s}"]) else none for s in SHOWN}
+        for name in dict.fromkeys(key.partition("|")[0] for key in pictures)
+    }
+
+
 def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataFrame:
     """What a score costs a point, as a multiple of one round trip: median over `REPEATED` timings of `TIMED` points.
 

@@ -171,7 +171,7 @@ def occluded(x: Tensor) -> Tensor:
 
 
 def mean_of_two(x: Tensor) -> Tensor:
-    """The mean of an image and another, whatever their digits; `transformed` pairs them."""
+    """The mean of an image and another, whatever their digits."""
     return transformed("mean of two", x, len(x))
 
 
