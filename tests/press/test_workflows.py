@@ -101,7 +101,9 @@ def test_proposals_cover_actions_and_packages(root):
     assert {update["package-ecosystem"] for update in found["updates"]} == {"github-actions", "pip"}
 
 
-@pytest.mark.skipif(not shutil.which("actionlint"), reason="no actionlint on the PATH")
-def test_actionlint_has_no_complaint(root):
-    done = subprocess.run(["actionlint"], cwd=root, capture_output=True, text=True)
+@pytest.mark.parametrize("words", ["actionlint", "zizmor --offline --quiet .github"])
+def test_linters_of_workflows_have_no_complaint(root, words):
+    if not shutil.which(words.split()[0]):
+        pytest.skip(f"no {words.split()[0]} on the PATH")
+    done = subprocess.run(words.split(), cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
