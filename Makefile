@@ -1,4 +1,4 @@
-# Everything a reader needs: `make book`, `make test`. The commands live in lib/__main__.py.
+# Everything a reader needs: `make book`, `make test`. The commands live in lib/press/commands.py.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
@@ -9,7 +9,7 @@ TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
 # on all cores, files in the order of tests/conftest.py
 PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
-# threads sleep while they wait: see lib/__init__.py
+# threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
@@ -21,6 +21,9 @@ book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, S
 
 test: $(TESTS) ## run the tests
 	@$(RUN) -m pytest $(PARALLEL)
+
+faults: $(TESTS) ## damage stored files by the hundred and give bad inputs; prints what came of it (FAULTS=300 FAULTS_SEED=0)
+	@FAULTS=$${FAULTS:-300} $(RUN) -m pytest tests/faults
 
 lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@$(RUN) -m jupyter lab book
@@ -71,4 +74,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results

@@ -7,6 +7,7 @@ Nothing here knows how anything is computed. Every other module takes a `Protoco
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,25 +22,46 @@ __all__ = [
     "Protocol",
     "Profile",
     "ProtocolError",
+    "SETS",
     "GROUPS",
+    "LABELS",
     "NOISE_SETS",
     "REPRESENTATIVES",
     "MAX_DIM",
 ]
 
-#: The ten noise sets of section II-A by mean brightness (section II-C), from dark to bright. A set's name is its pixel
-#: distribution in the words of `lib.noise.distribution`; `lib.figures.style` gives each a label and a colour.
-GROUPS = {
-    "dark": ("bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25"),
-    "middle": ("bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5"),
-    "bright": ("bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8"),
+#: The ten noise sets of section II-A from dark to bright: name, which is the pixel distribution in the words of
+#: `lib.noise.distribution`; group by mean brightness (section II-C); label. `lib.figures.style` gives each a colour.
+SETS = {
+    "bernoulli_0.13": ("dark", r"$\mathcal{D}_{.13}$"),
+    "beta_0.8_5": ("dark", r"$\mathcal{D}_{.8,5}$"),
+    "bernoulli_0.25": ("dark", r"$\mathcal{D}_{.25}$"),
+    "bernoulli_0.5": ("middle", r"$\mathcal{D}_{.5}$"),
+    "normal": ("middle", r"$\mathcal{D}_{norm}$"),
+    "uniform": ("middle", r"$\mathcal{D}_{unif}$"),
+    "beta_0.5_0.5": ("middle", r"$\mathcal{D}_{.5,.5}$"),
+    "bernoulli_0.75": ("bright", r"$\mathcal{D}_{.75}$"),
+    "bernoulli_0.87": ("bright", r"$\mathcal{D}_{.87}$"),
+    "beta_5_0.8": ("bright", r"$\mathcal{D}_{5,.8}$"),
 }
-NOISE_SETS = tuple(name for group in GROUPS.values() for name in group)
+NOISE_SETS = tuple(SETS)
+GROUPS = {g: tuple(n for n in SETS if SETS[n][0] == g) for g in ("dark", "middle", "bright")}
+LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"} | {
+    n: label for n, (_, label) in SETS.items()
+}
 #: The paper's bright, moderate and dark representatives, in the order of its tables.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 
+#: What networks are trained on: all digits, or nine of the ten.
+TRAINING_SETS = tuple(
+    base + rest for base in ("mnist", "digits") for rest in ("", *(f"-without-{k}" for k in range(10)))
+)
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
+#: A range of more values is not written out: it is a slip.
+LONGEST = 1_000
+#: More points of one data set do not fit the memory of a usual machine: 784 numbers of eight bytes each are 6 GB.
+MAX_POINTS = 1_000_000
 
 
 class ProtocolError(ValueError):
@@ -56,7 +78,8 @@ class Protocol:
     Parameters
     ----------
     training_set : str
-        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
+        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled), or either without
+        one digit: ``"mnist-without-1"``.
     dims : tuple of int
         Latent dimensions d, each in 2…32, strictly increasing.
     seeds : tuple of int
@@ -70,7 +93,7 @@ class Protocol:
     sets : tuple of str
         Noise data sets, names from `NOISE_SETS`.
     points : int
-        Points of each data set at which Jacobians are taken, at least 2. The training data has no more
+        Points of each data set at which Jacobians are taken, from 2 to 1,000,000. The training data has no more
         than it has; the noise sets have as many as asked.
     dtype : str
         ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
@@ -106,7 +129,13 @@ class Protocol:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        _choice(self, "training_set", "mnist", "digits")
+        if self.training_set not in TRAINING_SETS:
+            _fail(
+                "training_set",
+                "one of mnist, digits, or one of them without a digit",
+                self.training_set,
+                "training_set=mnist-without-1",
+            )
         _choice(self, "optimizer", "adam", "sgd")
         _choice(self, "loss", "mse", "distance")
         _choice(self, "dtype", "float64", "float32")
@@ -116,6 +145,8 @@ class Protocol:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 _fail(name, f"a whole number of at least {least}", value, f"{name}=300")
+        if self.points > MAX_POINTS:
+            _fail("points", f"a whole number of at most {MAX_POINTS}", self.points, "points=70000")
         if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
             _fail("learning_rate", "a number between 0 and 1", self.learning_rate, "learning_rate=0.001")
         sets = self.sets if isinstance(self.sets, tuple) else ()
@@ -224,7 +255,7 @@ def _choice(owner: Any, name: str, *allowed: str):
 
 
 def _fail(name: str, expected: str, got: Any, example: str):
-    raise ProtocolError(f"{name}: expected {expected}, got {got!r}; for instance {example}")
+    raise ProtocolError(f"{name}: expected {expected}, got {reprlib.repr(got)}; for instance {example}")
 
 
 def _parse(name: str, kind: str, text: str) -> Any:
@@ -234,12 +265,17 @@ def _parse(name: str, kind: str, text: str) -> Any:
             values: list[int] = []
             for part in text.split(","):
                 low, dots, high = part.partition("..")
+                if dots and int(high) - int(low) >= LONGEST:
+                    _fail(name, f"at most {LONGEST} values", part, f"{name}=2,8")
                 values += range(int(low), int(high) + 1) if dots else [int(low)]
             return tuple(values)
         if kind.startswith("tuple[str"):
             return tuple(text.split(","))
         return {"int": int, "float": float, "str": str}[kind](text)
+    except ProtocolError:
+        raise
     except ValueError:
+        example = "2,8" if "tuple" in kind else "0.001" if kind == "float" else "2"
         raise ProtocolError(
-            f"{name}: expected a value of type {kind}, got {text!r}; for instance {name}={'2,8' if 'tuple' in kind else '2'}"
+            f"{name}: expected a value of type {kind}, got {reprlib.repr(text)}; for instance {name}={example}"
         ) from None

@@ -1,13 +1,23 @@
 """Every bad value ends in one line that names what was expected, what came and what to do."""
 
 import warnings
+from dataclasses import fields
 
 import pytest
 import yaml
 
-from lib.figures.style import SETS
+from lib.figures.style import COLORS
 from lib.noise import distribution
-from lib.protocol import GROUPS, NOISE_SETS, PROFILES, REPRESENTATIVES, Profile, Protocol, ProtocolError
+from lib.protocol import (
+    GROUPS,
+    LABELS,
+    NOISE_SETS,
+    PROFILES,
+    REPRESENTATIVES,
+    Profile,
+    Protocol,
+    ProtocolError,
+)
 from lib.training import torch_device
 
 BAD = {
@@ -16,7 +26,7 @@ BAD = {
     "seeds": [(-1,), (2**31,), (1, 0), (), ("0",)],
     "epochs": [0, -3, 1.5, "3", True, None],
     "batch_size": [0, -1, 0.5],
-    "points": [0, 1, -70_000, 10.0, None],
+    "points": [0, 1, -70_000, 10.0, None, 10**9],
     "optimizer": ["adamw", "", None],
     "learning_rate": [0, -1e-3, 1, 2.0, "fast", None, float("nan"), float("inf")],
     "loss": ["mae", None],
@@ -103,8 +113,10 @@ def test_a_device_that_this_process_does_not_compute_on_is_said(monkeypatch):
 
 
 def test_every_data_set_has_a_group_a_label_and_a_colour():
-    assert list(SETS) == ["train", "test", *NOISE_SETS] and len(set(NOISE_SETS)) == 10
-    assert len({label for label, _ in SETS.values()}) == len({color for _, color in SETS.values()}) == 12
+    names = ["train", "test", *NOISE_SETS]
+    assert list(LABELS) == list(COLORS) == names and len(set(names)) == 12
+    assert len(set(LABELS.values())) == len(set(COLORS.values())) == 12
+    assert tuple(n for group in GROUPS.values() for n in group) == NOISE_SETS
     assert all(name in GROUPS[{"moderate": "middle"}.get(g, g)] for g, name in REPRESENTATIVES.items())
     brightness = {g: [distribution(name).mean() for name in names] for g, names in GROUPS.items()}
     assert max(brightness["dark"]) < 0.5 < min(brightness["bright"])
@@ -123,6 +135,10 @@ def test_every_data_set_has_a_group_a_label_and_a_colour():
         ("epochs=1.5", ("epochs", "'1.5'")),
         ("points=1", ("points", "at least 2")),
         ("dims=8..2", ("dims",)),
+        ("dims=2..1000000000", ("dims", "at most 1000 values", "2..1000000000")),
+        ("seeds=0..2147483647", ("seeds", "at most 1000 values")),
+        ("points=1000000000", ("points", "at most 1000000")),
+        ("learning_rate=fast", ("'fast'", "for instance learning_rate=0.001")),
         ("dims=1", ("dims", "2…32", "(1,)")),
         ("dims=2,2", ("dims", "strictly increasing")),
         ("seeds=", ("seeds", "''")),
@@ -155,3 +171,12 @@ def test_a_protocol_cannot_be_changed_only_replaced():
     with pytest.raises(ProtocolError):
         p.replace(epochs=0)
     assert Protocol(dims=[2, 3]) == Protocol(dims=(2, 3)) and hash(p)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Protocol)])
+def test_what_an_error_suggests_is_valid(name):
+    for text in ("", "x", "-1", "0", "1.5", "99999999999", "1..99999999"):
+        try:
+            Protocol.from_profile("smoke", f"{name}={text}")
+        except ProtocolError as error:
+            Protocol.from_profile("smoke", str(error).rpartition("for instance ")[2])
