@@ -3,6 +3,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
+SCORED  ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
@@ -33,6 +34,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
+
+detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
+	@$(RUN) -m lib detection $(SCORED)
 
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
@@ -74,4 +78,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from lib import data, eigen, noise, published, spectrum, store
+from lib.figures.planes import planes
 from lib.press.publish import publish
 from lib.press.verify import verify
 from lib.protocol import Profile, Protocol, ProtocolError
-from lib.studies.diagnose import compare, diagnose, planes
+from lib.studies.diagnose import compare, diagnose
 
 try:
     from lib.press.commands import main
