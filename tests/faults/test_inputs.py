@@ -111,6 +111,7 @@ COMMANDS = {
     "publish --set training_set=digits": r"book: publish: expected the paper's training_set=mnist, got digits",
     "compare --set seeds=x": r"book: seeds: expected",
     "pdf {empty}": r"book: pdf: expected",
+    "notebook {junk}": r"junk.*expected",
     "verify --cells": r"expected one argument",
 }
 
@@ -155,7 +156,6 @@ CALLS = {
 #: Known, not mended: each with what comes instead.
 OPEN = {
     "verify --cells -1": r"cells: expected",
-    "notebook {junk}": r"junk.*expected",
     "verify --cells 0": r"cells: expected",
 }
 
