@@ -3,7 +3,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
-PUSH    ?=
+SCORED  ?=
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
@@ -34,6 +34,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
 
+detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
+	@$(RUN) -m lib detection $(SCORED)
+
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
 
@@ -49,8 +52,8 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
-notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
-	@$(RUN) -m lib notebooks --push '$(PUSH)'
+notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
+	@$(RUN) -m lib notebooks
 
 gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
 	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html
@@ -74,4 +77,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results

@@ -146,6 +146,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sensitivity.set_defaults(command=_sensitivity)
 
+    detection = commands.add_parser(
+        "detection",
+        help="score the published networks' sense of what is off the distribution, and publish the tables",
+    )
+    detection.add_argument(
+        "--seeds", type=int, nargs="+", metavar="S", help="default: the published ones; others are trained"
+    )
+    detection.add_argument(
+        "--without", type=int, choices=range(10), metavar="K", help="networks that the digit K is left out of"
+    )
+    detection.add_argument(
+        "--epochs", type=int, metavar="N", help="of networks without a digit (default: the protocol's)"
+    )
+    detection.set_defaults(command=_detection)
+
     companions = commands.add_parser(
         "companions",
         help="run companions' chapters at full size on the published protocol, and publish their tables",
@@ -194,12 +209,6 @@ def _parser() -> argparse.ArgumentParser:
     launch.add_argument(
         "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
     )
-    launch.add_argument(
-        "--push",
-        default="",
-        metavar="REMOTE",
-        help="put them on the branch named in _config.yml, at this remote (default: do not)",
-    )
     launch.set_defaults(command=_notebooks)
 
     clean = commands.add_parser(
@@ -242,6 +251,12 @@ def _sensitivity(options: argparse.Namespace) -> None:
     print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
 
 
+def _detection(options: argparse.Namespace) -> None:
+    from .publish import publish_detection
+
+    print(f"Published: {publish_detection(options.seeds, options.without, options.epochs)}")
+
+
 def _companions(options: argparse.Namespace) -> None:
     from ..companions.catalogue import CHAPTERS
     from .publish import publish_companions
@@ -268,10 +283,10 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from ..studies.claims import published_evidence
+    from ..studies.claims import JUDGES, published_evidence
     from . import begin
     from .build import BuildError
-    from .compare import compare, retrained
+    from .compare import compare, missing, retrained
 
     there = published_evidence()
     if there is None:
@@ -283,7 +298,13 @@ def _compare(options: argparse.Namespace) -> None:
         print(
             "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
         )
-    table = compare(there, here)
+    for whose, evidence in (("the published results", there), ("this run", here)):
+        if lacking := missing(evidence):
+            print(
+                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not in {whose}, and without them no claim has a verdict or an interval."
+            )
+            return
+    table = compare(there.stage(JUDGES), here.stage(JUDGES))
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
@@ -303,8 +324,6 @@ def _notebooks(options: argparse.Namespace) -> None:
 
     written = launch.write(options.output)
     print(f"{len(written)} notebooks in {options.output.resolve()}")
-    if options.push:
-        print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
 
 
 def _clean_results(options: argparse.Namespace) -> None:
