@@ -31,6 +31,7 @@ def setup(app):
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", with_punctuation, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
+    app.connect("html-page-context", with_text_source, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -80,3 +81,13 @@ def with_provenance(app, pagename, templatename, context, doctree):
     context["body"] += (
         f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
     )
+
+
+def with_text_source(app, pagename, templatename, context, doctree):
+    """The source that a page offers is its text, which the build puts there: an executed notebook holds every picture once more."""
+    name, suffix = context.get("sourcename") or "", ".ipynb"
+    if name.endswith(suffix):
+        context["sourcename"] = name.removesuffix(suffix) + ".md"
+        for button in (b for group in context.get("header_buttons", ()) for b in group.get("buttons", ())):
+            if button.get("label") == "download-source-button":
+                button |= {"url": button["url"].removesuffix(suffix) + ".md", "text": ".md"}
