@@ -185,10 +185,10 @@ def _notebook(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from .protocol import Protocol
+    from .press import begin
     from .published import publish
 
-    print(f"Published: {publish(Protocol.from_profile('paper', options.set))}")
+    print(f"Published: {publish(begin('paper', options.set).protocol)}")
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
@@ -221,16 +221,16 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from . import published
+    from .press import begin
     from .press.build import BuildError
     from .press.compare import compare, retrained
-    from .protocol import Protocol
 
     there = published.evidence()
     if there is None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
         )
-    here = retrained(Protocol.from_profile("paper", options.set))
+    here = retrained(begin("paper", options.set).protocol)
     if here.cells.equals(there.cells):
         print(
             "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["ROOT", "PROFILES", "PUBLISHED", "results", "mnist", "pictures", "absolute_environment"]
+__all__ = ["ROOT", "PROFILES", "PUBLISHED", "results", "mnist", "pictures", "device", "absolute_environment"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "book" / "profiles"
@@ -33,6 +33,11 @@ def pictures() -> Path | None:
     """Where a notebook that is being executed for the book puts its pictures, relative to itself; None in JupyterLab."""
     folder = os.environ.get("BOOK_PICTURES")
     return Path(folder) if folder else None
+
+
+def device() -> str:
+    """Where to compute, ``BOOK_DEVICE``: ``auto`` (the default), ``cpu`` or ``cuda``."""
+    return os.environ.get("BOOK_DEVICE") or "auto"
 
 
 def absolute_environment() -> dict[str, str]:

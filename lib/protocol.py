@@ -7,22 +7,36 @@ Nothing here knows how anything is computed. Every other module takes a `Protoco
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import yaml
 
+from . import paths
 from .paths import PROFILES
 
-__all__ = ["Protocol", "ProtocolError", "NOISE_SETS", "MAX_DIM"]
+__all__ = [
+    "Protocol",
+    "Profile",
+    "ProtocolError",
+    "GROUPS",
+    "NOISE_SETS",
+    "REPRESENTATIVES",
+    "MAX_DIM",
+]
 
-#: The ten pixel distributions of section II-A, from dark to bright.
-NOISE_SETS = (
-    "bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25",
-    "bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5",
-    "bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8",
-)  # fmt: skip
+#: The ten noise sets of section II-A by mean brightness (section II-C), from dark to bright. A set's name is its pixel
+#: distribution in the words of `lib.noise.distribution`; `lib.figures.style` gives each a label and a colour.
+GROUPS = {
+    "dark": ("bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25"),
+    "middle": ("bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5"),
+    "bright": ("bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8"),
+}
+NOISE_SETS = tuple(name for group in GROUPS.values() for name in group)
+#: The paper's bright, moderate and dark representatives, in the order of its tables.
+REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
@@ -60,10 +74,6 @@ class Protocol:
         than it has; the noise sets have as many as asked.
     dtype : str
         ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
-    device : str
-        ``"auto"``, ``"cpu"`` or ``"cuda"``. No result is keyed by it.
-    companions : str
-        ``"smoke"``, ``"default"`` or ``"full"``, the size of the companions' experiments.
 
     Raises
     ------
@@ -90,20 +100,16 @@ class Protocol:
     sets: tuple[str, ...] = NOISE_SETS
     points: int = 70_000
     dtype: str = "float64"
-    device: str = "auto"
-    companions: str = "full"
 
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        self._choice("training_set", "mnist", "digits")
-        self._choice("optimizer", "adam", "sgd")
-        self._choice("loss", "mse", "distance")
-        self._choice("dtype", "float64", "float32")
-        self._choice("device", "auto", "cpu", "cuda")
-        self._choice("companions", "smoke", "default", "full")
+        _choice(self, "training_set", "mnist", "digits")
+        _choice(self, "optimizer", "adam", "sgd")
+        _choice(self, "loss", "mse", "distance")
+        _choice(self, "dtype", "float64", "float32")
         self._integers("dims", 2, MAX_DIM, "dims=2,8")
         self._integers("seeds", 0, 2**31 - 1, "seeds=0,1")
         for name, least in (("epochs", 1), ("batch_size", 1), ("points", 2)):  # one code has no covariance
@@ -121,10 +127,6 @@ class Protocol:
                 unknown or self.sets,
                 "sets=uniform,bernoulli_0.5",
             )
-
-    def _choice(self, name: str, *allowed: str):
-        if getattr(self, name) not in allowed:
-            _fail(name, "one of " + ", ".join(allowed), getattr(self, name), f"{name}={allowed[0]}")
 
     def _integers(self, name: str, low: int, high: int, example: str):
         value = getattr(self, name)
@@ -145,17 +147,55 @@ class Protocol:
 
     @classmethod
     def from_profile(cls, profile: str, overrides: str = "") -> Protocol:
-        """The protocol of ``book/profiles/<profile>.yml`` with single fields replaced.
+        """The protocol of a profile with single fields replaced, as `Profile.read` takes them."""
+        asked = Profile.read(profile, overrides)
+        if asked.device != paths.device():
+            warnings.warn(
+                f"device: expected {asked.device} for this process as well, found {paths.device()}; "
+                f"start it with BOOK_DEVICE={asked.device}",
+                stacklevel=2,
+            )
+        return asked.protocol
+
+    def replace(self, **changes: Any) -> Protocol:
+        """A copy with some fields changed, validated again."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one run is asked for: the protocol, and beside it what none of its results is keyed by.
+
+    Attributes
+    ----------
+    protocol : Protocol
+    companions : str
+        ``"smoke"``, ``"default"`` or ``"full"``, the size of the experiments beside the paper's.
+    device : str
+        ``"auto"``, ``"cpu"`` or ``"cuda"``: where this process and those it starts are to compute.
+    """
+
+    protocol: Protocol
+    companions: str = "full"
+    device: str = "auto"
+
+    def __post_init__(self):
+        _choice(self, "companions", "smoke", "default", "full")
+        _choice(self, "device", "auto", "cpu", "cuda")
+
+    @classmethod
+    def read(cls, profile: str, overrides: str = "") -> Profile:
+        """The profile in ``book/profiles/<profile>.yml`` with single fields replaced.
 
         ``overrides`` is words of the form ``field=value``, lists with commas and ranges with
-        two dots: ``"dims=2..8 seeds=0 epochs=2"``.
+        two dots: ``"dims=2..8 seeds=0 epochs=2"``. The device not named is that of the environment, ``BOOK_DEVICE``.
         """
         path = PROFILES / f"{profile}.yml"
         if not path.is_file():
             names = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
             raise ProtocolError(f"profile: expected one of {names}, got {profile!r}; use PROFILE=laptop")
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        types = {f.name: f.type for f in fields(cls)}
+        types = {f.name: f.type for f in fields(Protocol)} | {"companions": "str", "device": "str"}
         given: dict[str, Any] = {}
         for word in overrides.split():
             name, equals, text = word.partition("=")
@@ -168,11 +208,19 @@ class Protocol:
                     f"override {word!r}: expected each field once, got {name} twice; for instance {name}={text}"
                 )
             given[name] = _parse(name, types[name], text)
-        return cls.from_mapping(values | given)
+        values = {"device": paths.device()} | values | given
+        beside = {name: values.pop(name) for name in ("companions", "device") if name in values}
+        return cls(Protocol.from_mapping(values), **beside)
 
-    def replace(self, **changes: Any) -> Protocol:
-        """A copy with some fields changed, validated again."""
-        return dataclasses.replace(self, **changes)
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every field, the protocol's first."""
+        return vars(self.protocol) | {"companions": self.companions, "device": self.device}
+
+
+def _choice(owner: Any, name: str, *allowed: str):
+    if getattr(owner, name) not in allowed:
+        _fail(name, "one of " + ", ".join(allowed), getattr(owner, name), f"{name}={allowed[0]}")
 
 
 def _fail(name: str, expected: str, got: Any, example: str):

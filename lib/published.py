@@ -33,11 +33,10 @@ from .companions import codes as embedding
 from .companions.bending import training as bending_training
 from .companions.codes import codes
 from .companions.score import chains, plane
-from .companions.stored import named_artefacts
 from .companions.synthesis import measure
 from .companions.topology import training as topology_training
 from .model import Ensemble
-from .protocol import Protocol
+from .protocol import REPRESENTATIVES, Protocol
 from .store import (
     Store,
     read_table,
@@ -46,11 +45,9 @@ from .store import (
     write_table,
     write_tensors,
 )
-from .studies import findings, sensitivity, theory
-from .studies import reconstructions as looks
+from .studies import findings, reconstructions, sensitivity, theory
 from .studies.claims import Evidence
-from .studies.reconstructions import characters
-from .training import train
+from .training import train, untrained
 
 __all__ = [
     "FOLDER",
@@ -145,9 +142,11 @@ def evidence() -> Evidence | None:
 
 def evidence_or_own(protocol: Protocol) -> Evidence:
     """The published evidence, or that of this build while nothing is published."""
-    return evidence() or Evidence(
-        results.cells(protocol), results.cells(protocol, trained=False), characters(protocol)
-    )
+    found = evidence()
+    if found is not None:
+        return found
+    run = results.run(protocol)
+    return Evidence(run.table, run.null, reconstructions.statistics(run.networks, protocol))
 
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
@@ -180,17 +179,14 @@ def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.
         "spectrum": spectrum.VERSION,
         "noise": noise.VERSION,
     }
-    found = store.load_table("again", fields)
-    if found is None:
-        tables = [
-            t for name in protocol.sets for t in results.evaluate(ensembles(folder), protocol, name, laws={})
-        ]
+
+    def compute() -> pd.DataFrame:
+        found = ensembles(folder)
+        tables = [t for name in protocol.sets for t in results.evaluate(found, protocol, name, laws={})]
         whole = pd.concat(tables, ignore_index=True)
-        store.save_table(
-            "again", fields, whole[[c for c in whole.columns if not c.startswith("mahalanobis")]]
-        )
-        found = store.load_table("again", fields)
-    return found
+        return whole[[c for c in whole.columns if not c.startswith("mahalanobis")]]
+
+    return store.table("again", fields, compute)
 
 
 def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
@@ -204,17 +200,14 @@ def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
         return ()
     protocol = Protocol.from_mapping(about["protocol"])
     for e in ensembles(folder):
-        fields = training.training_fields(protocol, e.seed)
-        if store.load_tensors("networks", fields) is None:
-            store.save_tensors("networks", fields, e.tensors())
+        store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
     for name, run, trained in (
         ("cells", protocol, True),
         ("untrained", protocol.replace(points=NULL_POINTS), False),
     ):
         for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
             fields = results.cell_fields(run, seed, set_, trained)
-            if store.load_table("cells", fields) is None:
-                store.save_table("cells", fields, part.reset_index(drop=True))
+            store.table("cells", fields, lambda: part.reset_index(drop=True))
     return protocol.seeds
 
 
@@ -231,31 +224,30 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     _check_is_paper(protocol)
     store = store or Store()
     protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
-    for ensemble in train(protocol, store):
+    networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
+    for ensemble in networks:
         write_tensors(
             folder / f"networks-seed{ensemble.seed}.safetensors",
             ensemble.tensors(),
             {"seed": ensemble.seed, "epochs": protocol.epochs},
         )
-    write_table(folder / "cells.csv", results.cells(protocol, store))
-    write_table(
-        folder / "untrained.csv", results.cells(protocol.replace(points=NULL_POINTS), store, trained=False)
-    )
-    write_table(folder / "characters.csv", characters(protocol, store))
+    write_table(folder / "cells.csv", results.cells(networks, protocol, store))
+    write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
+    write_table(folder / "characters.csv", reconstructions.statistics(networks, protocol, store))
     few, laws = (
         protocol.replace(points=SWEPT_POINTS),
         [law for family in noise.FAMILIES.values() for law in family],
     )
-    write_table(folder / "sweep.csv", results.cells(few, store, names=laws)[SWEPT])
+    write_table(folder / "sweep.csv", results.cells(networks, few, store, laws)[SWEPT])
     dims = [d for d in PAIRS_DIMS if d in protocol.dims]
     write_table(
         folder / "pairs.csv",
-        theory.pairs(protocol, ("test", *results.REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
+        theory.pairs(networks[0], protocol, ("test", *REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
     )
-    write_tensors(folder / "opening.safetensors", first_page(protocol, store))
+    write_tensors(folder / "opening.safetensors", first_page(networks[0], protocol))
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
-        "protocol": {k: v for k, v in vars(protocol).items() if k not in ("device", "companions")},
+        "protocol": vars(protocol),
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.digest(protocol.training_set),
@@ -265,11 +257,11 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     return _write_manifest(about | kept, folder)
 
 
-def first_page(protocol: Protocol, store: Store) -> dict[str, torch.Tensor]:
-    """What the figure of the first page is drawn from: d = 12 of the first seed, `OPENING_POINTS` points a set."""
-    net = train(protocol.replace(seeds=protocol.seeds[:1]), store)[0].member(12).double()
+def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
+    """What the figure of the first page is drawn from: d = 12 (or the next there is), `OPENING_POINTS` points a set."""
+    net = networks.member(min(networks.dims, key=lambda d: abs(d - 12))).double()
     inputs = {"train": data.load(protocol.training_set).test[:OPENING_POINTS]}
-    names = [results.REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
+    names = [REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
     return findings.opening(net, inputs | {name: noise.sample(name, 0, OPENING_POINTS) for name in names})
 
 
@@ -334,11 +326,15 @@ def publish_sensitivity(
     whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
     write_table(folder / "sensitivity.csv", whole)
     if "precision" in choices:
-        sets = ("train", *results.REPRESENTATIVES.values())
+        sets = ("train", *REPRESENTATIVES.values())
         write_table(
             folder / "rounding.csv",
             sensitivity.rounding(
-                protocol, [d for d in WHOLE_DIMS if d in protocol.dims], sets, WHOLE_POINTS, store
+                train(protocol.replace(seeds=protocol.seeds[:1]), store)[0],
+                protocol,
+                [d for d in WHOLE_DIMS if d in protocol.dims],
+                sets,
+                WHOLE_POINTS,
             ),
         )
     about["sensitivity"] = {
@@ -409,13 +405,14 @@ def publish_companions(
     for chapter in chapters:
         kind, experiments = CHAPTERS[chapter]
         settings = kind.preset(size)
-        workers = joblib.cpu_count() if training.device_of(protocol).type == "cpu" else 1
+        workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
         with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
             made = joblib.Parallel()(
-                joblib.delayed(_artefacts)(compute, protocol, settings, store) for compute in experiments
+                joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
+                for compute in experiments
             )
         for name, content in (item for found in made for item in found.items()):
-            write_atomically(folder / "companions" / name, content)
+            write_atomically(folder / name, content)
         now = manifest(folder)  # another chapter may have been added meanwhile
         now.setdefault("companions", {})[chapter] = {
             "protocol": about["protocol"],
@@ -427,12 +424,12 @@ def publish_companions(
 
 
 def _artefacts(
-    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store
+    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store, folder: Path
 ) -> dict[str, bytes]:
     """Run one experiment; the files of its named artefacts."""
-    with named_artefacts() as found:
-        compute(protocol, settings, store)
-    return {name: path.read_bytes() for name, path in found.items()}
+    names: dict[str, Path] = {}
+    compute(protocol, settings, Store(store.root, folder, names))
+    return {name: path.read_bytes() for name, path in names.items()}
 
 
 def _numbers() -> dict[str, int]:
@@ -441,7 +438,7 @@ def _numbers() -> dict[str, int]:
         "training": training.VERSION,
         "spectrum": spectrum.VERSION,
         "noise": noise.VERSION,
-        "characters": looks.VERSION,
+        "characters": reconstructions.VERSION,
         "theory": theory.VERSION,
     }
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -40,21 +40,20 @@ from tqdm import tqdm
 
 from . import data, noise, spectrum
 from .model import Ensemble
-from .protocol import Protocol
+from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
-from .training import device_of, train, training_fields, untrained
+from .training import torch_device, train, train_side_by_side, training_fields, untrained
 
-__all__ = ["cells", "cell_fields", "evaluate", "blocks", "reconstructions", "GROUPS", "REPRESENTATIVES"]
-
-#: The ten sets by mean brightness (section II-C).
-GROUPS = {
-    "dark": ("bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25"),
-    "middle": ("bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5"),
-    "bright": ("bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8"),
-}
-#: The paper's bright, moderate and dark representatives, in the order of its tables.
-REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
+__all__ = [
+    "run",
+    "Run",
+    "cells",
+    "cell_fields",
+    "evaluate",
+    "blocks",
+    "reconstructions",
+]
 
 #: Points times columns of Jacobians (about 10 µs each) from which several processes are worth their start.
 WORTHWHILE = 2_000_000
@@ -92,7 +91,7 @@ def evaluate(
     laws : mean and covariance of the training codes by (seed, d); default: computed here. Codes of a network that
         it does not have are held against their own law.
     """
-    dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
+    dtype, device = getattr(torch, protocol.dtype), torch_device()
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
     laws = training_codes(ensembles, protocol) if laws is None else laws
     total = (
@@ -123,7 +122,7 @@ def evaluate(
 @torch.no_grad()
 def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
     """Mean ``(d,)`` and covariance ``(d, d)`` of the training codes of every network, by (seed, d)."""
-    dtype, device = getattr(torch, protocol.dtype), device_of(protocol)
+    dtype, device = getattr(torch, protocol.dtype), torch_device()
     laws = {}
     for e in ensembles:
         for d in e.dims:
@@ -133,41 +132,73 @@ def training_codes(ensembles: Sequence[Ensemble], protocol: Protocol) -> Laws:
     return laws
 
 
+class Run(NamedTuple):
+    """What one protocol comes to."""
+
+    networks: list[Ensemble]
+    #: the cells of the trained networks, and those of the untrained ones, the null baseline
+    table: pd.DataFrame
+    null: pd.DataFrame
+
+
+def run(protocol: Protocol, store: Store | None = None, progress: bool = True) -> Run:
+    """The natural way of data: protocol → networks → cells → table, each step loaded where stored and computed where not."""
+    store = store or Store()
+    train_side_by_side([protocol], store, progress)
+    networks = train(protocol, store, progress)
+    table, null = (cells(es, protocol, store, progress=progress) for es in (networks, untrained(protocol)))
+    return Run(networks, table, null)
+
+
 def cells(
+    networks: Sequence[Ensemble],
     protocol: Protocol,
     store: Store | None = None,
-    trained: bool = True,
     names: Sequence[str] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Every cell of a protocol, loaded where stored and computed where not.
+    """Every cell of the protocol's networks, loaded where stored and computed where not.
 
     Parameters
     ----------
+    networks : those of `lib.training.train`, or those of `untrained`: the null baseline.
     names : data sets, default ``train``, ``test`` and the protocol's noise sets. Any pixel law
         that `lib.noise.distribution` knows may be asked for.
-    trained : bool
-        False: the same statistics for the untrained networks, the null baseline.
 
     Returns
     -------
     DataFrame, one row a cell, sorted by set (training data first), seed and d.
-    """
-    store = store or Store()
-    ensembles = train(protocol, store, progress) if trained else untrained(protocol)
-    names = names or ("train", "test", *protocol.sets)
-    keys = {(name, e.seed): cell_fields(protocol, e.seed, name, trained) for name in names for e in ensembles}
-    stored = {place: store.load_table("cells", fields) for place, fields in keys.items()}
-    missing = {name: [e for e in ensembles if stored[name, e.seed] is None] for name in names}
 
-    parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
-    for name, table in _evaluated(missing, protocol, progress):
-        place = (name, int(table.seed[0]))
-        parts.setdefault(place, []).append(table)
-        whole = pd.concat(parts[place], ignore_index=True)
-        if len(whole) == len(protocol.dims):
-            store.save_table("cells", keys[place], whole.sort_values("d", ignore_index=True))
-            stored[place] = store.load_table("cells", keys[place])  # what is shown is what is stored
+    Raises
+    ------
+    ProtocolError
+        When a network is not one of the protocol's: its cells would be stored under a wrong key.
+    """
+    store, names = store or Store(), names or ("train", "test", *protocol.sets)
+    keys = {}
+    for name, e in itertools.product(names, networks):
+        epochs = len(e.curves.get("train", ()))
+        if e.dims != protocol.dims or e.seed not in protocol.seeds or epochs not in (0, protocol.epochs):
+            raise ProtocolError(
+                f"networks: expected those of the protocol, d = {protocol.dims}, seeds {protocol.seeds}, {protocol.epochs} epochs or none, "
+                f"got d = {e.dims}, seed {e.seed}, {epochs} epochs; lib.training.train gives them"
+            )
+        keys[name, e.seed] = cell_fields(protocol, e.seed, name, epochs > 0)
+    load = lambda: {place: store.load_table("cells", fields) for place, fields in keys.items()}
+    stored = load()
+    if any(table is None for table in stored.values()):
+        with store.alone(
+            "cells", {"together": [*keys.values()]}
+        ):  # each block is drawn once for all networks
+            stored = load()
+            missing = {name: [e for e in networks if stored[name, e.seed] is None] for name in names}
+            parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
+            for name, table in _evaluated(missing, protocol, progress):
+                place = (name, int(table.seed[0]))
+                parts.setdefault(place, []).append(table)
+                whole = pd.concat(parts[place], ignore_index=True).sort_values("d", ignore_index=True)
+                if len(whole) == len(protocol.dims):
+                    stored[place] = store.table("cells", keys[place], lambda: whole)
     return pd.concat(stored.values(), ignore_index=True)
 
 
@@ -179,7 +210,7 @@ def _evaluated(
     if not dims:
         return
     laws = training_codes({e.seed: e for ensembles in missing.values() for e in ensembles}.values(), protocol)
-    workers = joblib.cpu_count() if device_of(protocol).type == "cpu" else 1
+    workers = joblib.cpu_count() if torch_device().type == "cpu" else 1
     alone = workers == 1 or protocol.points * sum(d + 5 for d in dims) < WORTHWHILE
     with tqdm(total=len(dims), disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
         if alone:

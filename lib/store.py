@@ -1,22 +1,23 @@
-"""Content-keyed files: written whole or not at all, verified when read.
+"""Content-keyed files: loaded where stored, else computed; written whole or not at all, verified when read.
 
 An artefact lives at ``<root>/<stage>/<key>.<ext>``. Its key is the digest of everything
 that determines it, so *same key: load, other key: compute* is the only rule of freshness.
-Tensors are safetensors files, tables are CSV files; both carry the SHA-256 of their own
-content. Nothing is ever unpickled.
+Tensors are safetensors files, tables are CSV files; both carry what determines them, and the
+SHA-256 of their content and of that description. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import torch
@@ -25,6 +26,11 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 
 from . import paths
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there two processes both compute, and write the same file
+    fcntl = None
 
 __all__ = [
     "Store",
@@ -84,7 +90,8 @@ def write_tensors(
 ) -> Path:
     """Write named tensors and a JSON description as one safetensors file that carries its digest."""
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    header = {"meta": json.dumps(dict(meta or {}), sort_keys=True), "sha256": _tensor_digest(tensors)}
+    described = json.dumps(dict(meta or {}), sort_keys=True)
+    header = {"meta": described, "meta_sha256": _sha256(described), "sha256": _tensor_digest(tensors)}
     return write_atomically(path, to_safetensors(tensors, metadata=header))
 
 
@@ -94,21 +101,19 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         content = Path(path).read_bytes()  # once: another process may replace the file while it is read
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         tensors = dict(sorted(from_safetensors(content).items()))  # its own order is that of a hash table
-        meta = json.loads(header["meta"])
-        expected = header["sha256"]
+        described, expected = header["meta"], header["sha256"]
+        meta = json.loads(described)
     except (SafetensorError, KeyError, ValueError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
-    if _tensor_digest(tensors) != expected:
-        raise CorruptArtefact(f"{path}: its content does not match its SHA-256")
+    _check(path, header, described, _tensor_digest(tensors) == expected)
     return tensors, meta
 
 
 def write_table(path: Path, table: pd.DataFrame, meta: Mapping[str, Any] | None = None) -> Path:
     """Write a table as CSV; the first line is a ``#`` comment with description and digest."""
-    body = table.to_csv(index=False, lineterminator="\n")
-    head = json.dumps(
-        {"meta": dict(meta or {}), "sha256": hashlib.sha256(body.encode()).hexdigest()}, sort_keys=True
-    )
+    body, meta = table.to_csv(index=False, lineterminator="\n"), dict(meta or {})
+    described = _sha256(json.dumps(meta, sort_keys=True))
+    head = json.dumps({"meta": meta, "meta_sha256": described, "sha256": _sha256(body)}, sort_keys=True)
     return write_atomically(path, f"# {head}\n{body}".encode())
 
 
@@ -120,28 +125,80 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         expected, meta = header["sha256"], header["meta"]
     except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
-    if hashlib.sha256(body.encode()).hexdigest() != expected:
-        raise CorruptArtefact(f"{path}: its content does not match its SHA-256")
+    _check(path, header, json.dumps(meta, sort_keys=True), _sha256(body) == expected)
     return pd.read_csv(io.StringIO(body)), meta  # pandas 3 reads the digits it writes exactly
 
 
-class Store:
-    """The folder of this run's artefacts.
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    ``load_*`` return ``None`` for an artefact that is absent, and for one that is damaged,
-    after saying so: the caller then computes it again.
+
+def _check(path: Path, header: Mapping[str, str], described: str, whole: bool) -> None:
+    if not whole:
+        raise CorruptArtefact(f"{path}: its content does not match its SHA-256")
+    # the description of files written before it had a digest is held to the key alone (`Store`)
+    if _sha256(described) != header.get("meta_sha256", _sha256(described)):
+        raise CorruptArtefact(f"{path}: its description does not match its SHA-256")
+
+
+#: How a file of each extension is read and written.
+FORMATS = {"csv": (read_table, write_table), "safetensors": (read_tensors, write_tensors)}
+
+
+class Store:
+    """The folder of this run's artefacts: the one place where something is loaded or else computed.
+
+    An artefact that is damaged, or described as another than was asked for, counts as absent,
+    after that was said: it is computed again.
 
     Parameters
     ----------
     root : path, optional
         Default: the environment variable ``BOOK_RESULTS``, else ``results/`` beside ``lib/``.
+    published : path or None
+        A second folder, in which an artefact asked for by name is looked for.
+    names : dict, optional
+        Is told the file of every artefact asked for by name: ``<name>.<ext>`` → where it lies.
     """
 
-    def __init__(self, root: Path | str | None = None):
+    def __init__(
+        self,
+        root: Path | str | None = None,
+        published: Path | None = paths.PUBLISHED,
+        names: dict[str, Path] | None = None,
+    ):
         self.root = Path(root).absolute() if root else paths.results()
+        self.published, self.names = published, names
 
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
-        return self.root / stage / f"{digest({'stage': stage, **fields})}.{ext}"
+        return self.root / stage / f"{_key(stage, fields)}.{ext}"
+
+    def table(
+        self,
+        stage: str,
+        fields: Mapping[str, Any],
+        compute: Callable[[], pd.DataFrame],
+        name: str | None = None,
+    ) -> pd.DataFrame:
+        """The table that `fields` determine: loaded, else computed, stored and read back.
+
+        What is shown is what is stored. A second process that asks for what is being computed waits for it.
+
+        Parameters
+        ----------
+        name : its file in the published folder, without extension; one whose fields are these is as good as a stored one.
+        """
+        return self._stored(stage, fields, "csv", compute, name)
+
+    def tensors(
+        self,
+        stage: str,
+        fields: Mapping[str, Any],
+        compute: Callable[[], Mapping[str, torch.Tensor]],
+        name: str | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The same for named tensors."""
+        return self._stored(stage, fields, "safetensors", compute, name)
 
     def save_tensors(
         self, stage: str, fields: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
@@ -149,20 +206,77 @@ class Store:
         return write_tensors(self.path(stage, fields, "safetensors"), tensors, fields)
 
     def load_tensors(self, stage: str, fields: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
-        return self._load(self.path(stage, fields, "safetensors"), read_tensors)
+        return self._load(self.path(stage, fields, "safetensors"), stage)
 
     def save_table(self, stage: str, fields: Mapping[str, Any], table: pd.DataFrame) -> Path:
         return write_table(self.path(stage, fields, "csv"), table, fields)
 
     def load_table(self, stage: str, fields: Mapping[str, Any]) -> pd.DataFrame | None:
-        return self._load(self.path(stage, fields, "csv"), read_table)
+        return self._load(self.path(stage, fields, "csv"), stage)
+
+    @contextlib.contextmanager
+    def alone(self, stage: str, fields: Mapping[str, Any]) -> Iterator[None]:
+        """Only one process at a time is inside for the same fields. The lock is the operating system's and dies with its holder."""
+        path = self.path(stage, fields, "lock")
+        if fcntl is None:
+            yield
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _locked(path)
+        try:
+            yield
+        finally:
+            path.unlink()  # while it is held: who waits for it sees that, and opens a new one
+            file.close()
+
+    def _stored(self, stage: str, fields: Mapping[str, Any], ext: str, compute: Callable, name: str | None):
+        path = self.path(stage, fields, ext)
+        public = self.published / f"{name}.{ext}" if self.published and name else None
+        found = self._found(stage, fields, path, public)
+        if found is None:
+            with self.alone(stage, fields):
+                found = self._found(stage, fields, path, public)  # another process may have been first
+                if found is None:
+                    FORMATS[ext][1](path, compute(), fields)
+                    found = FORMATS[ext][0](path)[0], path
+        if name is not None and self.names is not None:
+            self.names[f"{name}.{ext}"] = found[1]
+        return found[0]
+
+    def _found(self, stage: str, fields: Mapping[str, Any], path: Path, public: Path | None):
+        """An artefact and where it lies: among this run's, else among the published ones."""
+        content = self._load(path, stage)
+        if content is not None:
+            return content, path
+        if public is not None and public.exists():
+            content, meta = FORMATS[path.suffix[1:]][0](public)
+            if digest(meta) == digest(fields):
+                return content, public
+        return None
 
     @staticmethod
-    def _load(path: Path, read):
+    def _load(path: Path, stage: str):
         if not path.exists():
             return None
         try:
-            return read(path)[0]
+            content, meta = FORMATS[path.suffix[1:]][0](path)
+            if _key(stage, meta) != path.stem:
+                raise CorruptArtefact(f"{path}: what it says of itself is not what was asked for")
+            return content
         except CorruptArtefact as error:
-            warnings.warn(f"{error}; it is computed again", stacklevel=3)
+            warnings.warn(f"{error}; it is computed again", stacklevel=4)
             return None
+
+
+def _locked(path: Path) -> IO:
+    while True:
+        file = open(path, "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _key(stage: str, fields: Mapping[str, Any]) -> str:
+    return digest({"stage": stage, **fields})

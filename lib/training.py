@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import data
+from . import data, paths
 from .model import Ensemble
-from .protocol import Protocol
+from .protocol import Protocol, ProtocolError
 from .store import Store, digest
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "untrained",
     "training_fields",
     "batch_order",
-    "device_of",
+    "torch_device",
     "subnormals_flushed",
     "Trainer",
 ]
@@ -58,11 +58,14 @@ def subnormals_flushed() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-def device_of(protocol: Protocol) -> torch.device:
-    """``auto`` is a CUDA GPU if there is one. Apple's MPS has no float64 and is not used."""
-    if protocol.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(protocol.device)
+def torch_device() -> torch.device:
+    """Where this process computes, ``BOOK_DEVICE``: ``auto`` is a CUDA GPU if there is one. Apple's MPS has no float64 and is not used."""
+    name = paths.device()
+    if name not in ("auto", "cpu", "cuda"):
+        raise ProtocolError(
+            f"BOOK_DEVICE: expected one of auto, cpu, cuda, got {name!r}; for instance BOOK_DEVICE=cpu"
+        )
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def training_fields(protocol: Protocol, seed: int, epochs: int | None = None) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def untrained(protocol: Protocol) -> list[Ensemble]:
 def train(protocol: Protocol, store: Store | None = None, progress: bool = True) -> list[Ensemble]:
     """The trained ensembles of a protocol, one a seed: loaded if stored, else trained.
 
-    Training is float32 on ``protocol.device``. After a kill it goes on from the last
+    Training is float32. After a kill it goes on from the last
     checkpoint, and ends bit-identical to an uninterrupted run on the same device and with
     the same number of threads.
     """
@@ -119,7 +122,7 @@ def train_side_by_side(
                     p.replace(seeds=(seed,))
                 )
     longest = [p for p, *_ in runs.values()]
-    workers = min(len(runs), joblib.cpu_count()) if all(device_of(p).type == "cpu" for p in longest) else 1
+    workers = min(len(runs), joblib.cpu_count()) if torch_device().type == "cpu" else 1
     if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
         for run in runs.values():
             _train_all(run, store, progress)
@@ -142,12 +145,14 @@ def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> N
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
     fields = training_fields(protocol, seed)
-    stored = store.load_tensors("networks", fields)
-    if stored is not None:
-        return Ensemble.from_tensors(stored, seed)
+    compute = lambda: _trained(protocol, seed, store, progress).tensors()
+    return Ensemble.from_tensors(store.tensors("networks", fields, compute), seed)
 
+
+def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
+    """The networks of one seed, trained on from the last checkpoint."""
     images = data.load(protocol.training_set)
-    device = device_of(protocol)
+    device = torch_device()
     trainer = Trainer(Ensemble.initial(protocol.dims, seed), protocol, device)
     place = training_fields(protocol, seed, epochs=0)  # a checkpoint serves every number of epochs
     checkpoint = store.load_tensors("checkpoints", place)
@@ -171,7 +176,6 @@ def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> 
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
                 store.save_tensors("checkpoints", place, trainer.tensors())
                 saved = time.monotonic()
-    store.save_tensors("networks", fields, trainer.ensemble.tensors())
     # the optimiser's state stays: a later run with more epochs continues from it
     store.save_tensors("checkpoints", place, trainer.tensors())
     return trainer.ensemble

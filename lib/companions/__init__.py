@@ -2,11 +2,18 @@
 
 from typing import Self
 
+from ..protocol import Profile
+
 
 class Sizes:
     """Base of a chapter's ``Settings``: its defaults are the default build's, ``SMOKE`` and ``FULL`` the fields that differ."""
 
     @classmethod
     def preset(cls, size: str) -> Self:
-        """The settings of ``protocol.companions``: ``smoke``, ``default`` or ``full``."""
+        """The settings of one size: ``smoke``, ``default`` or ``full``."""
         return cls(**{"smoke": cls.SMOKE, "default": {}, "full": cls.FULL}[size])
+
+    @classmethod
+    def of(cls, profile: str, overrides: str = "") -> Self:
+        """The settings of the size that a profile asks for, as `lib.protocol.Profile.read` takes it."""
+        return cls.preset(Profile.read(profile, overrides).companions)

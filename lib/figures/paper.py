@@ -20,7 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
-from ..results import GROUPS, REPRESENTATIVES
+from ..protocol import GROUPS, REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
 from ..studies.claims import Estimate
 from .style import BLUE, COLORS, LABELS, RED, styled

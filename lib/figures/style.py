@@ -21,19 +21,23 @@ BLUE, RED = "#0072B2", "#D55E00"
 
 #: The same colour for the same data set on every page: dark sets in blues, middle ones in
 #: greens, bright ones in warm tones, the training data in a neutral that stands out from all.
-COLORS = {
-    "train": "#8A8F98", "test": "#B9BEC6",
-    "bernoulli_0.13": "#1F4E9C", "beta_0.8_5": "#3D86D8", "bernoulli_0.25": "#56B4E9",
-    "bernoulli_0.5": "#006D5B", "normal": "#009E73", "uniform": "#5BBE8C", "beta_0.5_0.5": "#9BC53D",
-    "bernoulli_0.75": "#E69F00", "bernoulli_0.87": "#D55E00", "beta_5_0.8": "#C2387A",
-}  # fmt: skip
-
-LABELS = {
-    "train": r"$\mathcal{D}_{train}$", "test": "held out",
-    "bernoulli_0.13": r"$\mathcal{D}_{.13}$", "beta_0.8_5": r"$\mathcal{D}_{.8,5}$", "bernoulli_0.25": r"$\mathcal{D}_{.25}$",
-    "bernoulli_0.5": r"$\mathcal{D}_{.5}$", "normal": r"$\mathcal{D}_{norm}$", "uniform": r"$\mathcal{D}_{unif}$", "beta_0.5_0.5": r"$\mathcal{D}_{.5,.5}$",
-    "bernoulli_0.75": r"$\mathcal{D}_{.75}$", "bernoulli_0.87": r"$\mathcal{D}_{.87}$", "beta_5_0.8": r"$\mathcal{D}_{5,.8}$",
-}  # fmt: skip
+#: Each data set's label and colour; those of the noise sets in the order of `lib.protocol.NOISE_SETS`.
+SETS = {
+    "train": (r"$\mathcal{D}_{train}$", "#8A8F98"),
+    "test": ("held out", "#B9BEC6"),
+    "bernoulli_0.13": (r"$\mathcal{D}_{.13}$", "#1F4E9C"),
+    "beta_0.8_5": (r"$\mathcal{D}_{.8,5}$", "#3D86D8"),
+    "bernoulli_0.25": (r"$\mathcal{D}_{.25}$", "#56B4E9"),
+    "bernoulli_0.5": (r"$\mathcal{D}_{.5}$", "#006D5B"),
+    "normal": (r"$\mathcal{D}_{norm}$", "#009E73"),
+    "uniform": (r"$\mathcal{D}_{unif}$", "#5BBE8C"),
+    "beta_0.5_0.5": (r"$\mathcal{D}_{.5,.5}$", "#9BC53D"),
+    "bernoulli_0.75": (r"$\mathcal{D}_{.75}$", "#E69F00"),
+    "bernoulli_0.87": (r"$\mathcal{D}_{.87}$", "#D55E00"),
+    "beta_5_0.8": (r"$\mathcal{D}_{5,.8}$", "#C2387A"),
+}
+LABELS = {name: label for name, (label, _) in SETS.items()}
+COLORS = {name: color for name, (_, color) in SETS.items()}
 
 P = ParamSpec("P")
 

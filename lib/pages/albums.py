@@ -16,7 +16,7 @@ import pandas as pd
 from torch import Tensor
 
 from ..figures.paper import PANELS
-from ..results import REPRESENTATIVES
+from ..protocol import REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
 from . import page
 

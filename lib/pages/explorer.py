@@ -21,8 +21,7 @@ from torch import Tensor
 from .. import data, jacobian, noise, paths, published, spectrum
 from ..figures.style import styled
 from ..model import Autoencoder, Ensemble
-from ..protocol import Protocol
-from ..results import REPRESENTATIVES
+from ..protocol import REPRESENTATIVES, Protocol
 from ..training import train, untrained
 from . import live
 from .albums import BLUE, GREEN, INK, RED, album, picture, shown, svg, text

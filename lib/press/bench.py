@@ -65,6 +65,7 @@ def main(path: Path = RESULT) -> None:
 
 def measure() -> dict[str, Any]:
     """All measurements, by name, with a description of the machine."""
+    os.environ["BOOK_DEVICE"] = "cpu"  # both sides of every comparison
     threads, started = torch.get_num_threads(), time.monotonic()
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
@@ -383,14 +384,14 @@ def growth() -> list[dict[str, float]]:
     out = []
     results.evaluate(
         [Ensemble.initial((11,), 0)],
-        Protocol(dims=(11,), points=250, training_set="digits", device="cpu"),
+        Protocol(dims=(11,), points=250, training_set="digits"),
         "uniform",
         progress=False,
     )
     for points, dims in [(n, (11,)) for n in (1_000, 10_000, 70_000)] + [
         (2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)
     ]:
-        run = Protocol(dims=dims, seeds=(0,), points=points, training_set="digits", device="cpu")
+        run = Protocol(dims=dims, seeds=(0,), points=points, training_set="digits")
         e = Ensemble.initial(dims, 0)
         laws = results.training_codes([e], run)
         start = time.process_time()
@@ -415,7 +416,7 @@ def memory() -> list[dict[str, float]]:
 def _peak(points: int) -> dict[str, float]:
     torch.set_num_threads(1)
     e = Ensemble.initial((2, 3, 4, 5, 6), 0)
-    run = Protocol(dims=e.dims, seeds=(0,), points=points, training_set="digits", device="cpu")
+    run = Protocol(dims=e.dims, seeds=(0,), points=points, training_set="digits")
     results.evaluate([e], run, "uniform", progress=False)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the parent had

@@ -8,7 +8,6 @@ last good book where it was, and two builds at once do not meet.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
@@ -22,14 +21,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from .. import data, results, training
+from .. import data, results
 from ..paths import ROOT
-from ..protocol import Protocol, ProtocolError
+from ..protocol import Profile, Protocol
 from ..store import digest
-from . import notebooks
+from . import begin, notebooks
 from .notebooks import Job
 from .progress import Status, seconds
 
@@ -55,7 +53,7 @@ def build(
 
     Parameters
     ----------
-    profile, overrides : as `Protocol.from_profile` takes them, and as the notebooks get them.
+    profile, overrides : as `Profile.read` takes them, and as the notebooks get them.
     root : folder with ``_config.yml``, ``_toc.yml`` and ``book/``.
     output : folder of builds, default ``root/_build``; the pages are in its ``html``.
 
@@ -65,21 +63,18 @@ def build(
         The previous book is then still in place.
     """
     began = time.monotonic()
-    protocol = Protocol.from_profile(profile, overrides)
-    if protocol.device == "cuda" and not torch.cuda.is_available():
-        raise ProtocolError(
-            "device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu"
-        )
+    asked = begin(profile, overrides)
+    protocol = asked.protocol
     output = Path(output or root / "_build").resolve()
     index = output / "html" / "index.html"
     parameters = {"profile": profile, "overrides": overrides}
-    about = provenance(protocol, profile, root)
+    about = provenance(asked, profile, root)
     with _private_folder(output) as run:
         jobs = _stage(root, run / "src", parameters)
         say(f"{about['profile']}: {_describe(protocol)}; key {about['key']}")
         compute(protocol)
         say(f"{len(jobs)} notebooks")
-        key = {"protocol": dataclasses.asdict(protocol), "images": data.load(protocol.training_set).sha256}
+        key = {"protocol": asked.values, "images": data.load(protocol.training_set).sha256}
         executed = notebooks.execute_all(jobs, root, output / "notebooks", run, key, say)
         stamp = digest(
             {
@@ -101,12 +96,10 @@ def build(
 
 def compute(protocol: Protocol) -> None:
     """What the notebooks show, computed or found stored, with progress bars on the terminal."""
-    training.train_side_by_side([protocol])
-    for trained in (True, False):  # the untrained networks are the null baseline
-        results.cells(protocol, trained=trained)
+    results.run(protocol)
 
 
-def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str, Any]:
+def provenance(asked: Profile, profile: str, root: Path = ROOT) -> dict[str, Any]:
     """What a page says about where its numbers come from."""
     git = ["git", "-C", str(root)]
     try:
@@ -121,14 +114,12 @@ def provenance(protocol: Protocol, profile: str, root: Path = ROOT) -> dict[str,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # an unpacked archive, or no git
         commit, changed = "", ""
-    plain = Protocol.from_profile(profile)
-    own = [
-        f.name for f in dataclasses.fields(protocol) if getattr(protocol, f.name) != getattr(plain, f.name)
-    ]
+    plain = Profile.read(profile).values
+    own = {name: value for name, value in asked.values.items() if value != plain[name]}
     return {
-        "profile": " ".join([profile, *(f"{n}={_word(getattr(protocol, n))}" for n in own)]),
-        "training_set": protocol.training_set,
-        "key": digest(dataclasses.asdict(protocol)),
+        "profile": " ".join([profile, *(f"{name}={_word(value)}" for name, value in own.items())]),
+        "training_set": asked.protocol.training_set,
+        "key": digest(asked.values),
         "commit": commit,
         "changed": bool(changed),
         "published": (root / "book" / "published" / "manifest.json").is_file(),

@@ -11,8 +11,9 @@ import pandas as pd
 
 from .. import published, results
 from ..protocol import Protocol
+from ..studies import reconstructions
 from ..studies.claims import CLAIMS, Evidence, judge
-from ..studies.reconstructions import characters
+from ..training import train, untrained
 
 __all__ = ["compare", "retrained"]
 
@@ -56,5 +57,6 @@ def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
 
 def retrained(protocol: Protocol) -> Evidence:
     """The tables of this run, of the same form as the published ones; what is stored is loaded."""
-    null = results.cells(protocol.replace(points=min(published.NULL_POINTS, protocol.points)), trained=False)
-    return Evidence(results.cells(protocol), null, characters(protocol))
+    few, networks = protocol.replace(points=min(published.NULL_POINTS, protocol.points)), train(protocol)
+    null = results.cells(untrained(protocol), few)
+    return Evidence(results.cells(networks, protocol), null, reconstructions.statistics(networks, protocol))

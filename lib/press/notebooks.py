@@ -24,8 +24,9 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from ..protocol import Protocol, ProtocolError
+from ..protocol import ProtocolError
 from ..store import digest
+from . import begin
 from .progress import Status, seconds
 
 __all__ = [
@@ -203,7 +204,7 @@ def execute_one(
     notebook = read(source)
     check_parameters(source.name, declared(notebook), parameters)
     if "profile" in parameters or "overrides" in parameters:
-        Protocol.from_profile(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
+        begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
         folder = execute_all(

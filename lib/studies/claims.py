@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ..figures.style import LABELS
-from ..results import GROUPS
+from ..protocol import GROUPS
 from ..spectrum import LOG_BINS
 
 __all__ = [

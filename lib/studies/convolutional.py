@@ -71,8 +71,8 @@ def trained(
     }
     encoder, decoder = convolutional(d, torch.Generator().manual_seed(seed))
     both = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    stored = store.load_tensors("convolutional", fields)
-    if stored is None:
+
+    def compute() -> dict[str, Tensor]:
         x = inputs(images.train[:IMAGES].float())
         optimizer = torch.optim.Adam(both.parameters(), lr=3e-3)
         for epoch in tqdm(range(epochs), desc="training a convolutional autoencoder", unit="epoch"):
@@ -80,8 +80,8 @@ def trained(
                 optimizer.zero_grad()
                 (decoder(encoder(x[rows])) - x[rows]).square().mean().backward()
                 optimizer.step()
-        store.save_tensors("convolutional", fields, both.state_dict())
-    else:
-        both.load_state_dict(stored)
+        return both.state_dict()
+
+    both.load_state_dict(store.tensors("convolutional", fields, compute))
     both.double().eval().requires_grad_(False)
     return encoder, decoder

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import jacobian
 from ..model import Autoencoder
-from ..results import GROUPS
+from ..protocol import GROUPS
 from ..spectrum import eigenvalues
 
 __all__ = ["opening", "findings", "LARGE"]

@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from .. import data, noise
 from ..model import Ensemble
-from ..protocol import Protocol
-from ..results import GROUPS, blocks
+from ..protocol import GROUPS, Protocol
+from ..results import blocks
 from ..store import Store
-from ..training import train, training_fields
+from ..training import training_fields
 
-__all__ = ["characters", "classifier", "VERSION"]
+__all__ = ["statistics", "classifier", "VERSION"]
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
@@ -56,8 +56,10 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
     return model, float(model.score(images.test.numpy(), labels[images.trained :]))
 
 
-def characters(protocol: Protocol, store: Store | None = None, progress: bool = True) -> pd.DataFrame:
-    """One row for each network and data set, loaded where stored and computed where not.
+def statistics(
+    networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None, progress: bool = True
+) -> pd.DataFrame:
+    """One row for each of the protocol's trained networks and data set, loaded where stored and computed where not.
 
     Columns
     -------
@@ -88,15 +90,11 @@ def characters(protocol: Protocol, store: Store | None = None, progress: bool = 
         "version": VERSION,
         "noise": noise.VERSION,
     }
-    found = store.load_table("characters", fields)
-    if found is None:
-        store.save_table("characters", fields, _compute(protocol, train(protocol, store, progress), progress))
-        found = store.load_table("characters", fields)
-    return found
+    return store.table("characters", fields, lambda: _statistics(networks, protocol, progress))
 
 
 @torch.no_grad()
-def _compute(protocol: Protocol, ensembles: Sequence[Ensemble], progress: bool) -> pd.DataFrame:
+def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol, progress: bool) -> pd.DataFrame:
     model, _ = classifier(protocol.training_set)
     few = protocol.replace(points=POINTS)
     images = data.load(protocol.training_set)

@@ -17,13 +17,13 @@ import torch
 from tqdm import tqdm
 
 from .. import jacobian, results
-from ..model import Autoencoder
-from ..protocol import Protocol
+from ..model import Autoencoder, Ensemble
+from ..protocol import GROUPS, Protocol
 from ..spectrum import eigenvalues, orientation
 from ..store import Store
 from ..training import SNAPSHOTS, train, train_side_by_side
+from . import reconstructions
 from .claims import CLAIMS, Evidence, judge
-from .reconstructions import characters
 
 __all__ = [
     "CHOICES",
@@ -89,9 +89,10 @@ def cells(
     for (choice, value), protocol in tqdm(
         protocols.items(), desc="variants", unit="variant", disable=not progress
     ):
-        table = results.cells(protocol, store, progress=progress)
-        looks = characters(protocol, store, progress)
-        table = table.merge(looks, on=["seed", "d", "set"], how="left", validate="one_to_one")
+        networks = train(protocol, store, progress)
+        table = results.cells(networks, protocol, store, progress=progress)
+        statistics = reconstructions.statistics(networks, protocol, store, progress)
+        table = table.merge(statistics, on=["seed", "d", "set"], how="left", validate="one_to_one")
         table.insert(0, "choice", choice)
         table.insert(1, "value", value)
         tables.append(table)
@@ -225,14 +226,14 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
     Returns
     -------
-    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.results.GROUPS`)
+    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.protocol.GROUPS`)
     the share of reversed points and the part between networks, means over the sets of the group.
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
     columns = {}
     for title, sets in {
         "training data": ("train",),
-        **{f"{name} noise": sets for name, sets in results.GROUPS.items()},
+        **{f"{name} noise": sets for name, sets in GROUPS.items()},
     }.items():
         groups = part[part.set.isin(sets)].groupby(["epochs", "set"])[column]
         mean, variance = groups.mean(), groups.var(ddof=0)
@@ -243,11 +244,11 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
 @torch.no_grad()
 def rounding(
+    networks: Ensemble,
     protocol: Protocol,
     dims: Sequence[int],
     sets: Sequence[str],
     points: int = 20,
-    store: Store | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """What a float32 eigendecomposition of the whole 784×784 Jacobian makes of the same points.
@@ -261,14 +262,14 @@ def rounding(
     and ``naive``, the smallest of the r moduli (r the rank) and the smallest of the naive d; and ``error``, the largest
     relative difference among the r largest moduli.
     """
-    ensemble, tables = train(protocol.replace(seeds=protocol.seeds[:1]), store or Store(), progress)[0], []
+    tables = []
     with tqdm(
         total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", disable=not progress, leave=False
     ) as bar:
         for d in dims:
             for name in sets:
                 x = next(results.blocks(protocol.replace(points=points), name))
-                tables.append(_rounding(ensemble.member(d), x).assign(d=d, set=name))
+                tables.append(_rounding(networks.member(d), x).assign(d=d, set=name))
                 bar.update()
     return pd.concat(tables, ignore_index=True)
 

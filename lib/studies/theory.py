@@ -15,11 +15,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import data, jacobian, noise
-from ..model import Autoencoder
+from ..model import Autoencoder, Ensemble
 from ..protocol import Protocol
 from ..spectrum import eigenvalues, matched_distance
 from ..store import Store
-from ..training import train, training_fields
+from ..training import training_fields
 
 __all__ = [
     "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
@@ -190,13 +190,14 @@ def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
 
 
 def pairs(
+    networks: Ensemble,
     protocol: Protocol,
     sets: Sequence[str],
     points: int = 200,
     dims: Sequence[int] | None = None,
     store: Store | None = None,
 ) -> pd.DataFrame:
-    """`code_pairs` for trained networks of the first seed and every data set, loaded where stored.
+    """`code_pairs` for the trained networks of one of the protocol's seeds and every data set, loaded where stored.
 
     Parameters
     ----------
@@ -207,29 +208,28 @@ def pairs(
     DataFrame with columns ``d``, ``set`` and those of `code_pairs`, `points` rows a cell
     (fewer where the set is smaller); the nearest code is sought among those of the training images.
     """
-    store, seed, dims = store or Store(), protocol.seeds[0], tuple(dims or protocol.dims)
+    store, dims = store or Store(), tuple(dims or protocol.dims)
     fields = {
-        **training_fields(protocol, seed),
+        **training_fields(protocol, networks.seed),
         "of": dims,
         "sets": tuple(sets),
         "points": points,
         "noise": noise.VERSION,
         "pairs": VERSION,
     }
-    table = store.load_table("theory", fields)
-    if table is None:
-        ensemble = train(protocol, store)[0]
+
+    def compute() -> pd.DataFrame:
         images = data.load(protocol.training_set)
         tables = []
         for d in tqdm(dims, desc="pairs of codes", unit="network"):
-            net = ensemble.member(d).double()
+            net = networks.member(d).double()
             codes = torch.cat([net.encoder(block) for block in images.train.split(1_000)])
             for name in sets:
                 x = images.test[:points] if name == "test" else noise.sample(name, 0, points)
                 tables.append(code_pairs(net, x, codes).assign(d=d, set=name))
-        store.save_table("theory", fields, pd.concat(tables, ignore_index=True))
-        table = store.load_table("theory", fields)  # what is shown is what is stored
-    return table
+        return pd.concat(tables, ignore_index=True)
+
+    return store.table("theory", fields, compute)
 
 
 def inference(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from lib import published, results, training
-from lib.companions.stored import named_artefacts
+from lib.model import Ensemble
 from lib.noise import FAMILIES
-from lib.protocol import Protocol
+from lib.protocol import REPRESENTATIVES, Protocol
 from lib.store import Store
-from lib.studies import reconstructions as looks
-from lib.studies import sensitivity, theory
+from lib.studies import reconstructions, sensitivity, theory
 
 RECORD = Path(__file__).with_name("keys.json")
 
@@ -31,7 +30,7 @@ class Keys(Store):
     """Knows no artefact, and keeps in mind which it was asked for."""
 
     def __init__(self, root: Path, stop: bool):
-        super().__init__(root)
+        super().__init__(root, names={})
         self.stop, self.asked = stop, []
 
     def path(self, stage, fields, ext):
@@ -69,13 +68,16 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
                     f"cells, {name}, seed {seed}, {set_}",
                     place("cells", results.cell_fields(run, seed, set_, True), "csv"),
                 )
-        yield f"characters, {name}", asked(root, lambda s: looks.characters(run, s, progress=False))
+        yield (
+            f"characters, {name}",
+            asked(root, lambda s: reconstructions.statistics([], run, s, progress=False)),
+        )
 
     yield from networks_and_cells(protocol, "published")
     first = protocol.replace(seeds=(0, 1))
     yield (
         "characters, published, seeds 0 and 1",
-        asked(root, lambda s: looks.characters(first, s, progress=False)),
+        asked(root, lambda s: reconstructions.statistics([], first, s, progress=False)),
     )
     null = protocol.replace(points=published.NULL_POINTS)
     for seed in protocol.seeds:
@@ -87,21 +89,23 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
     few = protocol.replace(points=published.SWEPT_POINTS)
     for law in (law for family in FAMILIES.values() for law in family):
         yield f"sweep, seed 0, {law}", place("cells", results.cell_fields(few, 0, law, True), "csv")
-    sets = ("test", *results.REPRESENTATIVES.values())
+    net = Ensemble.initial((2,), first.seeds[0])
+    sets = ("test", *REPRESENTATIVES.values())
     yield (
         "pairs",
-        asked(root, lambda s: theory.pairs(first, sets, published.PAIRS_POINTS, published.PAIRS_DIMS, s)),
+        asked(
+            root, lambda s: theory.pairs(net, first, sets, published.PAIRS_POINTS, published.PAIRS_DIMS, s)
+        ),
     )
     for (choice, value), run in sensitivity.variants(first).items():
         yield from networks_and_cells(run, f"{choice}: {value}")
     for chapter, (_, experiments) in published.CHAPTERS.items():
         run, settings = published.companion(chapter)
         found = Keys(root, stop=False)
-        with named_artefacts() as names:
-            for experiment in experiments:
-                experiment(run, settings, found)
-        assert all(path.parent.name == "companions" for path in names.values()), (
-            chapter
+        for experiment in experiments:
+            experiment(run, settings, found)
+        assert all(
+            path == published.FOLDER / name for name, path in found.names.items()
         )  # nothing was computed
         yield f"companions, {chapter}", " ".join(dict.fromkeys(found.asked))
 

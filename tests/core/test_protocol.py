@@ -1,9 +1,14 @@
 """Every bad value ends in one line that names what was expected, what came and what to do."""
 
+import warnings
+
 import pytest
 import yaml
 
-from lib.protocol import NOISE_SETS, PROFILES, Protocol, ProtocolError
+from lib.figures.style import SETS
+from lib.noise import distribution
+from lib.protocol import GROUPS, NOISE_SETS, PROFILES, REPRESENTATIVES, Profile, Protocol, ProtocolError
+from lib.training import torch_device
 
 BAD = {
     "training_set": ["cifar", "", None, 3],
@@ -17,8 +22,6 @@ BAD = {
     "loss": ["mae", None],
     "sets": [(), ("uniform", "uniform"), ("gaussian",), ("uniform", "bernoulli_0.33"), "uniform", None],
     "dtype": ["float16", "double", None],
-    "device": ["mps", "gpu", None],
-    "companions": ["none", None],
 }
 
 
@@ -42,9 +45,9 @@ def test_the_defaults_are_the_papers():
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yml")), ids=lambda p: p.stem)
 def test_every_profile_is_valid_and_says_only_what_it_changes(path):
-    p = Protocol.from_profile(path.stem)
+    p = Profile.read(path.stem).values
     for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-        stated = getattr(p, name)
+        stated = p[name]
         assert stated == (tuple(value) if isinstance(value, list) else value)
 
 
@@ -60,13 +63,52 @@ def test_every_profile_is_valid_and_says_only_what_it_changes(path):
             {"sets": ("uniform", "beta_5_0.8"), "learning_rate": 1e-4},
         ),
         (
-            "dtype=float32 device=cpu loss=distance optimizer=sgd",
-            {"dtype": "float32", "device": "cpu", "loss": "distance", "optimizer": "sgd"},
+            "dtype=float32 loss=distance optimizer=sgd",
+            {"dtype": "float32", "loss": "distance", "optimizer": "sgd"},
         ),
     ],
 )
 def test_overrides_replace_single_fields(words, expected):
     assert Protocol.from_profile("smoke", words) == Protocol.from_profile("smoke").replace(**expected)
+
+
+def test_what_no_result_is_keyed_by_stands_beside_the_protocol(monkeypatch):
+    monkeypatch.delenv("BOOK_DEVICE", raising=False)
+    plain, asked = Profile.read("smoke"), Profile.read("smoke", "companions=default device=cpu epochs=5")
+    assert (plain.companions, plain.device) == ("smoke", "auto")
+    assert (asked.companions, asked.device) == (
+        "default",
+        "cpu",
+    ) and asked.protocol == plain.protocol.replace(epochs=5)
+    assert Profile.read("paper").companions == "full"
+    assert plain.values.keys() == {*vars(plain.protocol), "companions", "device"}
+    for word, expected in (("device=tpu", "auto, cpu, cuda"), ("companions=none", "smoke, default, full")):
+        with pytest.raises(ProtocolError, match=f"expected one of {expected}, got .* for instance "):
+            Profile.read("smoke", word)
+    monkeypatch.setenv("BOOK_DEVICE", "cpu")
+    assert Profile.read("smoke").device == "cpu"
+
+
+def test_a_device_that_this_process_does_not_compute_on_is_said(monkeypatch):
+    monkeypatch.delenv("BOOK_DEVICE", raising=False)
+    with pytest.warns(UserWarning, match="device: expected cpu .* found auto; start it with BOOK_DEVICE=cpu"):
+        assert Protocol.from_profile("smoke", "device=cpu") == Protocol.from_profile("smoke")
+    monkeypatch.setenv("BOOK_DEVICE", "cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Protocol.from_profile("smoke", "device=cpu")
+    monkeypatch.setenv("BOOK_DEVICE", "tpu")
+    with pytest.raises(ProtocolError, match="BOOK_DEVICE: expected one of auto, cpu, cuda, got 'tpu'"):
+        torch_device()
+
+
+def test_every_data_set_has_a_group_a_label_and_a_colour():
+    assert list(SETS) == ["train", "test", *NOISE_SETS] and len(set(NOISE_SETS)) == 10
+    assert len({label for label, _ in SETS.values()}) == len({color for _, color in SETS.values()}) == 12
+    assert all(name in GROUPS[{"moderate": "middle"}.get(g, g)] for g, name in REPRESENTATIVES.items())
+    brightness = {g: [distribution(name).mean() for name in names] for g, names in GROUPS.items()}
+    assert max(brightness["dark"]) < 0.5 < min(brightness["bright"])
+    assert brightness["middle"] == pytest.approx([0.5] * 4)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 
 from lib import published, results, training
 from lib.companions import codes as embedding
-from lib.companions import stored
 from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
@@ -63,6 +62,7 @@ def test_every_file_is_named_with_its_digest(made):
         "sweep.csv",
         "pairs.csv",
         "networks-seed0.safetensors",
+        "opening.safetensors",
     }
     assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
     assert len(published.table("cells", made)) == 2 * 12
@@ -197,13 +197,12 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(
         for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")
     } <= set(published.manifest(folder)["files"])
     protocol, settings = published.companion("codes", folder)
-    assert protocol == RUN.replace(device="auto") and settings == embedding.Settings.preset("smoke")
+    assert protocol == RUN and settings == embedding.Settings.preset("smoke")
 
     published.publish_companions(["synthesis"], "smoke", Store(tmp_path / "store"), folder)
     published.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
     assert set(published.manifest(folder)["companions"]) == {*published.CHAPTERS}
 
-    monkeypatch.setattr(stored, "PUBLISHED", folder / "companions")
     monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
     runs = [
         (compute, *published.companion(chapter, folder))
@@ -211,9 +210,9 @@ def test_a_companion_is_published_and_found_where_its_training_data_are_not(
         for compute in published.CHAPTERS[chapter][1]
     ]
     for i, (compute, protocol, settings) in enumerate(runs):
-        with stored.named_artefacts() as found:
-            compute(protocol, settings, Store(tmp_path / f"another{i}"))
-        assert found and all(path == folder / "companions" / name for name, path in found.items())
+        names = {}
+        compute(protocol, settings, Store(tmp_path / f"another{i}", folder, names))
+        assert names and all(path == folder / name for name, path in names.items())
     (folder / "companions" / "codes-brackets.csv").unlink()
     with pytest.raises(Mismatch, match="codes-brackets.csv is missing"):
         published.verify(1, progress=False, folder=folder)

@@ -2,11 +2,13 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from lib import noise, results
 from lib.model import Ensemble
-from lib.protocol import Protocol
+from lib.protocol import Protocol, ProtocolError
 from lib.store import Store
+from lib.training import train, untrained
 
 RUN = Protocol(
     training_set="digits",
@@ -15,12 +17,11 @@ RUN = Protocol(
     epochs=1,
     points=60,
     sets=("uniform", "bernoulli_0.13"),
-    device="cpu",
 )
 
 
 def table(tmp_path, name="one", **options) -> pd.DataFrame:
-    return results.cells(RUN, Store(tmp_path / name), trained=False, progress=False, **options)
+    return results.cells(untrained(RUN), RUN, Store(tmp_path / name), progress=False, **options)
 
 
 def test_one_row_a_cell_in_order(tmp_path):
@@ -29,6 +30,33 @@ def test_one_row_a_cell_in_order(tmp_path):
         (s, seed, d) for s in ("train", "test", *RUN.sets) for seed in RUN.seeds for d in RUN.dims
     ]
     assert (t.points == 60).all() and (t.epochs == 0).all()
+
+
+def test_a_run_is_its_networks_and_their_cells_and_is_found_again(tmp_path):
+    few = RUN.replace(dims=(2,), seeds=(3,), points=5, sets=("uniform",))
+    store = Store(tmp_path)
+    networks, cells, null = results.run(few, store, progress=False)
+    assert (
+        [e.seed for e in networks] == [3] and list(cells.epochs) == [1] * 3 and list(null.epochs) == [0] * 3
+    )
+    pd.testing.assert_frame_equal(cells, results.cells(train(few, store), few, store, progress=False))
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")}
+    again = results.run(few, store, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*")} == times
+    pd.testing.assert_frame_equal(again.null, null)
+
+
+@pytest.mark.parametrize("other", [{"dims": (2, 5)}, {"seeds": (7,)}])
+def test_cells_of_other_networks_are_not_stored_as_the_protocols(tmp_path, other):
+    with pytest.raises(
+        ProtocolError, match="networks: expected those of the protocol, .*; lib.training.train"
+    ):
+        results.cells(untrained(RUN.replace(**other)), RUN, Store(tmp_path), progress=False)
+    longer = Ensemble.initial(RUN.dims, 0)
+    longer.curves = {"train": torch.zeros(2, 3)}
+    with pytest.raises(ProtocolError, match="1 epochs or none, got .* 2 epochs"):
+        results.cells([longer], RUN, Store(tmp_path), progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_processes_give_the_same_table(tmp_path, monkeypatch):

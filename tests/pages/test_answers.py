@@ -17,7 +17,7 @@ import pytest
 from lib import published, results
 from lib.figures import paper as figures
 from lib.pages import albums, page
-from lib.protocol import Protocol
+from lib.protocol import REPRESENTATIVES, Protocol
 from lib.training import train
 
 PROTOCOL = Protocol(training_set="digits", dims=(2, 8), seeds=(0, 1), epochs=1, points=8)
@@ -26,7 +26,7 @@ FIGURES = [getattr(figures, f"figure{i}") for i in range(1, 7)]
 
 @pytest.fixture(scope="module")
 def table(own_results) -> pd.DataFrame:
-    return results.cells(PROTOCOL, progress=False)
+    return results.cells(train(PROTOCOL, progress=False), PROTOCOL, progress=False)
 
 
 def read(file) -> pd.DataFrame:
@@ -149,7 +149,7 @@ def test_the_slider_over_d_shows_the_reconstructions_themselves(own_results):
         "seed 1, d 8",
     ]
     strips = re.findall(r"base64,([^\"]*)", shown[next(a for a in shown if a.endswith("seed 1, d 8"))])
-    for name, strip in zip(results.REPRESENTATIVES.values(), strips, strict=True):
+    for name, strip in zip(REPRESENTATIVES.values(), strips, strict=True):
         pixels = plt.imread(io.BytesIO(base64.b64decode(strip)))[..., 0]
         expected = samples[1, 8, name].reshape(6, 28, 28).permute(1, 0, 2).reshape(28, 168).clamp(0, 1)
         assert np.abs(pixels - expected.numpy()).max() <= 0.5 / 255 + 1e-6
@@ -213,7 +213,7 @@ def test_the_link_below_figure_1_leads_to_its_numbers(book, browser):
     browser.visit(book[0] / "html" / "eigenvalues.html")
     links = browser.evaluate("[...document.querySelectorAll('details.numbers a[download]')].map(a => a.href)")
     (link,) = [x for x in links if re.search(r"/fig-1(-build)?-cells-[0-9a-f]{8}\.csv$", x)]
-    cells = results.cells(Protocol.from_profile("smoke"), progress=False)
+    cells = results.run(Protocol.from_profile("smoke"), progress=False).table
     pd.testing.assert_frame_equal(read(file_of(link)), figures.figure1(cells).data["cells"], check_exact=True)
 
 

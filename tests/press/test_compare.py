@@ -10,6 +10,7 @@ from lib.press.compare import compare
 from lib.protocol import Protocol
 from lib.studies import claims
 from lib.studies.claims import Evidence
+from lib.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def few_resamples(monkeypatch):
 @pytest.fixture(scope="module")
 def evidence(own_results) -> Evidence:
     protocol = Protocol(training_set="digits", dims=(2, 3, 4, 14, 17, 20), seeds=(0,), epochs=1, points=24)
-    return Evidence(results.cells(protocol, progress=False))
+    return Evidence(results.cells(train(protocol, progress=False), protocol, progress=False))
 
 
 def test_a_run_agrees_with_itself(evidence):

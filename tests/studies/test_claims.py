@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.protocol import Protocol
-from lib.results import GROUPS
+from lib.protocol import GROUPS, Protocol
 from lib.spectrum import LOG_BINS
 from lib.studies.claims import CLAIMS, FEWEST, Estimate, Evidence, judge, numbers, summary
 

@@ -10,7 +10,7 @@ import torch
 from lib.protocol import Protocol
 from lib.studies import sensitivity
 from lib.studies.claims import CLAIMS
-from lib.training import untrained
+from lib.training import train, untrained
 
 BASE = Protocol(training_set="digits", dims=(2, 3, 14), seeds=(0,), epochs=11, points=20)
 
@@ -95,7 +95,9 @@ def test_what_a_choice_moves_is_the_difference_to_the_protocol(table):
 
 
 def test_float32_of_the_whole_matrix_agrees_at_full_rank(own_results):
-    found = sensitivity.rounding(BASE, (2,), ("train", "uniform"), points=6, progress=False)
+    found = sensitivity.rounding(
+        train(BASE, progress=False)[0], BASE, (2,), ("train", "uniform"), points=6, progress=False
+    )
     assert len(found) == 12 and (found["rank"] == 2).all()
     assert (found.error < 1e-2).all() and not found.wrong.any()
 

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from ...protocol import Protocol
 from ...store import Store
+from ...training import subnormals_flushed
 from ..networks import Stack, fit
-from ..stored import stored_tensors
 from .functional import terms
 from .geometry import Space
 from .render import SPACES, draw
@@ -115,12 +115,11 @@ def train(
         if name not in ("held_out", "sobol", "draws", "repeats")
     }
     stacks = _stacks(settings)
-    tensors = stored_tensors(
+    tensors = (store or Store()).tensors(
         "bending",
         {**fields, "version": VERSION},
-        lambda: _train(settings, stacks, progress),
-        store,
-        "bending-networks",
+        subnormals_flushed()(lambda: _train(settings, stacks, progress)),
+        "companions/bending-networks",
     )
     loaded = {name: stack.load(tensors, f"{name}.") for name, stack in stacks.items()}
     nets = {}

@@ -17,7 +17,6 @@ from ... import data, noise
 from ...protocol import Protocol
 from ...store import Store
 from ...training import train, training_fields, untrained
-from ..stored import stored_table
 from .settings import VERSION, Settings
 from .transport import bracket, wasserstein
 
@@ -97,8 +96,8 @@ def class_distances(
                 ]
         return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
 
-    return stored_table(
-        "codes", _fields("class distances", protocol, settings), compute, store, "codes-class-distances"
+    return (store or Store()).table(
+        "codes", _fields("class distances", protocol, settings), compute, "companions/codes-class-distances"
     )
 
 
@@ -142,7 +141,7 @@ def cluster_scores(
         return pd.DataFrame(rows, columns=["space", "d", "seed", "silhouette", "knn", "ratio", "ratio_min"])
 
     fields = _fields("cluster scores", protocol, settings) | {"neighbours": settings.neighbours}
-    return stored_table("codes", fields, compute, store, "codes-cluster-scores")
+    return (store or Store()).table("codes", fields, compute, "companions/codes-cluster-scores")
 
 
 @torch.no_grad()
@@ -166,7 +165,8 @@ def brackets(
                     )
         return pd.DataFrame(rows)
 
-    return stored_table("codes", _fields("brackets", protocol, settings), compute, store, "codes-brackets")
+    fields = _fields("brackets", protocol, settings)
+    return (store or Store()).table("codes", fields, compute, "companions/codes-brackets")
 
 
 @torch.no_grad()
@@ -226,7 +226,7 @@ def noise_landing(
         "sets": protocol.sets,
         "noise": noise.VERSION,
     }
-    return stored_table("codes", fields, compute, store, "codes-noise-landing")
+    return (store or Store()).table("codes", fields, compute, "companions/codes-noise-landing")
 
 
 def far_table(landing: pd.DataFrame) -> pd.DataFrame:

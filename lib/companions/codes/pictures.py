@@ -16,8 +16,7 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import train, training_fields
-from ..stored import stored_tensors
+from ...training import subnormals_flushed, train, training_fields
 from .settings import VERSION, Settings
 
 __all__ = ["tsne_pictures", "distortion", "agreement", "PICTURES"]
@@ -41,6 +40,7 @@ def tsne_pictures(
         "perplexity": PERPLEXITY,
     }
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         images = data.load(protocol.training_set)
         net = train(protocol, store)[0].member(protocol.dims[-1]).double().cpu()
@@ -60,7 +60,7 @@ def tsne_pictures(
             out |= {f"{name}.source": source.clone(), f"{name}.picture": torch.from_numpy(picture)}
         return out
 
-    return stored_tensors("codes", fields, compute, store)
+    return (store or Store()).tensors("codes", fields, compute)
 
 
 def distortion(pictures: dict[str, Tensor], neighbours: int = 10) -> pd.DataFrame:

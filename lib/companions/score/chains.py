@@ -13,9 +13,8 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import device_of
+from ...training import subnormals_flushed, torch_device
 from ..networks import Stack, fit
-from ..stored import stored_tensors
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
 from .plane import KINDS, mixture, spiral_fields, spiral_networks
@@ -47,6 +46,7 @@ def plane_chains(
     dict : last states by ``law.field.sampler``, and ``law.held_out``.
     """
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         out, rows = {}, []
         jobs = [
@@ -112,7 +112,7 @@ def plane_chains(
         "held_out",
     )
     fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    stored = stored_tensors("score", fields, compute, store, "score-plane-chains")
+    stored = (store or Store()).tensors("score", fields, compute, "companions/score-plane-chains")
     values = stored.pop("rows")
     labels = [
         f"{law}.{f}.{s}"
@@ -170,10 +170,11 @@ def image_denoiser(
     -------
     Function ``(b, 784) -> (b, 784)``.
     """
-    images, device = data.load(protocol.training_set), device_of(protocol)
+    images, device = data.load(protocol.training_set), torch_device()
     sizes = [(784, settings.image_hidden, settings.image_hidden, 784)]
     net = Stack(sizes, (13,), hidden="relu").to(device)
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         x, generator = images.train.float(), torch.Generator().manual_seed(13)
 
@@ -190,7 +191,7 @@ def image_denoiser(
 
     fields = {"experiment": "image denoiser", "version": IMAGE_VERSION, "images": images.sha256}
     fields |= {k: getattr(settings, k) for k in ("image_sigma", "image_hidden", "image_steps")}
-    net = net.load(stored_tensors("score", fields, compute, store)).to(device)
+    net = net.load((store or Store()).tensors("score", fields, compute)).to(device)
     return lambda x: net(x)[0]
 
 
@@ -218,8 +219,9 @@ def image_chains(
         "images": data.digest(protocol.training_set),
     } | {k: getattr(settings, k) for k in names}
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
-        images, device = data.load(protocol.training_set), device_of(protocol)
+        images, device = data.load(protocol.training_set), torch_device()
         with torch.enable_grad():
             r = image_denoiser(protocol, settings, store, progress)
         s, n = settings.image_sigma, settings.image_chains
@@ -282,7 +284,7 @@ def image_chains(
             out[f"{name}.{sampler}"] = torch.stack(shown)
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
-    stored = stored_tensors("score", fields, compute, store, "score-image-chains")
+    stored = (store or Store()).tensors("score", fields, compute, "companions/score-image-chains")
     values = stored.pop("rows").numpy()
     heads = pd.DataFrame(
         {"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]}

@@ -22,7 +22,6 @@ from scipy.special import roots_hermitenorm
 from torch import Tensor
 
 from ...store import Store
-from ..stored import stored_table
 from .settings import VERSION
 
 __all__ = [
@@ -197,8 +196,8 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
 def error_sweep(nodes: int, store: Store | None = None) -> pd.DataFrame:
     """`optimum_errors` of the double well over σ from 0.005 to 0.5, loaded or computed."""
     fields = {"experiment": "optimum errors", "version": VERSION, "nodes": nodes}
-    return stored_table(
-        "score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes), store
+    return (store or Store()).table(
+        "score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes)
     )
 
 

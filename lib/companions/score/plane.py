@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
-from ..stored import stored_table, stored_tensors
+from ...training import subnormals_flushed
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, cloud, ring, spiral
 from .settings import VERSION, Settings
@@ -94,7 +94,7 @@ def mixture_errors(
     fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)} | {
         k: getattr(settings, k) for k in names
     }
-    return stored_table("score", fields, compute, store, "score-mixtures")
+    return (store or Store()).table("score", fields, compute, "companions/score-mixtures")
 
 
 def _relative(estimate: Tensor, truth: Tensor) -> float:
@@ -108,6 +108,7 @@ def spiral_networks(
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
 
+    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         parts = []
         # the contractive loss has no noise in its target: half the steps on half the points serve as well
@@ -124,7 +125,7 @@ def spiral_networks(
 
     names = ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
     fields = {"experiment": "spiral", "version": VERSION} | {k: getattr(settings, k) for k in names}
-    return net.load(stored_tensors("score", fields, compute, store, "score-spiral"), "p")
+    return net.load((store or Store()).tensors("score", fields, compute, "companions/score-spiral"), "p")
 
 
 def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tensor], Tensor]]:

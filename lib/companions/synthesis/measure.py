@@ -15,7 +15,6 @@ from ...protocol import Protocol
 from ...results import blocks, evaluate
 from ...store import Store
 from ...training import untrained
-from ..stored import stored_table
 from .settings import REGULARISERS, TWINS, VERSION, Settings
 from .variants import _fields, variants
 
@@ -100,7 +99,7 @@ def part(
                 rows.append(table.assign(regulariser=regulariser, strength=s))
         return pd.concat(rows, ignore_index=True)
 
-    return stored_table("synthesis", fields, compute, store, f"synthesis-{regulariser}")
+    return (store or Store()).table("synthesis", fields, compute, f"companions/synthesis-{regulariser}")
 
 
 def cells(
@@ -243,7 +242,7 @@ def nearest_image(
         "noise": noise.VERSION,
         "version": VERSION,
     }
-    return stored_table("synthesis", fields, compute, store, "synthesis-nearest")
+    return (store or Store()).table("synthesis", fields, compute, "companions/synthesis-nearest")
 
 
 def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -287,12 +286,11 @@ def asymmetry(
         "sets": tuple(names),
         "points": points,
     }
-    return stored_table(
+    return (store or Store()).table(
         "synthesis",
         fields | {"noise": noise.VERSION, "asymmetry": VERSION},
         compute,
-        store,
-        "synthesis-asymmetry",
+        "companions/synthesis-asymmetry",
     )
 
 

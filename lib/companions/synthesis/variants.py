@@ -22,9 +22,8 @@ from ... import data
 from ...model import Autoencoder, Ensemble
 from ...protocol import Protocol
 from ...store import Store
-from ...training import batch_order, device_of
+from ...training import batch_order, subnormals_flushed, torch_device
 from ..networks import fit
-from ..stored import stored_tensors
 from .settings import VERSION, Settings
 
 __all__ = ["variants", "stack", "losses", "neighbours", "split"]
@@ -115,11 +114,10 @@ def variants(
     strengths = settings.strengths(regulariser)
     out: dict[float, list[Ensemble]] = {s: [] for s in strengths}
     for seed in settings.seeds:
-        stored = stored_tensors(
+        stored = (store or Store()).tensors(
             "variants",
             _fields(protocol, settings, regulariser, seed),
-            lambda: _train(protocol, settings, regulariser, seed, progress),
-            store,
+            subnormals_flushed()(lambda: _train(protocol, settings, regulariser, seed, progress)),
         )
         for j, s in enumerate(strengths):
             own = {
@@ -144,7 +142,7 @@ def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int)
 def _train(
     protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool
 ) -> dict[str, Tensor]:
-    images, device = data.load(protocol.training_set), device_of(protocol)
+    images, device = data.load(protocol.training_set), torch_device()
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
     strengths = settings.strengths(regulariser)
     joint = stack(settings.dims, strengths, seed)

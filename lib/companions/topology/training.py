@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
+from ...training import subnormals_flushed
 from ..networks import Stack, fit
-from ..stored import stored_tensors
 from .manifolds import MANIFOLDS, Manifold, isometry
 from .settings import VERSION, Settings
 
@@ -122,10 +122,13 @@ def _group(
         "kept": {str(step): rows for step, rows in kept.items()},
         "version": VERSION,
     } | {k: getattr(settings, k) for k in names}
-    compute = lambda: _train(
-        settings, members, encoder, decoder, kept, f"autoencoders of width {width}", progress
-    )  # noqa: E731
-    tensors = stored_tensors("topology", fields, compute, store, f"topology-width-{width}")
+
+    @subnormals_flushed()
+    def compute() -> dict[str, Tensor]:
+        label = f"autoencoders of width {width}"
+        return _train(settings, members, encoder, decoder, kept, label, progress)
+
+    tensors = (store or Store()).tensors("topology", fields, compute, f"companions/topology-width-{width}")
     for step, rows in kept.items():
         stacks = [
             s.load(tensors, f"{step}.{half}.", rows).to(torch.float64)
