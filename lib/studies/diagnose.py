@@ -1,40 +1,48 @@
 """The paper's diagnostics for any autoencoder: any encoder, any decoder, any shape of input.
 
 `lib.jacobian` writes the chain rule out for the paper's networks. Here the two d×d matrices come
-from automatic differentiation of the *round trip through the waist*,
+from automatic differentiation of the *round trip through the bottleneck*,
 
-    u(t) = f_enc(x + D f_dec(z) t) at t = 0   gives   K_I(x) = D f_enc(x) · D f_dec(z),
-    v(t) = f_enc(f_dec(z + t))     at t = 0   gives   K_L(z) = D f_enc(y) · D f_dec(z),
+    K_I(x) = D f_enc(x) · D f_dec(z)   and   K_L(z) = D f_enc(y) · D f_dec(z),
 
-with z = f_enc(x) and y = f_dec(z): d directional derivatives (forward mode), or d pullbacks
-(reverse mode). Nothing of the size of a picture squared is formed.
+with z = f_enc(x) and y = f_dec(z). Row i of K is eᵢ pulled back through the encoder and then through
+the decoder. Rows of a batch do not depend on one another, so d such vector-Jacobian products of a
+whole batch give all its matrices, with the memory of one forward pass, and whatever can be trained
+can be diagnosed. Nothing of the size of a picture squared is formed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
-from torch.func import functional_call, jvp, vjp, vmap
+from torch import Tensor
+from tqdm import tqdm
 
 from ..figures.style import BLUE, RED, styled
 from ..spectrum import eigenvalues
+from .differentiable import Function, call, check, inputs, pull, untouched
 
 __all__ = ["Diagnosis", "diagnose", "matrices", "compare", "planes"]
 
 #: Singular values at most this share of the largest count as zero, unless told otherwise.
 RTOL = 1e-10
+#: Bytes that the forward passes of the points differentiated together may fill, and most such points.
+MEMORY, POINTS = 2**28, 256
 
 
 @dataclass(frozen=True)
 class Diagnosis:
     """What `diagnose` finds at n points of a network whose codes have d entries.
+
+    A point where z, y or K is not finite has NaN in `k`, `lam`, `singular`, `orientation`, `distance`
+    and `error`, and rank −1; the other points are not touched by it.
 
     Attributes
     ----------
@@ -69,109 +77,96 @@ class Diagnosis:
 
 
 def matrices(
-    encoder: nn.Module, decoder: nn.Module, x: Tensor, mode: str = "forward"
+    encoder: Function, decoder: Function, x: Any, batch: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Codes, reconstructions and both matrices: ``z (n, *code)``, ``y (n, *shape)``, ``K_I`` and ``K_L (n, d, d)``.
 
     A code may have any shape, for instance channels × height × width; d is its number of entries.
-
-    Parameters
-    ----------
-    mode : ``"forward"`` or ``"reverse"``
-        Columns of K by pushing the basis of the code space forward, or rows by pulling it
-        back. Forward is faster for narrow codes; reverse is there for modules without a
-        forward derivative.
+    Parameters and errors are those of `diagnose`.
 
     Examples
     --------
-    >>> encoder, decoder = nn.Linear(9, 2).double(), nn.Linear(2, 9).double()
+    >>> encoder, decoder = torch.nn.Linear(9, 2).double(), torch.nn.Linear(2, 9).double()
     >>> z, y, k_i, k_l = matrices(encoder, decoder, torch.zeros(4, 9).double())
     >>> bool(torch.allclose(k_i[0], encoder.weight @ decoder.weight)), bool(torch.equal(k_i, k_l))
     (True, True)
     """
-    if mode not in ("forward", "reverse"):
-        raise ValueError(f"mode: expected 'forward' or 'reverse', got {mode!r}; use mode='forward'")
-    f_enc, f_dec = _alone(encoder), _alone(decoder)
-    code = f_enc(x[0]).shape
-    if f_dec(f_enc(x[0])).shape != x.shape[1:]:
+    if batch is not None and (type(batch) is not int or batch < 1):
         raise ValueError(
-            f"decoder: expected reconstructions of shape {tuple(x.shape[1:])}, got {tuple(f_dec(f_enc(x[0])).shape)}; check both modules"
+            f"batch: expected a whole number of at least 1, got {batch!r}; for instance batch=64"
         )
-    basis = torch.eye(code.numel(), dtype=x.dtype, device=x.device).unflatten(1, code)
-
-    def forward(point: Tensor):
-        z = f_enc(point)
-        y = f_dec(z)
-        columns = vmap(lambda t: jvp(f_dec, (z,), (t,))[1])(basis)  # (d, *shape): the columns of G(z)
-        k_i, k_l = (vmap(lambda c: jvp(f_enc, (at,), (c,))[1])(columns).flatten(1).T for at in (point, y))
-        return z, y, k_i, k_l
-
-    def reverse(point: Tensor):
-        z, back = vjp(f_enc, point)
-        y, back_dec = vjp(f_dec, z)
-        _, back_y = vjp(f_enc, y)
-        k_i, k_l = (vmap(lambda t: back_dec(pull(t)[0])[0])(basis).flatten(1) for pull in (back, back_y))
-        return z, y, k_i, k_l
-
-    return vmap(forward if mode == "forward" else reverse)(x)
-
-
-def _alone(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The module as a function of one input without batch dimension, its parameters constants."""
-    fixed = {name: t.detach() for name, t in (*module.named_parameters(), *module.named_buffers())}
-    return lambda point: functional_call(module, fixed, (point[None],))[0]
+    # what is differentiated is the module itself: a compiled one frees its graph after the first pull-back
+    encoder, decoder = (getattr(f, "_orig_mod", f) for f in (encoder, decoder))
+    x = inputs(encoder, decoder, x)
+    with untouched(encoder, decoder):
+        encoder, decoder, code, size = check(encoder, decoder, x)
+        d, step = code.numel(), batch or max(1, min(POINTS, MEMORY // size))
+        z, y, k = x.new_empty(len(x), *code), torch.empty_like(x), x.new_empty(2, len(x), d, d)
+        parts = zip(*(t.split(step) for t in (x, z, y, *k)))
+        with tqdm(total=len(x) * d, desc="Jacobians", unit="row", delay=3) as bar:
+            for part, z_part, y_part, *k_part in parts:
+                at_x, out_x = call("encoder", encoder, part)
+                at_z, out_z = call("decoder", decoder, z_part.copy_(out_x.detach()))
+                at_y, out_y = call("encoder", encoder, y_part.copy_(out_z.detach()))
+                unit = torch.zeros_like(z_part)
+                for i in range(d):
+                    unit.view(-1, d).zero_()[:, i] = 1
+                    for at, out, rows in ((at_x, out_x, k_part[0]), (at_y, out_y, k_part[1])):
+                        back = pull("encoder", out, at, unit)
+                        rows[:, i] = pull("decoder", out_z, at_z, back).reshape(-1, d)
+                    bar.update(len(part))
+    return z, y, k[0], k[1]
 
 
 def diagnose(
-    encoder: nn.Module,
-    decoder: nn.Module,
-    x: Tensor,
-    mode: str = "forward",
-    batch: int = 64,
+    encoder: Function,
+    decoder: Function,
+    x: Any,
+    batch: int | None = None,
     rtol: float = RTOL,
 ) -> Diagnosis:
     """Everything the paper measures of an autoencoder, at the inputs ``x (n, *shape)``.
 
-    Modules should be in evaluation mode: dropout and batch statistics make the output of one
-    point depend on chance or on the others. They and `x` should be of one dtype; in float32
-    the small eigenvalues, and with them ranks and orientations, are rounding noise.
+    Nothing of the caller's is changed: inputs, weights, gradients, buffers, modes, random generators.
+    In float32 the small eigenvalues, and with them ranks and orientations, are rounding noise.
 
     Parameters
     ----------
-    encoder, decoder : nn.Module
-        Batched: ``(n, *shape) -> (n, *code) -> (n, *shape)``.
-    batch : int
-        Points differentiated together.
+    encoder, decoder : nn.Module, or a function
+        Batched: ``(n, *shape) -> (n, *code) -> (n, *shape)``, deterministic, real, each row on its own.
+    x : Tensor, array, or list of these
+        Taken to the modules' device and to float64 if they are; never to a lower precision.
+    batch : int, optional
+        Points differentiated together; default: as many as `MEMORY` has room for.
     rtol : float
-        Of the numerical rank.
+        Of the numerical rank; at least 100 units of rounding of the dtype.
 
     Raises
     ------
     ValueError
-        If a module is in training mode, there is no point, or the shapes do not fit.
+        One line, if inputs or outputs are not as above, if one point alone does not give what it
+        gives in a batch, or if automatic differentiation does not give the derivative of the outputs.
     """
-    for name, module in (("encoder", encoder), ("decoder", decoder)):
-        if module.training and any(
-            isinstance(m, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
-            for m in module.modules()
-        ):
-            raise ValueError(
-                f"{name}: expected evaluation mode, got training mode with dropout or batch statistics; call {name}.eval()"
-            )
-    if not len(x):
-        raise ValueError("x: expected at least one input, got none; pass x of shape (n, …)")
-    parts = [matrices(encoder, decoder, part, mode) for part in x.split(batch)]
-    z, y, k_i, k_l = (torch.cat(columns).detach() for columns in zip(*parts))
-    k = {"I": k_i, "L": k_l}
-    lam = {j: eigenvalues(m) for j, m in k.items()}
-    singular = {j: torch.linalg.svdvals(m) for j, m in k.items()}
-    rank = {j: (s > rtol * s[:, :1]).sum(1) for j, s in singular.items()}
-    d = k_i.shape[1]
-    orientation = {j: torch.where(rank[j] == d, torch.linalg.slogdet(m).sign, 0.0) for j, m in k.items()}
+    if not isinstance(rtol, (int, float)) or not 0 <= rtol < 1:
+        raise ValueError(f"rtol: expected a number from 0 to below 1, got {rtol!r}; for instance rtol=1e-10")
+    x = inputs(encoder, decoder, x)
+    z, y, *both = matrices(encoder, decoder, x, batch)
+    z, n, d = z.reshape(len(z), -1), len(z), both[0].shape[1]
+    known = torch.stack([t.reshape(n, -1).isfinite().all(1) for t in (z, y, *both)]).all(0)
+    rtol = max(rtol, 100 * torch.finfo(z.dtype).eps)
+    k, lam, singular, rank, orientation = ({} for _ in range(5))
+    for j, m in zip("IL", both):
+        m[~known] = 0  # LAPACK gives up a whole batch for one number
+        s = torch.linalg.svdvals(m)
+        r = (s > rtol * s[:, :1]).sum(1)
+        sign = torch.where(r == d, torch.linalg.slogdet(m).sign, 0.0)
+        k[j], lam[j], singular[j] = m, eigenvalues(m), s
+        orientation[j], rank[j] = sign, r.masked_fill(~known, -1)
+        for t in (m, lam[j], s, sign):
+            t[~known] = torch.nan
     distance = (lam["I"] - lam["L"]).abs().square().sum(1) / d
-    return Diagnosis(
-        z.flatten(1), y, k, lam, singular, rank, orientation, distance, (y - x).flatten(1).square().mean(1)
-    )
+    error = (y - x).reshape(n, -1).square().mean(1).masked_fill(~known, torch.nan)
+    return Diagnosis(z, y, k, lam, singular, rank, orientation, distance, error)
 
 
 def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
@@ -179,42 +174,58 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
 
     Means, geometric means and standard deviations are over points and nonzero eigenvalues
     (the first r of a point of numerical rank r); *reversed* is the share of full-rank points
-    with det K < 0; *codes* is the median of √(Mahalanobis²/d) of the codes from the law of
-    the codes of the first data set.
+    with det K < 0; *codes* is the median of √(Mahalanobis²/d) of the codes from the distribution of
+    the codes of the first data set. Points without finite values are left out, and counted in a
+    last column where there are any.
     """
-    law = next(iter(diagnoses.values())).z
-    mean, precision = law.mean(0), torch.linalg.pinv(torch.atleast_2d(torch.cov(law.T)), hermitian=True)
+    _check_all(diagnoses)
+    known = {name: found.rank["I"].cpu() >= 0 for name, found in diagnoses.items()}
+    codes = {name: found.z.cpu()[known[name]] for name, found in diagnoses.items()}
+    first = next(iter(codes.values()))
+    mean, d = first.mean(0), first.shape[1]
+    spread = torch.atleast_2d(torch.cov(first.T)) if len(first) > 1 else None
+    precision = (
+        first.new_full((d, d), torch.nan) if spread is None else torch.linalg.pinv(spread, hermitian=True)
+    )
     rows = []
     for name, found in diagnoses.items():
-        d = found.z.shape[1]
-        centred = found.z - mean
+        here, centred = known[name], codes[name] - mean
         far = torch.einsum("ni,ij,nj->n", centred, precision, centred).clamp_min(0).div(d).sqrt()
         row = {
             "data set": name,
-            "error": found.error.mean().item(),
-            "distance": found.distance.median().item(),
+            "error": found.error.cpu()[here].mean().item(),
+            "distance": found.distance.cpu()[here].median().item(),
             "codes": far.median().item(),
         }
         for j in "IL":
-            kept = found.lam[j][torch.arange(d) < found.rank[j][:, None]]
-            log, full = kept.abs().log(), found.rank[j] == d
+            lam, rank, sign = (v[j].cpu()[here] for v in (found.lam, found.rank, found.orientation))
+            kept = lam[torch.arange(d) < rank[:, None]]
+            log, full = kept.abs().log(), rank == d
             row |= {
                 f"{j}: mean": kept.abs().mean().item(),
                 f"{j}: geometric": log.mean().exp().item(),
                 f"{j}: sd log": log.std(correction=0).item(),
                 f"{j}: arg": kept.angle().abs().mean().item(),
-                f"{j}: reversed": (found.orientation[j][full] < 0).double().mean().item()
-                if full.any()
-                else float("nan"),
+                f"{j}: reversed": (sign[full] < 0).double().mean().item(),
                 f"{j}: deficient": (~full).double().mean().item(),
             }
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append(row | {"left out": (~here).sum().item()})
+    table = pd.DataFrame(rows)
+    return table if table["left out"].any() else table.drop(columns="left out")
+
+
+def _check_all(diagnoses: Mapping[str, Diagnosis]) -> None:
+    dims = [found.z.shape[1] for found in diagnoses.values()]
+    if len(set(dims)) != 1:
+        raise ValueError(
+            f"diagnoses: expected some, of codes of one size, got sizes {dims}; for instance {{'test': diagnose(encoder, decoder, x)}}"
+        )
 
 
 @styled
 def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
     """All eigenvalues of K_I and K_L of each data set in the complex plane, with the unit circle."""
+    _check_all(diagnoses)
     fig, axes = plt.subplots(
         1, len(diagnoses), figsize=(7.2, 7.2 / len(diagnoses) + 0.5), sharex=True, sharey=True, squeeze=False
     )
@@ -222,7 +233,8 @@ def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
         ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
         outside = []
         for j, marker, color in (("I", "o", BLUE), ("L", "x", RED)):
-            lam = found.lam[j].flatten().numpy()
+            lam = found.lam[j].flatten().cpu().numpy()
+            lam = lam[np.isfinite(lam)]
             ax.plot(
                 lam.real,
                 lam.imag,
