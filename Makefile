@@ -6,8 +6,11 @@ CELLS   ?= 4
 PUSH    ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
+TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
-# threads sleep while they wait: see lib/__init__.py
+# on all cores, files in the order of tests/conftest.py
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+# threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
@@ -17,8 +20,8 @@ help: ## show this list
 book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, SET="dims=2,8 epochs=2")
 	@$(RUN) -m lib book --profile '$(PROFILE)' --set '$(SET)'
 
-test: $(STAMP) ## run the tests
-	@$(RUN) -m pytest
+test: $(TESTS) ## run the tests
+	@$(RUN) -m pytest $(PARALLEL)
 
 lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@$(RUN) -m jupyter lab book
@@ -41,14 +44,14 @@ verify: $(STAMP) ## check the published files and recompute a random sample of p
 compare: $(STAMP) ## hold a finished run of the profile paper against the published one, by verdicts and intervals
 	@$(RUN) -m lib compare
 
-pdf: $(STAMP) ## print the finished pages to _build/html/book.pdf (needs Chromium)
+pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
 notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
 	@$(RUN) -m lib notebooks --push '$(PUSH)'
 
-gate: $(STAMP) ## check the finished pages before they are deployed, and write SHA256SUMS beside them
-	@$(RUN) -m lib gate
+gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
+	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html
 
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
@@ -62,6 +65,11 @@ $(STAMP): requirements.txt
 	'$(PYTHON)' -m venv .venv
 	$(RUN) -m pip install --requirement requirements.txt
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
+	@touch $@
+
+# what only tests and the printed book need; `make book` does without
+$(TESTS): $(STAMP) requirements-test.txt
+	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
 .PHONY: help book test lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results

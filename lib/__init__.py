@@ -1,12 +1,11 @@
-"""One thin library for one paper."""
+"""One thin library for one paper. What stands flat here is the library; what uses it stands in folders.
 
-import os
-import sys
+protocol   the run, described: data, dimensions, seeds, training, points
+store      content-keyed files: load, else compute; paths says where things lie
+data       training images; noise draws the out-of-distribution points
+model      the autoencoder, and the networks of one seed as one stack; training trains them
+jacobian   K_I and K_L; eigen their eigenvalues; spectrum one network's on one data set
+results    protocol → networks → cells → table; published reads what was computed at the paper's scale
 
-# Threads that wait for one another by spinning stand still together when the machine has other
-# work: a training step on two threads then takes fifty times as long. Read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-# jsonschema, which checks notebooks, compiles a grammar of IRIs as soon as it is imported: over a second in
-# each process that reads a notebook. No notebook has an IRI; without this module jsonschema does without them.
-sys.modules.setdefault("rfc3987_syntax", None)
+Folders, each importing only what is before it: studies, figures, companions, pages, press (the command line above all).
+"""

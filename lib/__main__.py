@@ -7,12 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
+from .press import prepare
+
 __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it succeeded, 2 when what was asked cannot be done, 1 when a build failed."""
     options = _parser().parse_args(arguments)
+    prepare()
     sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit(143)
@@ -155,19 +158,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     launch.set_defaults(command=_notebooks)
 
-    gate = commands.add_parser(
-        "gate",
-        help="check a finished site: nothing missing or broken, nothing from the network, readable by everyone",
-    )
-    gate.add_argument(
-        "html",
-        type=Path,
-        nargs="?",
-        default=Path("_build/html"),
-        metavar="FOLDER",
-        help="default: _build/html",
-    )
-    gate.set_defaults(command=_gate)
     return parser
 
 
@@ -186,19 +176,20 @@ def _notebook(options: argparse.Namespace) -> None:
 
 def _publish(options: argparse.Namespace) -> None:
     from .press import begin
-    from .published import publish
+    from .press.publish import publish
 
     print(f"Published: {publish(begin('paper', options.set).protocol)}")
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
-    from .published import publish_sensitivity
+    from .press.publish import publish_sensitivity
 
     print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
 
 
 def _companions(options: argparse.Namespace) -> None:
-    from .published import CHAPTERS, publish_companions
+    from .companions.catalogue import CHAPTERS
+    from .press.publish import publish_companions
 
     print(f"Published: {publish_companions(options.chapter or tuple(CHAPTERS))}")
 
@@ -210,22 +201,24 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from .published import TOLERANCE, verify
+    from .press.verify import TOLERANCE, verify
 
-    table = verify(options.cells, options.seed)
+    table, absent = verify(options.cells, options.seed)
     print(table.to_string(index=False))
     print(
         f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g})."
     )
+    if absent:
+        print(f"{absent} published cells are of networks that are not published: they were not recomputed.")
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from . import published
     from .press import begin
     from .press.build import BuildError
     from .press.compare import compare, retrained
+    from .studies.claims import published_evidence
 
-    there = published.evidence()
+    there = published_evidence()
     if there is None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
@@ -257,16 +250,6 @@ def _notebooks(options: argparse.Namespace) -> None:
     print(f"{len(written)} notebooks in {options.output.resolve()}")
     if options.push:
         print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
-
-
-def _gate(options: argparse.Namespace) -> None:
-    from .press.build import BuildError
-    from .press.gate import run
-
-    report = run(options.html)
-    print(report)
-    if report.findings:
-        raise BuildError("the site has findings and should not be deployed")
 
 
 if __name__ == "__main__":

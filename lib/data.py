@@ -5,6 +5,10 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import os
+import tempfile
+import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +27,8 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 16),
     "t10k-labels-idx1-ubyte": ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 8),
 }
+#: No file is larger; what claims to be is not read to its end.
+LARGEST = 2**26
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz"
 
 #: SHA-256 of scikit-learn's 1,797 digits as unsigned bytes, shape (1797, 8, 8)
@@ -114,48 +120,76 @@ def _mnist() -> Images:
 
 
 def _mnist_file(name: str) -> np.ndarray:
-    expected, header = MNIST_FILES[name]
     folder = paths.mnist()
     cache = Store().root / "mnist"
+    for path in ((folder or cache) / file for file in (name, f"{name}.gz")):
+        try:
+            if (content := _read(path, name)) is not None:
+                return np.frombuffer(content, np.uint8, offset=MNIST_FILES[name][1])
+        except DataError as error:
+            if folder:
+                raise
+            _take_away(path, error)
     if folder:
-        content = _read_idx(folder, name)
-        if content is None:
-            raise DataError(
-                f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download"
-            )
-    else:
-        folder, content = cache, _read_idx(cache, name)
-        if content is None:
-            content = _download(name)
-            write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
-    sha = hashlib.sha256(content).hexdigest()
+        raise DataError(
+            f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download"
+        )
+    content = _download(name)
+    try:
+        write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
+    except OSError as error:
+        raise DataError(
+            f"MNIST: expected to keep {name}.gz in {cache}, got {error.strerror or error}; set BOOK_RESULTS to a folder that can be written"
+        ) from None
+    return np.frombuffer(content, np.uint8, offset=MNIST_FILES[name][1])
+
+
+def _read(path: Path, name: str) -> bytes | None:
+    """The verified content of `path`, uncompressed, or None where there is nothing."""
+    try:
+        if not path.exists():
+            return None
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read(LARGEST)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"MNIST: expected a readable {path.name} in {path.parent}, got {error}; put the original file there"
+        ) from None
+    _verify(content, name, path.parent)
+    return content
+
+
+def _verify(content: bytes, name: str, where: object) -> None:
+    expected, sha = MNIST_FILES[name][0], hashlib.sha256(content).hexdigest()
     if sha != expected:
         raise DataError(
-            f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {folder}; put the original file there"
+            f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {where}; put the original file there"
         )
-    return np.frombuffer(content, np.uint8, offset=header)
 
 
-def _read_idx(folder: Path, name: str) -> bytes | None:
-    for path, opener in ((folder / name, open), (folder / f"{name}.gz", gzip.open)):
-        if path.is_file():
-            try:
-                with opener(path, "rb") as file:
-                    return file.read()
-            except (OSError, EOFError) as error:
-                raise DataError(
-                    f"MNIST: expected a readable {path.name} in {folder}, got {error}; put the original file there"
-                ) from None
-    return None
+def _take_away(path: Path, error: DataError) -> None:
+    """A file of the cache that is not what it should be is set aside, so that it is downloaded anew."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError:
+        raise error from None
+    warnings.warn(f"{error}. It is {aside.name} now, and downloaded again", stacklevel=2)
 
 
 def _download(name: str) -> bytes:
+    """The verified content, uncompressed. Pooch keeps nothing: a bad file would be found there for ever."""
     import pooch
 
+    url = MNIST_URL.format(name=name)
     try:
-        path = pooch.retrieve(MNIST_URL.format(name=name), known_hash=None, progressbar=True)
-        return gzip.decompress(Path(path).read_bytes())
+        with tempfile.TemporaryDirectory() as folder:
+            path = pooch.retrieve(url, known_hash=None, fname=f"{name}.gz", path=folder, progressbar=True)
+            with gzip.open(path, "rb") as file:
+                content = file.read(LARGEST)
     except Exception as error:  # requests raises many kinds; each means the same to the user
         raise DataError(
             f"MNIST: expected to download {name}, got {type(error).__name__}; set MNIST_DIR to a folder with the four original files, or use training_set=digits"
         ) from None
+    _verify(content, name, url)
+    return content

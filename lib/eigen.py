@@ -26,7 +26,16 @@ SWEEPS = 30
 LOW, HIGH, P, Q, R, X, Y, Z, V, W = (i * LANES for i in range(10))
 
 _EPS = np.finfo(np.float64).eps
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+
+
+def _jit(function):
+    try:
+        return numba.njit(function, cache=True, **_OPTIONS)
+    except (
+        RuntimeError
+    ):  # neither beside this file nor in the home can anything be written: compiled each time
+        return numba.njit(function, **_OPTIONS)
 
 
 def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:

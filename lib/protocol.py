@@ -7,6 +7,7 @@ Nothing here knows how anything is computed. Every other module takes a `Protoco
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -40,6 +41,10 @@ REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernou
 
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
+#: A range of more values is not written out: it is a slip.
+LONGEST = 1_000
+#: More points of one data set do not fit the memory of a usual machine: 784 numbers of eight bytes each are 6 GB.
+MAX_POINTS = 1_000_000
 
 
 class ProtocolError(ValueError):
@@ -70,7 +75,7 @@ class Protocol:
     sets : tuple of str
         Noise data sets, names from `NOISE_SETS`.
     points : int
-        Points of each data set at which Jacobians are taken, at least 2. The training data has no more
+        Points of each data set at which Jacobians are taken, from 2 to 1,000,000. The training data has no more
         than it has; the noise sets have as many as asked.
     dtype : str
         ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
@@ -116,6 +121,8 @@ class Protocol:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 _fail(name, f"a whole number of at least {least}", value, f"{name}=300")
+        if self.points > MAX_POINTS:
+            _fail("points", f"a whole number of at most {MAX_POINTS}", self.points, "points=70000")
         if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
             _fail("learning_rate", "a number between 0 and 1", self.learning_rate, "learning_rate=0.001")
         sets = self.sets if isinstance(self.sets, tuple) else ()
@@ -224,7 +231,7 @@ def _choice(owner: Any, name: str, *allowed: str):
 
 
 def _fail(name: str, expected: str, got: Any, example: str):
-    raise ProtocolError(f"{name}: expected {expected}, got {got!r}; for instance {example}")
+    raise ProtocolError(f"{name}: expected {expected}, got {reprlib.repr(got)}; for instance {example}")
 
 
 def _parse(name: str, kind: str, text: str) -> Any:
@@ -234,12 +241,17 @@ def _parse(name: str, kind: str, text: str) -> Any:
             values: list[int] = []
             for part in text.split(","):
                 low, dots, high = part.partition("..")
+                if dots and int(high) - int(low) >= LONGEST:
+                    _fail(name, f"at most {LONGEST} values", part, f"{name}=2,8")
                 values += range(int(low), int(high) + 1) if dots else [int(low)]
             return tuple(values)
         if kind.startswith("tuple[str"):
             return tuple(text.split(","))
         return {"int": int, "float": float, "str": str}[kind](text)
+    except ProtocolError:
+        raise
     except ValueError:
+        example = "2,8" if "tuple" in kind else "0.001" if kind == "float" else "2"
         raise ProtocolError(
-            f"{name}: expected a value of type {kind}, got {text!r}; for instance {name}={'2,8' if 'tuple' in kind else '2'}"
+            f"{name}: expected a value of type {kind}, got {reprlib.repr(text)}; for instance {name}={example}"
         ) from None

@@ -1,5 +1,50 @@
-"""Headless Chromium for the tests: that of the gate."""
+"""The system's Chromium, driven by Playwright, for the tests that look at pages as their readers do."""
 
-from lib.press.browser import CHROMIUM, Browser
+from __future__ import annotations
 
-__all__ = ["CHROMIUM", "Browser"]
+from pathlib import Path
+
+from lib.press.pdf import CHROMIUM, PATIENCE, chromium
+
+__all__ = ["CHROMIUM", "Browser", "chromium"]
+
+LOCAL = ("file:", "data:", "blob:", "about:")
+#: Widgets are drawn in tasks of their own; two idle rounds let them finish.
+QUIET = """Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => new Promise(done =>
+    requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150))))"""
+
+
+class Browser:
+    """One page at a time: ``visit`` a file and hear what it asked for and complained about.
+
+    Attributes
+    ----------
+    page : the open page, with Playwright's keyboard and mouse.
+    """
+
+    def __init__(self, driven):
+        self.driven, self.page = driven, None
+
+    def visit(self, path: Path, dark: bool = False, width: int = 1280, height: int = 900) -> list[str]:
+        """Open a page, wait until it is quiet, and return its complaints: requests to a network, missing files, errors."""
+        if self.page:
+            self.page.context.close()  # so that nothing of one page is heard on the next
+        context = self.driven.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            is_mobile=width < 600,
+        )
+        context.set_default_timeout(1000 * PATIENCE)
+        self.page = page = context.new_page()
+        found: list[str] = []
+        page.on("request", lambda r: r.url.startswith(LOCAL) or found.append(f"request to {r.url}"))
+        page.on("requestfailed", lambda r: found.append(f"failed to load {r.url}: {r.failure}"))
+        page.on("pageerror", lambda error: found.append(f"exception: {error}"))
+        page.on("console", lambda m: m.type in ("error", "assert") and found.append(f"console: {m.text}"))
+        page.goto(path.resolve().as_uri())
+        page.evaluate(QUIET)
+        return found
+
+    def evaluate(self, expression: str):
+        """The value of a JavaScript expression on the open page, awaited if it is a promise."""
+        return self.page.evaluate(expression)

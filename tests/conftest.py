@@ -1,28 +1,70 @@
-"""What every test shares: results of its own, and the rooms of this project."""
+"""What every test shares: results of its own, the smallest book, a browser, and an order that keeps all cores busy."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Cores for tests, at most: each worker imports torch, and the longest file bounds the whole.
+WORKERS = 4
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_results(tmp_path_factory):
-    """The reader's results are neither used nor changed by a test."""
-    folder = tmp_path_factory.mktemp("results")
-    before = os.environ.get("BOOK_RESULTS")
-    os.environ["BOOK_RESULTS"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["BOOK_RESULTS"]
-    else:
-        os.environ["BOOK_RESULTS"] = before
+# --- on several cores ------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser):
+    parser.addoption("--site", type=Path, metavar="FOLDER", help="the finished site that tests/site checks")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: none beside this process on one core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, WORKERS) if cores > 1 else 0
+
+
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist writes the groups into the names
+def pytest_collection_modifyitems(items):
+    """A file's tests stay together, as they share fixtures; only the pages of the site go to whichever worker is free.
+
+    The file that builds the smoke book is begun first and those that look at it come last:
+    meanwhile the other workers do all the rest.
+    """
+    for item in items:
+        if "page_name" not in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    looks = {i.path for i in items if {"book", "site"} & set(getattr(i, "fixturenames", ()))}
+    items.sort(key=lambda item: 0 if item.path.name == "test_build.py" else 2 if item.path in looks else 1)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory, worker_id) -> Path:
+    """A folder of this run of the tests, the same for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# --- what tests look at ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -30,28 +72,55 @@ def root() -> Path:
     return ROOT
 
 
-def make_book(output: Path, **env: str) -> subprocess.CompletedProcess:
+@pytest.fixture(scope="session", autouse=True)
+def own_results(shared) -> Iterator[Path]:
+    """The reader's results are neither used nor changed by a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOOK_RESULTS", str(shared / "results"))
+        yield shared / "results"
+
+
+def make_book(output: Path) -> subprocess.CompletedProcess:
+    """Build the smoke book into `output`, with results in a folder beside its pages."""
     command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(output)]
-    return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True)
+    env = os.environ | {"BOOK_RESULTS": str(output / "results")}
+    env.pop("OMP_NUM_THREADS", None)  # the build shares the cores out itself
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")
-def book(own_results, tmp_path_factory):
-    """The whole book, built from nothing with the smallest profile."""
-    output = tmp_path_factory.mktemp("book")
-    done = make_book(output)
-    if done.returncode:
-        pytest.fail(f"the smoke book does not build:\n{done.stdout}\n{done.stderr[-4000:]}", pytrace=False)
-    return output, done.stdout
+def book(shared) -> tuple[Path, str]:
+    """The whole book, built from nothing with the smallest profile by the first who asks: its folder, and what was told."""
+    output, told = shared / "book", shared / "book.txt"
+    with locked(shared / "book.lock"):
+        if not told.exists():
+            done = make_book(output)
+            told.write_text(done.stdout if done.returncode == 0 else "")
+            if done.returncode:
+                pytest.fail(
+                    f"the smoke book does not build:\n{done.stdout}\n{done.stderr[-4000:]}", pytrace=False
+                )
+    if not told.read_text():
+        pytest.fail("the smoke book does not build: another test says why", pytrace=False)
+    return output, told.read_text()
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium."""
-    from browser import CHROMIUM, Browser
+def site(request) -> Path:
+    """The finished site in the folder ``--site``, else the smoke book's."""
+    given = request.config.getoption("site")
+    return given.resolve() if given else request.getfixturevalue("book")[0] / "html"
+
+
+@pytest.fixture(
+    scope="module"
+)  # no longer: while Playwright's loop runs, none of asyncio's may begin in this process
+def browser(request):
+    """Headless Chromium; a site that is to go out may not do without."""
+    from browser import CHROMIUM, Browser, chromium
 
     if not CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    chromium = Browser()
-    yield chromium
-    chromium.close()
+        lacking = "no Chromium here (Debian: apt-get install chromium)"
+        (pytest.fail if request.config.getoption("site") else pytest.skip)(lacking)
+    with chromium() as driven:
+        yield Browser(driven)

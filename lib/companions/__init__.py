@@ -1,8 +1,12 @@
 """Companions of the paper: a chapter each, with experiments of three sizes."""
 
+from __future__ import annotations
+
+from pathlib import Path
 from typing import Self
 
-from ..protocol import Profile
+from ..protocol import Profile, Protocol
+from ..published import FOLDER, manifest
 
 
 class Sizes:
@@ -17,3 +21,10 @@ class Sizes:
     def of(cls, profile: str, overrides: str = "") -> Self:
         """The settings of the size that a profile asks for, as `lib.protocol.Profile.read` takes it."""
         return cls.preset(Profile.read(profile, overrides).companions)
+
+    @classmethod
+    def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
+        """Protocol and settings under which the chapter's published results are found, or None while there are none."""
+        chapter = cls.__module__.split(".")[-2]
+        about = (manifest(folder) or {}).get("companions", {}).get(chapter)
+        return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))

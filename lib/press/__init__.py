@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ..protocol import Profile, ProtocolError
 
-__all__ = ["begin"]
+__all__ = ["prepare", "begin"]
+
+
+def prepare() -> None:
+    """For a process that is starting: to be called before it loads torch or reads a notebook.
+
+    Threads that wait for one another by spinning stand still together when the machine has other
+    work: a training step on two threads then takes fifty times as long. And jsonschema, which checks
+    notebooks, compiles a grammar of IRIs as it is imported, over a second in each process; no notebook
+    has an IRI, and without that module jsonschema does without them.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def begin(profile: str, overrides: str = "") -> Profile:

@@ -27,7 +27,7 @@ from .. import data, results
 from ..paths import ROOT
 from ..protocol import Profile, Protocol
 from ..store import digest
-from . import begin, notebooks
+from . import begin, checksums, notebooks
 from .notebooks import Job
 from .progress import Status, seconds
 
@@ -200,7 +200,7 @@ def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
     command = [
         sys.executable,
         "-c",
-        "import lib; from jupyter_book.cli.main import main; main()",
+        "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()",
         "build",
         str(run / "src"),
     ]
@@ -259,6 +259,7 @@ def _publish(html: Path, place: Path, run: Path, stamp: str) -> None:
         )  # first and last: a build killed in between leaves pages of unknown origin
         if place.exists():
             os.rename(place, run / "previous")
+        checksums.write(html)
         os.rename(html, place)
         _stamp(place).write_text(stamp)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import published, results
+from .. import results
 from ..protocol import Protocol
 from ..studies import reconstructions
 from ..studies.claims import CLAIMS, Evidence, judge
 from ..training import train, untrained
+from .publish import NULL_POINTS
 
 __all__ = ["compare", "retrained"]
 
@@ -57,6 +58,6 @@ def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
 
 def retrained(protocol: Protocol) -> Evidence:
     """The tables of this run, of the same form as the published ones; what is stored is loaded."""
-    few, networks = protocol.replace(points=min(published.NULL_POINTS, protocol.points)), train(protocol)
+    few, networks = protocol.replace(points=min(NULL_POINTS, protocol.points)), train(protocol)
     null = results.cells(untrained(protocol), few)
     return Evidence(results.cells(networks, protocol), null, reconstructions.statistics(networks, protocol))

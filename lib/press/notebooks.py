@@ -228,7 +228,7 @@ class _Running:
         command = [
             sys.executable,
             "-c",
-            "import lib; from papermill.cli import papermill; papermill()",
+            "from lib.press import prepare; prepare(); from papermill.cli import papermill; papermill()",
             str(source),
             str(self.target),
         ]

@@ -20,14 +20,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from .. import published, results
 from ..figures.style import LABELS
-from ..protocol import GROUPS
+from ..protocol import GROUPS, Protocol
 from ..spectrum import LOG_BINS
+from . import reconstructions
 
 __all__ = [
     "Estimate",
     "Claim",
     "Evidence",
+    "published_evidence",
+    "evidence_or_own",
     "CLAIMS",
     "judge",
     "numbers",
@@ -448,3 +452,22 @@ def _median_and_train(f: pd.DataFrame, log: bool) -> pd.DataFrame:
     spread = centred[list(NOISE)].std()
     typical = spread.sort_values().index[len(spread) // 2]  # the noise set of middle spread
     return centred[[typical, "train"]]
+
+
+def published_evidence() -> Evidence | None:
+    """The published tables, or None while there are none."""
+    cells = published.cells()
+    return (
+        None
+        if cells is None
+        else Evidence(cells, published.table("untrained"), published.table("characters"))
+    )
+
+
+def evidence_or_own(protocol: Protocol) -> Evidence:
+    """The published evidence, or that of this build while nothing is published."""
+    found = published_evidence()
+    if found is not None:
+        return found
+    run = results.run(protocol)
+    return Evidence(run.table, run.null, reconstructions.statistics(run.networks, protocol))

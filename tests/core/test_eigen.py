@@ -1,8 +1,10 @@
 """The batched eigenvalue solver: backward error everywhere, LAPACK's answer where that is well determined."""
 
+import numba
 import numpy as np
 import pytest
 
+from lib import eigen
 from lib.eigen import LANES, eigvals
 
 RNG = np.random.default_rng(0)
@@ -115,3 +117,14 @@ def test_pairs_are_conjugate_and_side_by_side_in_falling_order():
                 assert lam[i].imag > 0 and lam[i + 1] == lam[i].conjugate()
                 i += 1
             i += 1
+
+
+def test_where_nothing_can_be_written_it_is_compiled_without_a_cache(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        numba.njit(_double, cache=True)
+    assert eigen._jit(_double)(2.0) == 4.0
+
+
+def _double(x):
+    return 2 * x

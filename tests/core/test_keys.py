@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from lib import published, results, training
+from lib.companions.catalogue import CHAPTERS
 from lib.model import Ensemble
 from lib.noise import FAMILIES
+from lib.press import publish
 from lib.protocol import REPRESENTATIVES, Protocol
 from lib.store import Store
 from lib.studies import reconstructions, sensitivity, theory
@@ -79,28 +81,26 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
         "characters, published, seeds 0 and 1",
         asked(root, lambda s: reconstructions.statistics([], first, s, progress=False)),
     )
-    null = protocol.replace(points=published.NULL_POINTS)
+    null = protocol.replace(points=publish.NULL_POINTS)
     for seed in protocol.seeds:
         for set_ in ("train", "test", *protocol.sets):
             yield (
                 f"untrained, seed {seed}, {set_}",
                 place("cells", results.cell_fields(null, seed, set_, False), "csv"),
             )
-    few = protocol.replace(points=published.SWEPT_POINTS)
+    few = protocol.replace(points=publish.SWEPT_POINTS)
     for law in (law for family in FAMILIES.values() for law in family):
         yield f"sweep, seed 0, {law}", place("cells", results.cell_fields(few, 0, law, True), "csv")
     net = Ensemble.initial((2,), first.seeds[0])
     sets = ("test", *REPRESENTATIVES.values())
     yield (
         "pairs",
-        asked(
-            root, lambda s: theory.pairs(net, first, sets, published.PAIRS_POINTS, published.PAIRS_DIMS, s)
-        ),
+        asked(root, lambda s: theory.pairs(net, first, sets, publish.PAIRS_POINTS, publish.PAIRS_DIMS, s)),
     )
     for (choice, value), run in sensitivity.variants(first).items():
         yield from networks_and_cells(run, f"{choice}: {value}")
-    for chapter, (_, experiments) in published.CHAPTERS.items():
-        run, settings = published.companion(chapter)
+    for chapter, (kind, experiments) in CHAPTERS.items():
+        run, settings = kind.published()
         found = Keys(root, stop=False)
         for experiment in experiments:
             experiment(run, settings, found)

@@ -1,6 +1,7 @@
 """Every bad value ends in one line that names what was expected, what came and what to do."""
 
 import warnings
+from dataclasses import fields
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ BAD = {
     "seeds": [(-1,), (2**31,), (1, 0), (), ("0",)],
     "epochs": [0, -3, 1.5, "3", True, None],
     "batch_size": [0, -1, 0.5],
-    "points": [0, 1, -70_000, 10.0, None],
+    "points": [0, 1, -70_000, 10.0, None, 10**9],
     "optimizer": ["adamw", "", None],
     "learning_rate": [0, -1e-3, 1, 2.0, "fast", None, float("nan"), float("inf")],
     "loss": ["mae", None],
@@ -123,6 +124,10 @@ def test_every_data_set_has_a_group_a_label_and_a_colour():
         ("epochs=1.5", ("epochs", "'1.5'")),
         ("points=1", ("points", "at least 2")),
         ("dims=8..2", ("dims",)),
+        ("dims=2..1000000000", ("dims", "at most 1000 values", "2..1000000000")),
+        ("seeds=0..2147483647", ("seeds", "at most 1000 values")),
+        ("points=1000000000", ("points", "at most 1000000")),
+        ("learning_rate=fast", ("'fast'", "for instance learning_rate=0.001")),
         ("dims=1", ("dims", "2…32", "(1,)")),
         ("dims=2,2", ("dims", "strictly increasing")),
         ("seeds=", ("seeds", "''")),
@@ -155,3 +160,12 @@ def test_a_protocol_cannot_be_changed_only_replaced():
     with pytest.raises(ProtocolError):
         p.replace(epochs=0)
     assert Protocol(dims=[2, 3]) == Protocol(dims=(2, 3)) and hash(p)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Protocol)])
+def test_what_an_error_suggests_is_valid(name):
+    for text in ("", "x", "-1", "0", "1.5", "99999999999", "1..99999999"):
+        try:
+            Protocol.from_profile("smoke", f"{name}={text}")
+        except ProtocolError as error:
+            Protocol.from_profile("smoke", str(error).rpartition("for instance ")[2])

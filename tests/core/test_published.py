@@ -1,93 +1,54 @@
-"""What is published can be added to, and a changed byte or number does not pass."""
+"""What is published is read as it was published, or refused; and reading it needs nothing but the core."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from lib import published, results, training
-from lib.companions import codes as embedding
+from lib import published, results
 from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
-from lib.store import CorruptArtefact, Store, write_table
-from lib.studies import sensitivity
-
-RUN = Protocol(training_set="digits", dims=(2, 5), seeds=(0,), epochs=2, points=20)
 
 
-@pytest.fixture(scope="module")
-def small():
-    """Stands in for the paper's scale, and says so nowhere else."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(published, "_check_is_paper", lambda protocol: None)
-        patch.setattr(published, "NULL_POINTS", 10)
-        patch.setattr(published, "SWEPT_POINTS", 5)
-        patch.setattr(published, "PAIRS_POINTS", 5)
-        patch.setattr(published, "WHOLE_DIMS", (2,))
-        patch.setattr(published, "WHOLE_POINTS", 2)
-        yield
+def test_reading_a_table_imports_the_core_alone(root):
+    code = "import sys; from lib import published; published.cells(); print(*(m for m in sys.modules if m.startswith('lib.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert "lib.published" in done.stdout
+    assert not [
+        name
+        for name in done.stdout.split()
+        if name.count(".") > 1 or (root / name.replace(".", "/")).is_dir()
+    ]
 
 
-@pytest.fixture(scope="module")
-def made(small, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("published")
-    return published.publish(RUN, Store(tmp_path_factory.mktemp("store")), folder)
+def test_nothing_published_is_nothing(tmp_path):
+    assert published.manifest(tmp_path) is None and published.ensembles(tmp_path) == []
+    assert published.cells(tmp_path) is None and published.again(3, folder=tmp_path) is None
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": {}}))
+    (tmp_path / "cells.csv").write_text("a table that no manifest names")
+    assert published.cells(tmp_path) is None
 
 
-@pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "published")
-
-
-def test_a_smaller_run_is_not_published(tmp_path):
-    with pytest.raises(Mismatch, match="expected the paper's training_set=mnist, got digits"):
-        published.publish(RUN, Store(tmp_path), tmp_path)
-    with pytest.raises(Mismatch, match="epochs=300, got 10"):
-        published.publish(Protocol(epochs=10), Store(tmp_path), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_every_file_is_named_with_its_digest(made):
-    about = published.manifest(made)
-    assert set(about["files"]) == {
-        "cells.csv",
-        "untrained.csv",
-        "characters.csv",
-        "sweep.csv",
-        "pairs.csv",
-        "networks-seed0.safetensors",
-        "opening.safetensors",
-    }
-    assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
-    assert len(published.table("cells", made)) == 2 * 12
-
-
-def test_the_published_networks_give_the_published_numbers_without_the_training_data(
-    made, tmp_path, monkeypatch
-):
-    """At as many points as were published; no image may be read."""
-    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
-    found = published.again(RUN.points, Store(tmp_path), made)
-    there = published.table("cells", made).merge(
-        found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one"
-    )
-    assert len(there) == len(found) == 2 * 10
-    for column in ("I_mean", "L_mean", "I_sd_log", "I_reversed", "distance_median", "brightness"):
-        np.testing.assert_allclose(there[column], there[f"{column}_again"], rtol=1e-9)
-    assert published.again(3, Store(tmp_path), tmp_path) is None
-
-
-def test_verify_recomputes_what_is_published(folder):
-    assert (
-        published.verify(3, seed=0, progress=False, folder=folder)["largest difference"]
-        <= published.TOLERANCE
-    ).all()
+@pytest.mark.parametrize("name", ["characters.csv", "opening.safetensors"])
+def test_another_file_under_a_published_name_is_refused(tmp_path, name):
+    for file in ("manifest.json", name):
+        shutil.copy(published.FOLDER / file, tmp_path / file)
+    read = published.table if name.endswith("csv") else published.tensors
+    stem = name.partition(".")[0]
+    assert len(read(stem, tmp_path)) == len(read(stem))
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Mismatch, match=f"{name} is missing or not the file that was published; restore it"):
+        read(stem, tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(Mismatch, match="is missing"):
+        read(stem, tmp_path)
 
 
 @pytest.mark.skipif(published.manifest() is None, reason="nothing is published yet")
@@ -114,105 +75,3 @@ def test_what_the_repository_publishes_is_whole():
         both = found.merge(cells, on=["seed", "d", "set"], suffixes=("", "_published"), validate="one_to_one")
         p = both.I_reversed_published
         assert len(both) == 2 and ((both.I_reversed - p).abs() <= 5 * (p * (1 - p) / n) ** 0.5 + 2 / n).all()
-
-
-def test_verify_fails_on_a_changed_byte(folder):
-    path = folder / "cells.csv"
-    content = bytearray(path.read_bytes())
-    content[-20] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(Mismatch, match="cells.csv is missing or not the file"):
-        published.verify(1, progress=False, folder=folder)
-    with pytest.raises(CorruptArtefact):
-        published.table("cells", folder)
-
-
-def test_verify_fails_on_a_changed_number_under_a_right_digest(folder):
-    table = published.table("cells", folder)
-    write_table(folder / "cells.csv", table.assign(I_mean=table.I_mean * 1.01 + 0.01))
-    about = published.manifest(folder)
-    about["files"]["cells.csv"] = hashlib.sha256((folder / "cells.csv").read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(about))
-    with pytest.raises(Mismatch, match="I_mean is published as"):
-        published.verify(1, progress=False, folder=folder)
-
-
-def test_nothing_published_is_said_in_one_line(tmp_path):
-    assert published.manifest(tmp_path) is None and published.ensembles(tmp_path) == []
-    for attempt in (published.verify, published.publish_sensitivity):
-        with pytest.raises(Mismatch, match="make publish writes"):
-            attempt(folder=tmp_path)
-
-
-def test_a_seed_is_added_without_training_the_published_one(folder, small, tmp_path, monkeypatch):
-    trained, honest = [], training.Trainer.__init__
-
-    def watched(self, ensemble, *rest, **options):
-        trained.append(ensemble.seed)
-        honest(self, ensemble, *rest, **options)
-
-    monkeypatch.setattr(training.Trainer, "__init__", watched)
-    before = published.table("cells", folder)
-    published.publish(RUN.replace(seeds=(1,)), Store(tmp_path / "store"), folder)
-    assert trained == [1]
-    after = published.table("cells", folder)
-    assert sorted(after.seed.unique()) == [0, 1] and published.manifest(folder)["protocol"]["seeds"] == [0, 1]
-    pd.testing.assert_frame_equal(after[after.seed == 0].reset_index(drop=True), before)
-    assert published.table("characters", folder).from_seeds.notna().all()
-    assert [e.seed for e in published.ensembles(folder)] == [0, 1]
-
-
-def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypatch):
-    monkeypatch.setattr(sensitivity, "DIMS", (2,))
-    store = Store(tmp_path / "store")
-    with pytest.raises(Mismatch, match="expected a choice among length.*got colour"):
-        published.publish_sensitivity(store=store, folder=folder, choices=["colour"])
-    published.publish_sensitivity(store=store, folder=folder, choices=["loss"])
-    published.publish_sensitivity(store=store, folder=folder, choices=["precision", "length"])
-    table = published.table("sensitivity", folder)
-    assert list(table.choice.unique()) == ["length", "precision", "loss"]
-    assert published.manifest(folder)["sensitivity"]["variants"] == [
-        "length: 2 epochs",
-        "precision: float32",
-        "loss: mean distance",
-    ]
-    assert {"sensitivity.csv", "rounding.csv"} <= set(published.manifest(folder)["files"])
-    published_cells = published.table("cells", folder)
-    same = table[table.choice == "length"].merge(
-        published_cells, on=["d", "set"], suffixes=("", "_published")
-    )
-    np.testing.assert_allclose(same.I_mean, same.I_mean_published, rtol=1e-6)
-    published.verify(1, progress=False, folder=folder)
-
-
-def test_a_companion_is_published_and_found_where_its_training_data_are_not(
-    folder, small, tmp_path, monkeypatch
-):
-    with pytest.raises(Mismatch, match="expected a chapter among topology.*got tea"):
-        published.publish_companions(["tea"], folder=folder)
-    assert published.companion("codes", folder) is None
-    published.publish_companions(["codes"], "smoke", Store(tmp_path / "store"), folder)
-    assert {
-        f"companions/codes-{n}.csv"
-        for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")
-    } <= set(published.manifest(folder)["files"])
-    protocol, settings = published.companion("codes", folder)
-    assert protocol == RUN and settings == embedding.Settings.preset("smoke")
-
-    published.publish_companions(["synthesis"], "smoke", Store(tmp_path / "store"), folder)
-    published.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
-    assert set(published.manifest(folder)["companions"]) == {*published.CHAPTERS}
-
-    monkeypatch.setattr(published.data, "load", lambda name: pytest.fail("training data were read"))
-    runs = [
-        (compute, *published.companion(chapter, folder))
-        for chapter in published.CHAPTERS
-        for compute in published.CHAPTERS[chapter][1]
-    ]
-    for i, (compute, protocol, settings) in enumerate(runs):
-        names = {}
-        compute(protocol, settings, Store(tmp_path / f"another{i}", folder, names))
-        assert names and all(path == folder / name for name, path in names.items())
-    (folder / "companions" / "codes-brackets.csv").unlink()
-    with pytest.raises(Mismatch, match="codes-brackets.csv is missing"):
-        published.verify(1, progress=False, folder=folder)

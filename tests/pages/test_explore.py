@@ -140,13 +140,7 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
 
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 2")
     browser.evaluate("document.querySelector('.noUi-handle').focus()")
-    browser.call(
-        "Input.dispatchKeyEvent",
-        type="keyDown",
-        key="ArrowRight",
-        code="ArrowRight",
-        windowsVirtualKeyCode=39,
-    )
+    browser.page.keyboard.press("ArrowRight")
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
     browser.evaluate(
         "(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()"

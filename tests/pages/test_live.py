@@ -49,7 +49,7 @@ def page(ensemble, browser, root, tmp_path_factory):
     )
     assert browser.visit(folder / "page.html") == []
     browser.evaluate("liveNetwork.ready.then(() => true)")
-    return browser
+    return browser.page
 
 
 def select(page, d: int) -> None:
@@ -99,10 +99,6 @@ def test_the_page_computes_what_the_library_computes(page, ensemble, d):
         assert min(ranks) < d  # points at which the cycle has to be cut were among them
 
 
-def mouse(page, kind: str, x: float, y: float, **more) -> None:
-    page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, **more)
-
-
 def box(page) -> dict:
     return page.evaluate(
         "(({x, y, width, height}) => ({x, y, width, height}))(document.querySelector('#live-network .drawing canvas').getBoundingClientRect())"
@@ -125,10 +121,11 @@ def test_drawing_with_the_mouse_changes_the_input_where_it_was_drawn_and_the_num
     assert max(before["x"]) == 0
     at = box(page)
     middle, top = at["x"] + 14.5 / 28 * at["width"], at["y"]
-    mouse(page, "mousePressed", middle, top + 0.25 * at["height"], clickCount=1)
+    page.mouse.move(middle, top + 0.25 * at["height"])
+    page.mouse.down()
     for part in np.linspace(0.25, 0.75, 6):
-        mouse(page, "mouseMoved", middle, top + part * at["height"])
-    mouse(page, "mouseReleased", middle, top + 0.75 * at["height"], clickCount=1)
+        page.mouse.move(middle, top + part * at["height"])
+    page.mouse.up()
     page.evaluate(FRAME)
     after = agree(page, ensemble)
     drawn = np.array(after["x"]).reshape(28, 28)
@@ -139,9 +136,8 @@ def test_drawing_with_the_mouse_changes_the_input_where_it_was_drawn_and_the_num
 def test_drawing_with_the_keyboard(page, ensemble):
     press(page, "Clear")
     page.evaluate("document.querySelector('#live-network .drawing canvas').focus()")
-    for key in ("ArrowRight", " ", "ArrowDown"):
-        page.call("Input.dispatchKeyEvent", type="keyDown", key=key)
-    page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowDown", modifiers=8)
+    for key in ("ArrowRight", "Space", "ArrowDown", "Shift+ArrowDown"):
+        page.keyboard.press(key)
     page.evaluate(FRAME)
     drawn = np.array(agree(page, ensemble)["x"]).reshape(28, 28)
     assert drawn[14, 15] == 1 and drawn[16, 15] == 1 and drawn[20:].max() == 0
@@ -179,7 +175,7 @@ def test_eigenvalues_of_hard_matrices(page):
 
 
 def test_every_control_has_a_name_and_a_size_for_fingers(page):
-    page.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
+    page.set_viewport_size({"width": 390, "height": 900})
     assert (
         page.evaluate(
             "[...document.querySelectorAll('#live-network :is(select, button, canvas)')].filter((e) => !(e.labels?.[0]?.textContent || e.ariaLabel || e.textContent).trim()).length"

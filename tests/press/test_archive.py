@@ -58,7 +58,7 @@ def test_the_checklist_names_tests_and_commands_that_exist(root):
     text = (root / "book" / "appendices" / "reproducibility.md").read_text()
     there = {
         t
-        for path in (root / "tests").glob("test_*.py")
+        for path in (root / "tests").rglob("test_*.py")
         for t in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
     }
     named = set(re.findall(r"`(test_\w+)`", text))

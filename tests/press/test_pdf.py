@@ -1,4 +1,4 @@
-"""The printed book: its pages in order, an outline that leads to them, links that stay inside."""
+"""The printed book: tagged, its pages in order, an outline that leads to them, links that stay inside."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import unicodedata
 
 import pytest
 from pypdf import PdfReader
+from pypdf.generic import ArrayObject
 
-from lib.press import gate, pdf
-from lib.press.build import BuildError
+from lib.press import checksums, pdf
+from lib.press.build import BuildError, pages
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <link rel="stylesheet" href="{up}book.css"><script src="{up}access.js"></script></head>
@@ -19,9 +20,10 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{nam
 FIRST = """<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a> <a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
 <details><summary>Numbers</summary><p>folded</p></details><details class="hide"><summary>Code</summary><p>secret code</p></details>
 <section id="section" style="break-before: page"><h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
-SECOND = (
-    """<p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
-)
+SECOND = """<section id="api"><h2>API</h2><dl class="py"><dt>docstring</dt></dl></section><p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
+
+
+PICTURE = '<div style="height: 150px"></div><figure id="fig"><img src="{up}tall.svg" alt="tall"><figcaption><span class="caption-number">Fig. {i} </span>A bar.</figcaption></figure>'
 
 
 @pytest.fixture(scope="module")
@@ -30,35 +32,54 @@ def printed(browser, root, tmp_path_factory):
     html = folder / "html"
     (html / "sub").mkdir(parents=True)
     (folder / "_config.yml").write_text("title: A small book\n")
+    (folder / "CITATION.cff").write_text((root / "CITATION.cff").read_text())
     (folder / "_toc.yml").write_text(
         "format: jb-book\nroot: first\nparts:\n- caption: The rest\n  chapters:\n  - file: sub/second\n"
     )
-    (html / "first.html").write_text(PAGE.format(name="first", up="", body=FIRST))
-    (html / "sub" / "second.html").write_text(PAGE.format(name="second", up="../", body=SECOND))
+    first, second = (
+        text + PICTURE.format(up=up, i=i) for text, up, i in ((FIRST, "", 1), (SECOND, "../", 2))
+    )
+    (html / "index.html").write_text(PAGE.format(name="first", up="", body=first))
+    (html / "first.html").write_text(PAGE.format(name="first", up="", body=first))
+    (html / "sub" / "second.html").write_text(PAGE.format(name="second", up="../", body=second))
+    (html / "tall.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="840"><rect width="90" height="840" fill="red"/></svg>'
+    )
     for name in ("book.css", "access.js"):
         (html / name).write_text((root / "book" / "_assets" / name).read_text())
-    return folder, PdfReader(io.BytesIO(pdf.write(html, folder, browser, say=lambda _: None).read_bytes()))
+    return folder, PdfReader(
+        io.BytesIO(pdf.write(html, folder, browser.driven, say=lambda _: None).read_bytes())
+    )
+
+
+def texts(reader) -> list[str]:
+    return [
+        unicodedata.normalize("NFKC", page.extract_text()) for page in reader.pages
+    ]  # a font may have ligatures
 
 
 def test_pages_come_in_the_order_of_the_table_of_contents(printed):
-    texts = [page.extract_text() for page in printed[1].pages]
-    assert [
-        next(word for word in ("A small book", "Alpha", "Beta", "Gamma", "Delta") if word in text)
-        for text in texts
-    ] == [
-        "A small book",
-        "Alpha",
-        "Beta",
-        "Gamma",
-        "Delta",
-    ]
-    assert printed[1].page_labels == ["i", "1", "2", "3", "4"]
-    assert [str(number) in text.split() for number, text in enumerate(texts[1:], 1)] == [True] * 4
+    words = ("Geometric instability", "Contents", "Alpha", "Beta", "Fig. 1", "Gamma", "Delta", "Fig. 2")
+    assert [next(word for word in words if word in text) for text in texts(printed[1])] == list(words)
+
+
+def test_pages_have_numbers_and_the_titles_of_their_chapters(printed):
+    pages = texts(printed[1])
+    assert [str(number) in text.split() for number, text in enumerate(pages, 1)] == [False] + [True] * 7
+    assert [pages[i].split()[0] for i in (3, 6)] == ["first", "second"]
+
+
+def test_the_title_page_names_authors_date_and_paper(printed):
+    text = texts(printed[1])[0]
+    for word in ("The authors of this book", "version", "made here", "Susama Agarwala", "arXiv:2201.11902"):
+        assert word in text
+    assert re.search(r"\d [A-Z][a-z]+ \d{4}", text)
+    assert printed[1].metadata.author == "The authors of this book"
+    assert printed[1].metadata.title == "A small book"
 
 
 def test_contents_name_every_page_and_its_number(printed):
-    text = unicodedata.normalize("NFKC", printed[1].pages[0].extract_text())  # a font may have ligatures
-    assert re.search(r"A small book\s+first\s*1\s+The rest\s+second\s*3\s+made here", text), text
+    assert re.search(r"Contents\s+first\s*3\s+The rest\s+second\s*6", texts(printed[1])[1])
 
 
 def test_the_outline_has_parts_pages_and_sections(printed):
@@ -66,35 +87,77 @@ def test_the_outline_has_parts_pages_and_sections(printed):
 
     def tree(items):
         return [
-            tree(i) if isinstance(i, list) else (i.title, reader.get_destination_page_number(i))
+            tree(i) if isinstance(i, list) else (i.title, 1 + reader.get_destination_page_number(i))
             for i in items
         ]
 
-    assert tree(reader.outline) == [("first", 1), [("A section", 2)], ("The rest", 3), [("second", 3)]]
-    assert reader.metadata.title == "A small book"
+    assert tree(reader.outline) == [
+        ("Contents", 2), ("first", 3), [("A section", 4)], ("The rest", 6), [("second", 6)]
+    ]  # fmt: skip
+
+
+def test_it_is_tagged_and_says_its_language(printed):
+    catalog = printed[1].trailer["/Root"]
+    assert catalog["/MarkInfo"]["/Marked"] and catalog["/Lang"] == "en"
+    kinds, alternatives = set(), []
+
+    def walk(node):
+        node = node.get_object()
+        if isinstance(node, list):
+            [walk(child) for child in node]
+        elif isinstance(node, dict):
+            kinds.add(node.get("/S"))
+            alternatives.extend([node["/Alt"]] if "/Alt" in node else [])
+            walk(node.get("/K", ArrayObject()))
+
+    walk(catalog["/StructTreeRoot"]["/K"])
+    assert {"/H1", "/H2", "/P", "/Figure", "/Link"} <= kinds
+    assert alternatives == ["tall", "tall"]
 
 
 def test_links_lead_to_printed_pages_and_none_to_a_file_of_this_machine(printed):
     reader, found = printed[1], []
-    for page in reader.pages[1:]:
+    for page in reader.pages[2:]:
         for link in (a.get_object() for a in page.get("/Annots", ())):
+            place = str(link.get("/Dest", "")).removeprefix("/")
             found.append(
-                link["/A"]["/URI"] if "/A" in link else reader.get_page_number(link["/Dest"][0].get_object())
+                link["/A"]["/URI"]
+                if "/A" in link
+                else 1 + reader.get_destination_page_number(reader.named_destinations[f"/{place}"])
             )
-    assert [f for f in found if f != 1] == [4, 2, "https://example.org/"] and found[-1] == 1
+    assert found == [7, 4, "https://example.org/", 3]
     assert b"file:" not in (printed[0] / "html" / pdf.NAME).read_bytes()
 
 
+def test_no_picture_is_split(printed):
+    """Each stands on one page, whole: a bar of 840 px is 630 pt, more than what is left below the text."""
+    for page in printed[1].pages:
+        assert page.extract_text().count("A bar.") <= 1
+    assert [i for i, text in enumerate(texts(printed[1]), 1) if "Fig." in text] == [5, 8]
+
+
 def test_what_is_folded_is_printed_and_code_is_not(printed):
-    text = "".join(page.extract_text() for page in printed[1].pages)
-    assert "folded" in text and "secret" not in text and "#" not in text
+    text = "".join(texts(printed[1]))
+    assert "folded" in text and "secret" not in text and "docstring" not in text and "#" not in text
 
 
-def test_the_pages_lead_to_the_pdf(printed):
-    folder = printed[0]
-    assert 'href="book.pdf"' in (folder / "html" / "first.html").read_text()
-    assert 'href="../book.pdf"' in (folder / "html" / "sub" / "second.html").read_text()
-    assert not [f for f in gate.broken(folder / "html") if "book.pdf" in f]
+def test_the_pages_lead_to_the_pdf_and_the_checksums_know_both(printed):
+    html = printed[0] / "html"
+    assert 'href="book.pdf"' in (html / "first.html").read_text()
+    assert 'href="../book.pdf"' in (html / "sub" / "second.html").read_text()
+    before = (html / checksums.NAME).read_bytes()
+    assert b"./book.pdf" in before and checksums.write(html).read_bytes() == before
+
+
+def test_captions_have_the_numbers_of_the_pages(browser, root, site):
+    """Of the whole book: each figure, table, theorem and formula is called on paper what it is called on its page."""
+    numbers = re.compile(r'<span class="(?:caption-number|eqno|proof-title)[^>]*>\s*([^<]*)')
+    names = [name for name in pages(root / "_toc.yml")]
+    text = pdf.assemble(browser.page or browser.driven.new_page(), site, root)
+    there = [
+        n for name in names for n in numbers.findall((site / f"{name}.html").read_text(encoding="utf-8"))
+    ]
+    assert len(there) > 100 and numbers.findall(text) == there
 
 
 def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeypatch):

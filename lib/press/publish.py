@@ -1,0 +1,296 @@
+"""Writing the published folder: tables and networks from finished runs, and the manifest that says what they are.
+
+``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv`` (along families of
+noise), ``pairs.csv`` (Theorem I.2) and what the first page draws; ``make sensitivity`` adds ``sensitivity.csv`` and
+``rounding.csv``, ``make companions`` the folder ``companions/``. What is stored is loaded, what is not is computed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import torch
+
+from .. import data, noise, results, spectrum, training
+from ..companions import Sizes
+from ..companions.catalogue import CHAPTERS
+from ..model import Ensemble
+from ..protocol import REPRESENTATIVES, Protocol
+from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
+from ..store import Store, write_atomically, write_table, write_tensors
+from ..studies import findings, reconstructions, sensitivity, theory
+from ..training import train, untrained
+
+__all__ = ["publish", "publish_sensitivity", "publish_companions", "restore", "NULL_POINTS"]
+
+#: Points a set at which the untrained networks are evaluated.
+NULL_POINTS = 5_000
+#: Points of each law of `noise.FAMILIES`, and the columns of ``cells.csv`` that are followed along them.
+SWEPT_POINTS = 1_000
+SWEPT = [
+    "seed", "d", "set", "I_mean", "I_geometric", "I_sd_log", "I_reversed", "I_deficient", "I_arg_mean", "brightness", "y_sd",
+]  # fmt: skip
+#: Latent dimensions and points of each set at which Theorem I.2 is put to the networks.
+PAIRS_DIMS, PAIRS_POINTS = (2, 4, 8, 12, 16, 20), 200
+#: Points of each data set in the figure of the first page.
+OPENING_POINTS = 300
+#: Latent dimensions and points of each set at which whole 784×784 Jacobians are decomposed in float32.
+WHOLE_DIMS, WHOLE_POINTS = (2, 8, 14, 20), 20
+
+
+def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
+    """Put what is published into the store where that lacks it; returns the published seeds.
+
+    A run can so add a seed to the published ones without repeating them. Nothing is put
+    there if the library would compute other numbers now.
+    """
+    about = manifest(folder)
+    if about is None or about["numbers"] != _numbers():
+        return ()
+    protocol = Protocol.from_mapping(about["protocol"])
+    for e in ensembles(folder):
+        store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
+    for name, run, trained in (
+        ("cells", protocol, True),
+        ("untrained", protocol.replace(points=NULL_POINTS), False),
+    ):
+        for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
+            fields = results.cell_fields(run, seed, set_, trained)
+            store.table("cells", fields, lambda: part.reset_index(drop=True))
+    return protocol.seeds
+
+
+def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDER) -> Path:
+    """Write the published folder from a finished run; what is stored is loaded, what is not is computed.
+
+    Seeds that are published already stay.
+
+    Raises
+    ------
+    Mismatch
+        When the run is not the paper's: another training set, fewer epochs or points, or fewer dimensions.
+    """
+    _check_is_paper(protocol)
+    store = store or Store()
+    protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
+    networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
+    for ensemble in networks:
+        write_tensors(
+            folder / f"networks-seed{ensemble.seed}.safetensors",
+            ensemble.tensors(),
+            {"seed": ensemble.seed, "epochs": protocol.epochs},
+        )
+    write_table(folder / "cells.csv", results.cells(networks, protocol, store))
+    write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
+    write_table(folder / "characters.csv", reconstructions.statistics(networks, protocol, store))
+    few, laws = (
+        protocol.replace(points=SWEPT_POINTS),
+        [law for family in noise.FAMILIES.values() for law in family],
+    )
+    write_table(folder / "sweep.csv", results.cells(networks, few, store, laws)[SWEPT])
+    dims = [d for d in PAIRS_DIMS if d in protocol.dims]
+    write_table(
+        folder / "pairs.csv",
+        theory.pairs(networks[0], protocol, ("test", *REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
+    )
+    write_tensors(folder / "opening.safetensors", first_page(networks[0], protocol))
+    about = {
+        "what": "every cell of the protocol, computed in float64 from networks trained in float32",
+        "protocol": vars(protocol),
+        "numbers": _numbers(),
+        "untrained points": NULL_POINTS,
+        "training data SHA-256": data.digest(protocol.training_set),
+        **_origin(),
+    }
+    kept = {k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "companions")}
+    return _write_manifest(about | kept, folder)
+
+
+def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
+    """What the figure of the first page is drawn from: d = 12 (or the next there is), `OPENING_POINTS` points a set."""
+    net = networks.member(min(networks.dims, key=lambda d: abs(d - 12))).double()
+    inputs = {"train": data.load(protocol.training_set).test[:OPENING_POINTS]}
+    names = [REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
+    return findings.opening(net, inputs | {name: noise.sample(name, 0, OPENING_POINTS) for name in names})
+
+
+def _check_is_paper(protocol: Protocol) -> None:
+    paper = Protocol()
+    for name in (
+        "training_set",
+        "dims",
+        "epochs",
+        "points",
+        "sets",
+        "dtype",
+        "loss",
+        "optimizer",
+        "learning_rate",
+        "batch_size",
+    ):
+        if getattr(protocol, name) != getattr(paper, name):
+            raise Mismatch(
+                f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first"
+            )
+
+
+def publish_sensitivity(
+    protocol: Protocol | None = None,
+    store: Store | None = None,
+    folder: Path = FOLDER,
+    choices: Sequence[str] | None = None,
+) -> Path:
+    """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded, what is not is computed.
+
+    Choices that are published already and not asked for stay.
+
+    Parameters
+    ----------
+    protocol : default: the published one.
+    choices : names as in `lib.studies.sensitivity.variants`; default: all.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published, or at a choice of another name.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch(
+            "publish: expected published results to hold other choices against, found none; make publish writes them"
+        )
+    store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
+    variants = sensitivity.variants(protocol)
+    known = list(dict.fromkeys(choice for choice, _ in variants))
+    choices = choices or known
+    if unknown := sorted({*choices} - {*known}):
+        raise Mismatch(f"sensitivity: expected a choice among {', '.join(known)}, got {', '.join(unknown)}")
+    restore(store, folder)
+    found, before = (
+        [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)],
+        table("sensitivity", folder),
+    )
+    if before is not None and about["sensitivity"]["numbers"] == _numbers():
+        found.append(before[~before.choice.isin(choices)])
+    whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
+    write_table(folder / "sensitivity.csv", whole)
+    if "precision" in choices:
+        sets = ("train", *REPRESENTATIVES.values())
+        write_table(
+            folder / "rounding.csv",
+            sensitivity.rounding(
+                train(protocol.replace(seeds=protocol.seeds[:1]), store)[0],
+                protocol,
+                [d for d in WHOLE_DIMS if d in protocol.dims],
+                sets,
+                WHOLE_POINTS,
+            ),
+        )
+    about["sensitivity"] = {
+        "variants": list(dict.fromkeys(whole.choice + ": " + whole.value)),
+        "numbers": _numbers(),
+        **_origin(),
+    }
+    return _write_manifest(about, folder)
+
+
+def publish_companions(
+    chapters: Sequence[str] = tuple(CHAPTERS),
+    size: str = "full",
+    store: Store | None = None,
+    folder: Path = FOLDER,
+) -> Path:
+    """Add the tables of companions' chapters, run on the published protocol; what is stored is loaded, what is not is computed.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published, or at another chapter.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch(
+            "publish: expected published results to put the companions beside, found none; make publish writes them"
+        )
+    if unknown := sorted({*chapters} - {*CHAPTERS}):
+        raise Mismatch(
+            f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}"
+        )
+    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    restore(store, folder)
+    for chapter in chapters:
+        kind, experiments = CHAPTERS[chapter]
+        settings = kind.preset(size)
+        workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
+        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+            made = joblib.Parallel()(
+                joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
+                for compute in experiments
+            )
+        for name, content in (item for found in made for item in found.items()):
+            write_atomically(folder / name, content)
+        now = manifest(folder)  # another chapter may have been added meanwhile
+        now.setdefault("companions", {})[chapter] = {
+            "protocol": about["protocol"],
+            "settings": vars(settings),
+            **_origin(),
+        }
+        _write_manifest(now, folder)
+    return folder
+
+
+def _artefacts(
+    compute: Callable[..., Any], protocol: Protocol, settings: Sizes, store: Store, folder: Path
+) -> dict[str, bytes]:
+    """Run one experiment; the files of its named artefacts."""
+    names: dict[str, Path] = {}
+    compute(protocol, settings, Store(store.root, folder, names))
+    return {name: path.read_bytes() for name, path in names.items()}
+
+
+def _numbers() -> dict[str, int]:
+    """The versions of everything that a number depends on."""
+    return {
+        "training": training.VERSION,
+        "spectrum": spectrum.VERSION,
+        "noise": noise.VERSION,
+        "characters": reconstructions.VERSION,
+        "theory": theory.VERSION,
+    }
+
+
+def _origin() -> dict[str, Any]:
+    """Where, when and with what something was computed."""
+    return {
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True
+        ).stdout.strip(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")}
+        | {"python": platform.python_version()},
+        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "cuda": torch.cuda.is_available()},
+    }
+
+
+def _write_manifest(about: dict[str, Any], folder: Path) -> Path:
+    about["files"] = digests(folder)
+    write_atomically(folder / "manifest.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
+    return folder
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

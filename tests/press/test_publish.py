@@ -1,0 +1,219 @@
+"""What is published can be added to, and a changed byte or number does not pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib import data, published, results, training
+from lib.companions import codes as embedding
+from lib.companions.catalogue import CHAPTERS
+from lib.press import publish, verify
+from lib.protocol import Protocol
+from lib.published import Mismatch
+from lib.store import Store, write_table
+from lib.studies import sensitivity
+
+RUN = Protocol(training_set="digits", dims=(2, 5), seeds=(0,), epochs=2, points=20)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Stands in for the paper's scale, and says so nowhere else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "_check_is_paper", lambda protocol: None)
+        patch.setattr(publish, "NULL_POINTS", 10)
+        patch.setattr(publish, "SWEPT_POINTS", 5)
+        patch.setattr(publish, "PAIRS_POINTS", 5)
+        patch.setattr(publish, "WHOLE_DIMS", (2,))
+        patch.setattr(publish, "WHOLE_POINTS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(small, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    return publish.publish(RUN, Store(tmp_path_factory.mktemp("store")), folder)
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "published")
+
+
+def test_a_smaller_run_is_not_published(tmp_path):
+    with pytest.raises(Mismatch, match="expected the paper's training_set=mnist, got digits"):
+        publish.publish(RUN, Store(tmp_path), tmp_path)
+    with pytest.raises(Mismatch, match="epochs=300, got 10"):
+        publish.publish(Protocol(epochs=10), Store(tmp_path), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_file_is_named_with_its_digest(made):
+    about = published.manifest(made)
+    assert set(about["files"]) == {
+        "cells.csv",
+        "untrained.csv",
+        "characters.csv",
+        "sweep.csv",
+        "pairs.csv",
+        "networks-seed0.safetensors",
+        "opening.safetensors",
+    }
+    assert about["protocol"]["epochs"] == 2 and about["protocol"]["seeds"] == [0]
+    assert len(published.table("cells", made)) == 2 * 12 and set(published.tensors("opening", made))
+
+
+def test_the_published_networks_give_the_published_numbers_without_the_training_data(
+    made, tmp_path, monkeypatch
+):
+    """At as many points as were published; no image may be read."""
+    monkeypatch.setattr(data, "load", lambda name: pytest.fail("training data were read"))
+    found = published.again(RUN.points, Store(tmp_path), made)
+    there = published.table("cells", made).merge(
+        found, on=["seed", "d", "set"], suffixes=("", "_again"), validate="one_to_one"
+    )
+    assert len(there) == len(found) == 2 * 10
+    for column in ("I_mean", "L_mean", "I_sd_log", "I_reversed", "distance_median", "brightness"):
+        np.testing.assert_allclose(there[column], there[f"{column}_again"], rtol=1e-9)
+    assert published.again(3, Store(tmp_path), tmp_path) is None
+
+
+def test_verify_recomputes_what_is_published(folder):
+    table, absent = verify.verify(3, seed=0, progress=False, folder=folder)
+    assert len(table) == 3 and (table["largest difference"] <= verify.TOLERANCE).all() and absent == 0
+
+
+def test_verify_recomputes_every_cell_and_draws_each_data_set_once(folder, monkeypatch):
+    drawn, honest = [], results.blocks
+
+    def watched(protocol, name):
+        drawn.append(name)
+        return honest(protocol, name)
+
+    monkeypatch.setattr(verify.joblib, "cpu_count", lambda: 1)
+    monkeypatch.setattr(results, "blocks", watched)
+    table, _ = verify.verify(1_000, progress=False, folder=folder)
+    cells = published.cells(folder)
+    assert {*table[["seed", "d", "set"]].itertuples(index=False)} == {
+        *cells[["seed", "d", "set"]].itertuples(index=False)
+    }
+    codes = ["train"] * len(published.ensembles(folder)[0].dims)  # the laws of the training codes
+    assert sorted(drawn) == sorted([*codes, *RUN.sets, "train", "test"])
+    assert (table["largest difference"] <= 1e-9).all()
+
+
+def test_cells_without_their_networks_are_counted(folder):
+    about, cells = published.manifest(folder), published.cells(folder)
+    write_table(folder / "cells.csv", pd.concat([cells, cells.assign(seed=7)]))
+    about["files"]["cells.csv"] = hashlib.sha256((folder / "cells.csv").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(about))
+    table, absent = verify.verify(1_000, progress=False, folder=folder)
+    assert len(table) == len(cells) == absent and set(table.seed) == {0}
+
+
+def test_verify_fails_on_a_changed_byte(folder):
+    path = folder / "cells.csv"
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Mismatch, match="cells.csv is missing or not the file"):
+        verify.verify(1, progress=False, folder=folder)
+    with pytest.raises(Mismatch, match="cells.csv is missing or not the file"):
+        published.table("cells", folder)
+
+
+def test_verify_fails_on_a_changed_number_under_a_right_digest(folder):
+    table = published.table("cells", folder)
+    write_table(folder / "cells.csv", table.assign(I_mean=table.I_mean * 1.01 + 0.01))
+    about = published.manifest(folder)
+    about["files"]["cells.csv"] = hashlib.sha256((folder / "cells.csv").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(about))
+    with pytest.raises(Mismatch, match="I_mean is published as"):
+        verify.verify(1, progress=False, folder=folder)
+
+
+def test_nothing_published_is_said_in_one_line(tmp_path):
+    assert published.manifest(tmp_path) is None and published.ensembles(tmp_path) == []
+    for attempt in (verify.verify, publish.publish_sensitivity):
+        with pytest.raises(Mismatch, match="make publish writes"):
+            attempt(folder=tmp_path)
+
+
+def test_a_seed_is_added_without_training_the_published_one(folder, small, tmp_path, monkeypatch):
+    trained, honest = [], training.Trainer.__init__
+
+    def watched(self, ensemble, *rest, **options):
+        trained.append(ensemble.seed)
+        honest(self, ensemble, *rest, **options)
+
+    monkeypatch.setattr(training.Trainer, "__init__", watched)
+    before = published.table("cells", folder)
+    publish.publish(RUN.replace(seeds=(1,)), Store(tmp_path / "store"), folder)
+    assert trained == [1]
+    after = published.table("cells", folder)
+    assert sorted(after.seed.unique()) == [0, 1] and published.manifest(folder)["protocol"]["seeds"] == [0, 1]
+    pd.testing.assert_frame_equal(after[after.seed == 0].reset_index(drop=True), before)
+    assert published.table("characters", folder).from_seeds.notna().all()
+    assert [e.seed for e in published.ensembles(folder)] == [0, 1]
+
+
+def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(sensitivity, "DIMS", (2,))
+    store = Store(tmp_path / "store")
+    with pytest.raises(Mismatch, match="expected a choice among length.*got colour"):
+        publish.publish_sensitivity(store=store, folder=folder, choices=["colour"])
+    publish.publish_sensitivity(store=store, folder=folder, choices=["loss"])
+    publish.publish_sensitivity(store=store, folder=folder, choices=["precision", "length"])
+    table = published.table("sensitivity", folder)
+    assert list(table.choice.unique()) == ["length", "precision", "loss"]
+    assert published.manifest(folder)["sensitivity"]["variants"] == [
+        "length: 2 epochs",
+        "precision: float32",
+        "loss: mean distance",
+    ]
+    assert {"sensitivity.csv", "rounding.csv"} <= set(published.manifest(folder)["files"])
+    published_cells = published.table("cells", folder)
+    same = table[table.choice == "length"].merge(
+        published_cells, on=["d", "set"], suffixes=("", "_published")
+    )
+    np.testing.assert_allclose(same.I_mean, same.I_mean_published, rtol=1e-6)
+    verify.verify(1, progress=False, folder=folder)
+
+
+def test_a_companion_is_published_and_found_where_its_training_data_are_not(
+    folder, small, tmp_path, monkeypatch
+):
+    with pytest.raises(Mismatch, match="expected a chapter among topology.*got tea"):
+        publish.publish_companions(["tea"], folder=folder)
+    assert embedding.Settings.published(folder) is None
+    publish.publish_companions(["codes"], "smoke", Store(tmp_path / "store"), folder)
+    assert {
+        f"companions/codes-{n}.csv"
+        for n in ("class-distances", "cluster-scores", "brackets", "noise-landing")
+    } <= set(published.manifest(folder)["files"])
+    protocol, settings = embedding.Settings.published(folder)
+    assert protocol == RUN and settings == embedding.Settings.preset("smoke")
+
+    publish.publish_companions(["synthesis"], "smoke", Store(tmp_path / "store"), folder)
+    publish.publish_companions(["topology", "bending", "score"], "smoke", Store(tmp_path / "store"), folder)
+    assert set(published.manifest(folder)["companions"]) == {*CHAPTERS}
+
+    monkeypatch.setattr(data, "load", lambda name: pytest.fail("training data were read"))
+    runs = [
+        (compute, *CHAPTERS[chapter][0].published(folder))
+        for chapter in CHAPTERS
+        for compute in CHAPTERS[chapter][1]
+    ]
+    for i, (compute, protocol, settings) in enumerate(runs):
+        names = {}
+        compute(protocol, settings, Store(tmp_path / f"another{i}", folder, names))
+        assert names and all(path == folder / name for name, path in names.items())
+    (folder / "companions" / "codes-brackets.csv").unlink()
+    with pytest.raises(Mismatch, match="codes-brackets.csv is missing"):
+        verify.verify(1, progress=False, folder=folder)

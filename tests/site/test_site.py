@@ -1,0 +1,76 @@
+"""The finished site as its readers meet it: whole, nothing from the network, no error, readable by everyone.
+
+``make gate`` asks this of the site that is to go out (``--site FOLDER``), ``make test`` of the smoke book.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import checks
+import pytest
+
+from lib.paths import ROOT
+from lib.press import checksums
+from lib.press.build import pages
+
+NAMES = ["index", *pages(ROOT / "_toc.yml")]
+#: What Sphinx adds: the library's source code, index and search.
+OTHERS = "the others"
+
+
+def test_every_page_figure_and_table_is_there(site):
+    assert checks.absent(site, ROOT) == []
+
+
+def test_no_page_refers_to_a_missing_file_or_place_or_loads_anything_from_elsewhere(site):
+    assert checks.broken(site) == []
+
+
+def test_every_page_says_what_it_shows(site):
+    for name in pages(ROOT / "_toc.yml"):
+        text = (site / f"{name}.html").read_text(encoding="utf-8")
+        foot = re.search(r'<footer class="provenance".*?</footer>', text, re.S)
+        assert foot and all(
+            f"<b>{word}</b>" in foot[0] for word in ("Profile", "Trained on", "Key", "Commit")
+        ), name
+
+
+def test_no_path_of_the_building_machine_is_published(site):
+    files = [p for p in site.rglob("*") if p.suffix in (".html", ".ipynb", ".js", ".json", ".md", ".txt")]
+    told = {
+        (p.name, place)
+        for p in files
+        for place in map(str, (site, ROOT, Path.home()))
+        if f"{place}/" in p.read_text(errors="ignore")
+    }
+    assert told == set()
+
+
+def test_the_checksums_are_those_of_the_files(site):
+    lines = (site / checksums.NAME).read_text(encoding="utf-8").splitlines()
+    listed = {line.partition("  ./")[2] for line in lines}
+    assert listed == {p.relative_to(site).as_posix() for p in site.rglob("*") if p.is_file()} - {
+        checksums.NAME
+    }
+    done = subprocess.run(
+        ["sha256sum", "--check", "--quiet", checksums.NAME], cwd=site, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
+@pytest.mark.parametrize("page_name", [OTHERS, *NAMES])
+def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, browser, page_name, dark, width):
+    paths = [site / f"{page_name}.html"]
+    if page_name == OTHERS:
+        paths = [
+            p for p in checks.html_pages(site) if p.relative_to(site).with_suffix("").as_posix() not in NAMES
+        ]
+    complaints = []
+    for path in paths:
+        complaints += checks.opened(browser, path, dark=dark, width=width)
+        complaints += checks.inaccessible(browser, path.name)
+    assert complaints == []
