@@ -18,7 +18,7 @@ import torch
 from . import paths
 from .store import Store, write_atomically
 
-__all__ = ["Images", "load", "digest", "DataError"]
+__all__ = ["Images", "load", "digest", "without", "DataError"]
 
 #: file → (SHA-256 of the uncompressed file, header bytes)
 MNIST_FILES = {
@@ -27,9 +27,17 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte": ("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7", 16),
     "t10k-labels-idx1-ubyte": ("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2", 8),
 }
+#: the same of the part of Fashion-MNIST that is used: its test images, which nothing is trained on
+FASHION_FILES = {
+    "t10k-images-idx3-ubyte": ("5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b", 16),
+    "t10k-labels-idx1-ubyte": ("0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34", 8),
+}
 #: No file is larger; what claims to be is not read to its end.
 LARGEST = 2**26
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz"
+FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}.gz"
+#: where Debian's package dataset-fashion-mnist puts the files
+FASHION_DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 #: SHA-256 of scikit-learn's 1,797 digits as unsigned bytes, shape (1797, 8, 8)
 DIGITS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
@@ -71,18 +79,48 @@ class Images:
         return self.x[self.trained :]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def load(name: str) -> Images:
-    """Load ``"digits"`` or ``"mnist"``.
+    """Load ``"digits"``, ``"mnist"``, either of them without a digit, or ``"fashion-mnist"``.
+
+    ``"mnist-without-1"`` has no image of the digit 1, neither among those trained on nor among those held out.
+    Of Fashion-MNIST the 10,000 test images are there, and none of them is for training.
 
     MNIST is looked for in the folder ``MNIST_DIR`` (when that variable is set, only there),
     then in the cache under ``results/mnist``, and is downloaded once if it is in neither.
+    Fashion-MNIST likewise: ``FASHION_MNIST_DIR``, ``results/fashion-mnist``, Debian's folder, a download.
+
+    >>> rest = load("digits-without-1")
+    >>> int((rest.labels == 1).sum()), rest.trained + len(rest.test) == len(rest.x)
+    (0, True)
     """
+    base, digit = without(name)
+    if digit is not None:
+        whole = load(base)
+        kept = whole.labels != digit
+        trained = int(kept[: whole.trained].sum())
+        return Images(name, whole.x[kept], whole.labels[kept], trained, digest(name))
     if name == "digits":
         return _digits()
     if name == "mnist":
-        return _mnist()
-    raise DataError(f"training_set: expected 'mnist' or 'digits', got {name!r}; use training_set=digits")
+        return _idx_images("mnist", ("train", "t10k"), 60_000)
+    if name == "fashion-mnist":
+        return _idx_images("fashion-mnist", ("t10k",), 0)
+    raise DataError(
+        f"training_set: expected 'mnist', 'digits' or one of them without a digit, got {name!r}; use training_set=digits"
+    )
+
+
+def without(name: str) -> tuple[str, int | None]:
+    """The data set that a name begins with and the digit that is left out of it, None where none is.
+
+    >>> without("mnist-without-1"), without("digits")
+    (('mnist', 1), ('digits', None))
+    """
+    base, word, digit = name.partition("-without-")
+    if word and base in ("mnist", "digits") and len(digit) == 1 and digit in "0123456789":
+        return base, int(digit)
+    return name, None
 
 
 def digest(name: str) -> str:
@@ -91,9 +129,13 @@ def digest(name: str) -> str:
     >>> digest("digits") == load("digits").sha256
     True
     """
+    base, digit = without(name)
+    if digit is not None:
+        return hashlib.sha256(f"{digest(base)}|without {digit}".encode()).hexdigest()
     if name == "digits":
         return DIGITS_SHA256
-    return hashlib.sha256("".join(sha for sha, _ in MNIST_FILES.values()).encode()).hexdigest()
+    files = FASHION_FILES if name == "fashion-mnist" else MNIST_FILES
+    return hashlib.sha256("".join(sha for sha, _ in files.values()).encode()).hexdigest()
 
 
 def _digits() -> Images:
@@ -111,40 +153,70 @@ def _digits() -> Images:
     return Images("digits", x.flatten(1), torch.from_numpy(raw.target).long(), DIGITS_TRAINED, sha)
 
 
-def _mnist() -> Images:
-    raw = {name: _mnist_file(name) for name in MNIST_FILES}
-    pixels = np.concatenate([raw["train-images-idx3-ubyte"], raw["t10k-images-idx3-ubyte"]])
-    labels = np.concatenate([raw["train-labels-idx1-ubyte"], raw["t10k-labels-idx1-ubyte"]])
+@dataclass(frozen=True)
+class _Source:
+    """Where the files of a data set in MNIST's format come from: a folder that is named, the cache, elsewhere, the network."""
+
+    label: str
+    variable: str
+    files: dict[str, tuple[str, int]]
+    named: Path | None
+    cache: Path
+    elsewhere: tuple[Path, ...]
+    url: str
+    instead: str
+
+
+def _source(name: str) -> _Source:
+    cache = Store().root / name
+    if name == "fashion-mnist":
+        return _Source(
+            "Fashion-MNIST", "FASHION_MNIST_DIR", FASHION_FILES, paths.fashion_mnist(), cache, (FASHION_DEBIAN,),
+            FASHION_URL, "set FASHION_MNIST_DIR to a folder with its two original test files",
+        )  # fmt: skip
+    return _Source(
+        "MNIST", "MNIST_DIR", MNIST_FILES, paths.mnist(), cache, (), MNIST_URL,
+        "set MNIST_DIR to a folder with the four original files, or use training_set=digits",
+    )  # fmt: skip
+
+
+def _idx_images(name: str, parts: tuple[str, ...], trained: int) -> Images:
+    """The `parts` of a data set in MNIST's format, below one another."""
+    raw = {file: _idx_file(name, file) for file in _source(name).files}
+    pixels = np.concatenate([raw[f"{part}-images-idx3-ubyte"] for part in parts])
+    labels = np.concatenate([raw[f"{part}-labels-idx1-ubyte"] for part in parts])
     x = torch.from_numpy(pixels).view(-1, 784).to(torch.float64) / 255
-    return Images("mnist", x, torch.from_numpy(labels).long(), 60_000, digest("mnist"))
+    return Images(name, x, torch.from_numpy(labels).long(), trained, digest(name))
 
 
-def _mnist_file(name: str) -> np.ndarray:
-    folder = paths.mnist()
-    cache = Store().root / "mnist"
-    for path in ((folder or cache) / file for file in (name, f"{name}.gz")):
-        try:
-            if (content := _read(path, name)) is not None:
-                return np.frombuffer(content, np.uint8, offset=MNIST_FILES[name][1])
-        except DataError as error:
-            if folder:
-                raise
-            _take_away(path, error)
-    if folder:
+def _idx_file(data: str, name: str) -> np.ndarray:
+    """One file of ``mnist`` or ``fashion-mnist``, as numbers."""
+    source = _source(data)
+    header = source.files[name][1]
+    for folder in (source.named,) if source.named else (source.cache, *source.elsewhere):
+        for path in (folder / name, folder / f"{name}.gz"):
+            try:
+                if (content := _read(source, path, name)) is not None:
+                    return np.frombuffer(content, np.uint8, offset=header)
+            except DataError as error:
+                if folder != source.cache:
+                    raise
+                _take_away(path, error)
+    if source.named:
         raise DataError(
-            f"MNIST_DIR: expected {name} or {name}.gz in {folder}, found neither; correct MNIST_DIR, or unset it to download"
+            f"{source.variable}: expected {name} or {name}.gz in {source.named}, found neither; correct {source.variable}, or unset it to download"
         )
-    content = _download(name)
+    content = _download(source, name)
     try:
-        write_atomically(cache / f"{name}.gz", gzip.compress(content, mtime=0))
+        write_atomically(source.cache / f"{name}.gz", gzip.compress(content, mtime=0))
     except OSError as error:
         raise DataError(
-            f"MNIST: expected to keep {name}.gz in {cache}, got {error.strerror or error}; set BOOK_RESULTS to a folder that can be written"
+            f"{source.label}: expected to keep {name}.gz in {source.cache}, got {error.strerror or error}; set BOOK_RESULTS to a folder that can be written"
         ) from None
-    return np.frombuffer(content, np.uint8, offset=MNIST_FILES[name][1])
+    return np.frombuffer(content, np.uint8, offset=header)
 
 
-def _read(path: Path, name: str) -> bytes | None:
+def _read(source: _Source, path: Path, name: str) -> bytes | None:
     """The verified content of `path`, uncompressed, or None where there is nothing."""
     try:
         if not path.exists():
@@ -153,17 +225,17 @@ def _read(path: Path, name: str) -> bytes | None:
             content = file.read(LARGEST)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"MNIST: expected a readable {path.name} in {path.parent}, got {error}; put the original file there"
+            f"{source.label}: expected a readable {path.name} in {path.parent}, got {error}; put the original file there"
         ) from None
-    _verify(content, name, path.parent)
+    _verify(source, content, name, path.parent)
     return content
 
 
-def _verify(content: bytes, name: str, where: object) -> None:
-    expected, sha = MNIST_FILES[name][0], hashlib.sha256(content).hexdigest()
+def _verify(source: _Source, content: bytes, name: str, where: object) -> None:
+    expected, sha = source.files[name][0], hashlib.sha256(content).hexdigest()
     if sha != expected:
         raise DataError(
-            f"MNIST: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {where}; put the original file there"
+            f"{source.label}: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {where}; put the original file there"
         )
 
 
@@ -177,11 +249,11 @@ def _take_away(path: Path, error: DataError) -> None:
     warnings.warn(f"{error}. It is {aside.name} now, and downloaded again", stacklevel=2)
 
 
-def _download(name: str) -> bytes:
+def _download(source: _Source, name: str) -> bytes:
     """The verified content, uncompressed. Pooch keeps nothing: a bad file would be found there for ever."""
     import pooch
 
-    url = MNIST_URL.format(name=name)
+    url = source.url.format(name=name)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = pooch.retrieve(url, known_hash=None, fname=f"{name}.gz", path=folder, progressbar=True)
@@ -189,7 +261,7 @@ def _download(name: str) -> bytes:
                 content = file.read(LARGEST)
     except Exception as error:  # requests raises many kinds; each means the same to the user
         raise DataError(
-            f"MNIST: expected to download {name}, got {type(error).__name__}; set MNIST_DIR to a folder with the four original files, or use training_set=digits"
+            f"{source.label}: expected to download {name}, got {type(error).__name__}; {source.instead}"
         ) from None
-    _verify(content, name, url)
+    _verify(source, content, name, url)
     return content

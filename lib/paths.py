@@ -9,13 +9,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["ROOT", "PROFILES", "PUBLISHED", "results", "mnist", "pictures", "device", "absolute_environment"]
+__all__ = [
+    "ROOT",
+    "PROFILES",
+    "PUBLISHED",
+    "results",
+    "mnist",
+    "fashion_mnist",
+    "pictures",
+    "device",
+    "absolute_environment",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "book" / "profiles"
 PUBLISHED = ROOT / "book" / "published"
 #: The variables that name folders of the reader's.
-FOLDERS = ("BOOK_RESULTS", "MNIST_DIR")
+FOLDERS = ("BOOK_RESULTS", "MNIST_DIR", "FASHION_MNIST_DIR")
 
 
 def results() -> Path:
@@ -25,7 +35,16 @@ def results() -> Path:
 
 def mnist() -> Path | None:
     """The folder with the original MNIST files, ``MNIST_DIR``, or None where none is named."""
-    folder = os.environ.get("MNIST_DIR")
+    return _named("MNIST_DIR")
+
+
+def fashion_mnist() -> Path | None:
+    """The folder with the original files of Fashion-MNIST, ``FASHION_MNIST_DIR``, or None where none is named."""
+    return _named("FASHION_MNIST_DIR")
+
+
+def _named(variable: str) -> Path | None:
+    folder = os.environ.get(variable)
     return Path(folder).absolute() if folder else None
 
 

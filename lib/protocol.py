@@ -39,6 +39,10 @@ NOISE_SETS = tuple(name for group in GROUPS.values() for name in group)
 #: The paper's bright, moderate and dark representatives, in the order of its tables.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 
+#: What networks are trained on: all digits, or nine of the ten.
+TRAINING_SETS = tuple(
+    base + rest for base in ("mnist", "digits") for rest in ("", *(f"-without-{k}" for k in range(10)))
+)
 #: The narrowest hidden layer has 32 units: a wider waist would not be one.
 MAX_DIM = 32
 #: A range of more values is not written out: it is a slip.
@@ -61,7 +65,8 @@ class Protocol:
     Parameters
     ----------
     training_set : str
-        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled).
+        ``"mnist"`` or ``"digits"`` (the 8×8 digits inside scikit-learn, resampled), or either without
+        one digit: ``"mnist-without-1"``.
     dims : tuple of int
         Latent dimensions d, each in 2…32, strictly increasing.
     seeds : tuple of int
@@ -111,7 +116,13 @@ class Protocol:
             value = getattr(self, field.name)
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
-        _choice(self, "training_set", "mnist", "digits")
+        if self.training_set not in TRAINING_SETS:
+            _fail(
+                "training_set",
+                "one of mnist, digits, or one of them without a digit",
+                self.training_set,
+                "training_set=mnist-without-1",
+            )
         _choice(self, "optimizer", "adam", "sgd")
         _choice(self, "loss", "mse", "distance")
         _choice(self, "dtype", "float64", "float32")

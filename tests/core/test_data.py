@@ -54,7 +54,7 @@ def kept(small):
 
 def test_a_download_is_verified_kept_and_then_found(small, served):
     served.append(gzip.compress(CONTENT))
-    assert data._mnist_file(NAME).tobytes() == CONTENT[8:] == data._mnist_file(NAME).tobytes()
+    assert data._idx_file("mnist", NAME).tobytes() == CONTENT[8:] == data._idx_file("mnist", NAME).tobytes()
     assert served == [] and kept(small) == [f"{NAME}.gz"]
 
 
@@ -62,10 +62,10 @@ def test_a_download_is_verified_kept_and_then_found(small, served):
 def test_a_poisoned_download_is_one_line_and_is_not_kept(small, served, kind):
     served += [POISON[kind], gzip.compress(CONTENT)]
     with pytest.raises(DataError) as error:
-        data._mnist_file(NAME)
+        data._idx_file("mnist", NAME)
     assert "\n" not in str(error.value) and NAME in str(error.value) and "expected" in str(error.value)
     assert not (small / "results" / "mnist").exists()
-    assert data._mnist_file(NAME).tobytes() == CONTENT[8:]  # the next try is not spoilt by the first
+    assert data._idx_file("mnist", NAME).tobytes() == CONTENT[8:]  # the next try is not spoilt by the first
 
 
 @pytest.mark.parametrize("kind", POISON)
@@ -75,11 +75,11 @@ def test_a_poisoned_file_of_the_cache_is_set_aside_named_and_downloaded_again(sm
     (cache / f"{NAME}.gz").write_bytes(POISON[kind])
     served.append(gzip.compress(CONTENT))
     with pytest.warns(UserWarning, match=f"{NAME}.gz.damaged now, and downloaded again"):
-        assert data._mnist_file(NAME).tobytes() == CONTENT[8:]
+        assert data._idx_file("mnist", NAME).tobytes() == CONTENT[8:]
     assert kept(small) == [f"{NAME}.gz", f"{NAME}.gz.damaged"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.array_equal(data._mnist_file(NAME), np.frombuffer(CONTENT[8:], np.uint8))
+        assert np.array_equal(data._idx_file("mnist", NAME), np.frombuffer(CONTENT[8:], np.uint8))
 
 
 @pytest.mark.parametrize("kind", [*POISON, "a folder", "nothing", "a file in place of the folder"])
@@ -96,7 +96,7 @@ def test_a_readers_own_file_is_named_and_left_alone(small, monkeypatch, kind):
     before = sorted(p.name for p in own.rglob("*"))
     monkeypatch.setenv("MNIST_DIR", str(own))
     with pytest.raises(DataError) as error:
-        data._mnist_file(NAME)
+        data._idx_file("mnist", NAME)
     assert "\n" not in str(error.value) and NAME in str(error.value) and str(own) in str(error.value)
     assert sorted(p.name for p in own.rglob("*")) == before
 
@@ -105,4 +105,4 @@ def test_a_cache_that_cannot_be_written_is_one_line(small, served, monkeypatch):
     (small / "results").write_bytes(b"a file in place of the folder")
     served.append(gzip.compress(CONTENT))
     with pytest.raises(DataError, match="set BOOK_RESULTS to a folder that can be written"):
-        data._mnist_file(NAME)
+        data._idx_file("mnist", NAME)

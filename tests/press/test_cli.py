@@ -19,7 +19,7 @@ WRONG = {
     "book --set points=1": r"points: expected a whole number of at least 2, got 1",
     "book --set learning_rate=-1": r"learning_rate: expected .*-1",
     "book --set sets=cauchy": r"sets: expected .*cauchy",
-    "book --set training_set=fashion": r"training_set: expected one of mnist, digits, got 'fashion'",
+    "book --set training_set=fashion": r"training_set: expected one of mnist, digits, or one of them without a digit, got 'fashion'",
     "book --set device=tpu": r"device: expected one of auto, cpu, cuda, got 'tpu'",
     "book --set color=blue": r"'color=blue': expected field=value",
     "book --set epochs": r"'epochs': expected field=value",

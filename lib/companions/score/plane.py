@@ -128,6 +128,14 @@ def spiral_networks(
     return net.load((store or Store()).tensors("score", fields, compute, "companions/score-spiral"), "p")
 
 
+def spiral_results(
+    protocol: Protocol, settings: Settings, store: Store | None = None
+) -> tuple[dict[str, Callable[[Tensor], Tensor]], pd.DataFrame]:
+    """`spiral_fields` and their zeros, of `spiral_tables`."""
+    fields = spiral_fields(settings, spiral_networks(protocol, settings, store))
+    return fields, spiral_tables(protocol, settings, store)["zeros"]
+
+
 def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tensor], Tensor]]:
     """Score of p ∗ N_σ, and its two estimates, by name."""
     law, sigma = spiral(), settings.spiral_sigma
