@@ -143,7 +143,7 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> No
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
     ax.legend(
         title=name,
-        title_handlelength=1.2,
+        handlelength=1.2,
         ncols=2 if len(values) > 6 else 1,
         loc="lower left",
     )
