@@ -4,7 +4,7 @@ import pytest
 
 from lib import published
 from lib.companions.catalogue import CHAPTERS, SHOWN
-from lib.store import Store
+from lib.store import Store, digest
 
 
 @pytest.mark.parametrize("chapter", SHOWN)
@@ -17,3 +17,9 @@ def test_what_a_page_shows_of_the_published_run_is_read_and_not_computed(chapter
     assert {name.partition("/")[2] for name in names} <= {
         name.partition("/")[2] for name in published.manifest()["files"]
     }
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_full_size_is_that_of_the_published_run(chapter):
+    kind = CHAPTERS[chapter][0]
+    assert digest(vars(kind.preset("full"))) == digest(vars(kind.published()[1]))

@@ -65,6 +65,6 @@ class Settings(Sizes):
         repeats=8,
     )
     FULL = dict(
-        pixels=28, d=16, pool=30_000, pairs=128, encoder_steps=15_000, decoder_steps=15_000, plain_steps=15_000, rate=1e-3, sobol=20,
+        pixels=28, d=16, pool=30_000, pairs=128, encoder_steps=15_000, decoder_steps=15_000, plain_steps=15_000, rate=1e-3, held_out=2_000, sobol=20,
         draws=tuple(range(6, 19)), repeats=64,
     )  # fmt: skip
