@@ -1,4 +1,4 @@
-# Everything a reader needs: `make book`, `make test`. The commands live in lib/__main__.py.
+# Everything a reader needs: `make book`, `make test`. The commands live in lib/press/commands.py.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=

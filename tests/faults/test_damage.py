@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from lib import published
+from lib.press.verify import verify
 from lib.published import Mismatch
 from lib.store import CorruptArtefact, Store, read_table, read_tensors
 
@@ -196,10 +197,10 @@ def test_a_published_file(folder, name, damage, trials, tally):
         if bad == good:
             continue
         with pytest.raises((Mismatch, CorruptArtefact), match=name):
-            published.verify(0, progress=False, folder=folder)
+            verify(0, progress=False, folder=folder)
         tally["noticed"] += 1
     path.write_bytes(good)
-    published.verify(0, progress=False, folder=folder)
+    verify(0, progress=False, folder=folder)
 
 
 A_FOLDER = pytest.mark.xfail(
@@ -216,14 +217,14 @@ def test_published_files_that_are_missing_or_exchanged(folder, change, tmp_path)
     if change == "a folder":
         (copy / "rounding.csv").mkdir()
     with pytest.raises(Mismatch, match="rounding.csv"):
-        published.verify(0, progress=False, folder=copy)
+        verify(0, progress=False, folder=copy)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2", "manifest", "\ufeff{}"])
 def test_a_manifest_that_is_no_json_is_one_line(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(Mismatch, match="manifest.json: expected JSON") as error:
-        published.verify(0, folder=tmp_path)
+        verify(0, folder=tmp_path)
     assert "\n" not in str(error.value)
 
 

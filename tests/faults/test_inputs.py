@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from lib import data, eigen, noise, published, spectrum, store
+from lib.press.publish import publish
+from lib.press.verify import verify
 from lib.protocol import Profile, Protocol, ProtocolError
 from lib.studies.diagnose import compare, diagnose, planes
 
@@ -122,13 +124,13 @@ CALLS = {
     "noise of no parameter": (lambda t: noise.sample("bernoulli", 0, 3), r"noise set: expected .*'bernoulli'"),
     "noise backwards": (lambda t: noise.sample("uniform", 5, 3), r"points: expected 0 ≤ start ≤ stop, got 5 and 3"),
     "noise before the first": (lambda t: noise.sample("uniform", -1, 3), r"points: expected 0 ≤ start"),
-    "unknown training set": (lambda t: data.load("cifar"), r"training_set: expected 'mnist' or 'digits', got 'cifar'"),
-    "no training set": (lambda t: data.load(None), r"training_set: expected 'mnist' or 'digits', got None"),
+    "unknown training set": (lambda t: data.load("cifar"), r"training_set: expected 'mnist'.* got 'cifar'"),
+    "no training set": (lambda t: data.load(None), r"training_set: expected 'mnist'.* got None"),
     "a table that is none": (lambda t: store.read_table(t / "junk"), r"junk: not a readable artefact"),
     "tensors that are none": (lambda t: store.read_tensors(t / "junk"), r"junk: not a readable artefact"),
-    "nothing published": (lambda t: published.verify(1, folder=t / "empty"), r"verify: expected .*manifest\.json, found nothing"),
+    "nothing published": (lambda t: verify(1, folder=t / "empty"), r"verify: expected .*manifest\.json, found nothing"),
     "a broken manifest": (lambda t: published.manifest(t / "broken"), r"manifest\.json: expected JSON"),
-    "another paper": (lambda t: published.publish(Protocol(epochs=1)), r"publish: expected the paper's epochs=300, got 1"),
+    "another paper": (lambda t: publish(Protocol(epochs=1)), r"publish: expected the paper's epochs=300, got 1"),
     "eigenvalues of a vector": (lambda t: spectrum.eigenvalues(torch.zeros(3, 2)), r"k: expected real matrices of shape \(n, d, d\), got float64|float32 of shape \(3, 2\)"),
     "eigenvalues of an oblong": (lambda t: eigen.eigvals(np.zeros((3, 2, 3))), r"k: expected real matrices.*\(3, 2, 3\)"),
     "eigenvalues of complex matrices": (lambda t: eigen.eigvals(np.zeros((3, 2, 2), complex)), r"k: expected real matrices.*complex128"),
