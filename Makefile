@@ -4,6 +4,7 @@ PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
 PUSH    ?=
+SCORED  ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
@@ -34,6 +35,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
+
+detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
+	@$(RUN) -m lib detection $(SCORED)
 
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
@@ -75,4 +79,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results

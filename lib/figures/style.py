@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
+from ..protocol import LABELS
+
 __all__ = [
     "styled", "picture", "plane", "shades", "plain_ticks", "log_axis",
     "STYLE", "WIDTH", "INK", "FAINT", "BLUE", "RED", "GREEN", "ORANGE", "PURPLE", "LINES", "DARK", "COLORS", "LABELS",
@@ -39,25 +41,14 @@ BLUE, RED, GREEN, ORANGE, PURPLE = "#0072b2", "#c24a00", "#00806a", "#a06e00", "
 #: Seeds are told apart by the line.
 LINES = ("-", "--", ":", "-.")
 
-#: Each data set's label and colour, the same on every page: dark sets in blues, middle ones in greens, bright ones in
-#: warm tones, the training data in a neutral that stands out from all by its width. Noise sets in the order of
-#: `lib.protocol.NOISE_SETS`.
-SETS = {
-    "train": (r"$\mathcal{D}_{train}$", "#6a717f"),
-    "test": ("held out", "#858d9b"),
-    "bernoulli_0.13": (r"$\mathcal{D}_{.13}$", "#1f4e9c"),
-    "beta_0.8_5": (r"$\mathcal{D}_{.8,5}$", "#2b7bd6"),
-    "bernoulli_0.25": (r"$\mathcal{D}_{.25}$", "#1c8db8"),
-    "bernoulli_0.5": (r"$\mathcal{D}_{.5}$", "#006d5b"),
-    "normal": (r"$\mathcal{D}_{norm}$", "#00936b"),
-    "uniform": (r"$\mathcal{D}_{unif}$", "#3f9a4b"),
-    "beta_0.5_0.5": (r"$\mathcal{D}_{.5,.5}$", "#6e9212"),
-    "bernoulli_0.75": (r"$\mathcal{D}_{.75}$", "#b07b00"),
-    "bernoulli_0.87": (r"$\mathcal{D}_{.87}$", "#c24a00"),
-    "beta_5_0.8": (r"$\mathcal{D}_{5,.8}$", "#c2387a"),
-}
-LABELS = {name: label for name, (label, _) in SETS.items()}
-COLORS = {name: color for name, (_, color) in SETS.items()}
+#: The same colour for the same data set on every page: dark sets in blues, middle ones in greens, bright ones in warm
+#: tones, the training data in a neutral that stands out from all by its width.
+COLORS = {
+    "train": "#6a717f", "test": "#858d9b",
+    "bernoulli_0.13": "#1f4e9c", "beta_0.8_5": "#2b7bd6", "bernoulli_0.25": "#1c8db8",
+    "bernoulli_0.5": "#006d5b", "normal": "#00936b", "uniform": "#3f9a4b", "beta_0.5_0.5": "#6e9212",
+    "bernoulli_0.75": "#b07b00", "bernoulli_0.87": "#c24a00", "beta_5_0.8": "#c2387a",
+}  # fmt: skip
 
 #: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both; a picture takes these by itself.
 DARK = {

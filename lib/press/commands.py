@@ -139,6 +139,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sensitivity.set_defaults(command=_sensitivity)
 
+    detection = commands.add_parser(
+        "detection",
+        help="score the published networks' sense of what is off the distribution, and publish the tables",
+    )
+    detection.add_argument(
+        "--seeds", type=int, nargs="+", metavar="S", help="default: the published ones; others are trained"
+    )
+    detection.add_argument(
+        "--without", type=int, choices=range(10), metavar="K", help="networks that the digit K is left out of"
+    )
+    detection.add_argument(
+        "--epochs", type=int, metavar="N", help="of networks without a digit (default: the protocol's)"
+    )
+    detection.set_defaults(command=_detection)
+
     companions = commands.add_parser(
         "companions",
         help="run companions' chapters at full size on the published protocol, and publish their tables",
@@ -229,6 +244,12 @@ def _sensitivity(options: argparse.Namespace) -> None:
     from .publish import publish_sensitivity
 
     print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
+
+
+def _detection(options: argparse.Namespace) -> None:
+    from .publish import publish_detection
+
+    print(f"Published: {publish_detection(options.seeds, options.without, options.epochs)}")
 
 
 def _companions(options: argparse.Namespace) -> None:

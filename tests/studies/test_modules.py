@@ -22,7 +22,8 @@ from torch import nn
 from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
-from lib.studies.diagnose import compare, diagnose, matrices, planes
+from lib.figures.planes import planes
+from lib.studies.diagnose import compare, diagnose, matrices
 
 N, D = 4, 3
 
