@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..studies.claims import MARKS, outcomes
+from ..studies.claims import outcomes
 from ..studies.evidence import NOISE, Estimate
-from .style import BLUE, COLORS, FAINT, INK, LABELS, ORANGE, RED, WIDTH, styled
+from .style import BLUE, COLORS, FAINT, INK, LABELS, ORANGE, RED, styled
 
 __all__ = ["estimates", "counts", "verdicts", "architecture"]
 
+#: Inches: width of a figure, room for the names of data sets.
+WIDE, LEFT = 7.2, 0.55
 #: verdict → colour, marker, whether the marker is filled, hatching: told apart without colour.
 LOOKS = {
     "holds": (BLUE, "o", True, ""),
@@ -32,43 +34,43 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     Bars are 95 % intervals, small grey dots the single seeds. Estimates that are shown only, and those
     without a value, are left to the table.
     """
-    found = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
+    judged = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
     grid: dict[str, dict[str, list[tuple[Estimate, str]]]] = {}
-    for e, outcome in found:
+    for e, outcome in judged:
         grid.setdefault(e.part.says, {}).setdefault(e.part.range, []).append((e, outcome))
-    columns = max((len(row) for row in grid.values()), default=1)
-    sizes = [max(map(len, row.values())) for row in grid.values()] or [1]
-    fig, axes = plt.subplots(
-        len(sizes),
-        columns,
-        figsize=(WIDTH, 0.5 + sum(0.24 * n + 0.85 for n in sizes)),
-        height_ratios=[n + 1.2 for n in sizes],
-        sharex="row",
-        squeeze=False,
-    )
-    for ax in axes.flat:
-        ax.set_visible(False)
-    for axs, (says, row) in zip(axes, grid.items()):
-        for ax, (range_, part) in zip(axs, row.items()):
-            ax.set_visible(True)
-            _panel(ax, part, labels=ax is axs[0])
-            ax.set_title(range_, loc="right", color=INK)
-        _side(axs[: len(row)], part[0][0])
-        axs[0].annotate(says, (0, 1), (0, 12), "axes fraction", textcoords="offset points")
+    # placed by hand, in inches from the top: thirty panels take a layout engine seconds
+    lines = [max(map(len, row.values())) for row in grid.values()]
+    tall = sum(0.15 * n + 0.74 for n in lines) or 0.5
+    fig = plt.figure(figsize=(WIDE, tall), layout="none")
+    top = tall
+    for (says, row), n in zip(grid.items(), lines):
+        high = 0.15 * (n + 0.4)
+        top -= high + 0.42
+        wide = (WIDE - LEFT - 0.05) / max(len(row), 2)
+        axs: list[Axes] = []
+        for i, (range_, part) in enumerate(row.items()):
+            place = ((LEFT + i * wide) / WIDE, top / tall, (wide - 0.12) / WIDE, high / tall)
+            axs.append(fig.add_axes(place, sharex=axs[0] if axs else None))
+            _panel(axs[-1], part, labels=i == 0)
+            axs[-1].set_title(range_, loc="left", size=7, pad=3, color=INK)
+        fig.text(LEFT / WIDE, (top + high + 0.2) / tall, says, size=7.5)
+        _side(axs, part[0][0])
+        top -= 0.26
     return fig
 
 
 def _panel(ax: Axes, part: Sequence[tuple[Estimate, str]], labels: bool) -> None:
     for i, (e, outcome) in enumerate(part):
         color, marker, filled, _ = LOOKS[outcome]
-        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=FAINT, ms=2.5, alpha=0.7)
+        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=FAINT, ms=3.5, alpha=0.8)
         if np.isfinite(e.low):
             ax.plot([e.low, e.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
     names = [e.label.removeprefix(e.part.says).strip(", ") for e, _ in part]
-    ax.set_yticks(-np.arange(len(part)), names if labels else [""] * len(part))
+    ax.set_yticks(-np.arange(len(part)), names if labels else [""] * len(part), fontsize=7)
     ax.set(ylim=(0.7 - len(part), 0.7), xscale="log" if part[0][0].part.scale == "log" else "linear")
     ax.tick_params(axis="y", length=0)
+    ax.tick_params(axis="x", labelsize=7)
     ax.grid(axis="y", visible=False)
 
 
@@ -91,30 +93,30 @@ def _side(axs: Sequence[Axes], e: Estimate) -> None:
 
 
 @styled
-def counts(table: pd.DataFrame, bars: Mapping[str, str] | None = None) -> Figure:
-    """How many parts of each claim have which verdict: a bar a claim, a stretch a verdict, told apart by hatching and a sign.
+def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
+    """How many parts of each claim came out how: a bar a claim, told apart by hatching and numbers as well as by colour.
 
     Parameters
     ----------
     table : `lib.studies.claims.summary`
-    bars : column → the verdict whose looks it takes; default: the verdicts themselves
+    judged : by verdict; else by the side on which the values of each part lie
     """
-    bars = bars or {verdict: verdict for verdict in MARKS}
-    fig, ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.26 * len(table)))
+    looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (FAINT, ""), "away": (FAINT, "////")}  # fmt: skip
+    fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.17 * len(table)))
     y, left = -np.arange(len(table)), np.zeros(len(table))
-    for column, verdict in bars.items():
-        color, _, _, hatch = LOOKS[verdict]
+    for (column, (color, hatch)), depth in zip(looks.items(), ("60", "10", "30")):
         width = table[column].to_numpy()
-        ax.barh(y, width, 0.72, left, color=color + "40", edgecolor=color, hatch=hatch, lw=0.8, label=column)
+        ax.barh(y, width, 0.72, left, color=color + depth, edgecolor=color, hatch=hatch, lw=0.8, label=column)
         for row, start, count in zip(y, left, width):
             if count:
-                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=10, bbox={"fc": "white", "ec": "none", "pad": 0.6})  # fmt: skip
+                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5, bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
         left = left + width
-    ax.set_yticks(y, table[""])
+    ax.set_yticks(y, table[""], fontsize=7)
     ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside upper center", ncols=3)
+    ax.legend(loc="lower right")
     return fig
 
 
@@ -124,7 +126,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
     names = list(dict.fromkeys(zip(found.choice, found.value)))
     share = found.set_index(["claim", "choice", "value"]).share
     claims = sorted(found.claim.unique())
-    fig, ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.28 * len(names)))
+    fig, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * len(names)))
     grid = np.array([[share[claim, *name] for claim in claims] for name in names])
     ax.pcolormesh(
         np.arange(len(claims) + 1) - 0.5,
@@ -151,16 +153,16 @@ def verdicts(found: pd.DataFrame) -> Figure:
                 text,
                 ha="center",
                 va="center",
-                fontsize=8.5,
-                color=INK if np.isnan(value) else "white" if value < 0.55 else "black",
+                fontsize=6,
+                color=FAINT if np.isnan(value) else "white" if value < 0.55 else "black",
             )
-    ax.set_xticks(range(len(claims)), claims)
+    ax.set_xticks(range(len(claims)), claims, fontsize=7)
     ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
     ax.invert_yaxis()
     ax.tick_params(length=0)
     ax.grid(False)
     ax.xaxis.tick_top()
-    ax.set_title("claim")
+    ax.set_title("claim", size=9)
     return fig
 
 
@@ -174,7 +176,7 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     titles : statistic → what it is called
     """
     columns = 3
-    fig, axes = plt.subplots(-(-len(titles) // columns), columns, figsize=(WIDTH, 2.9 * -(-len(titles) // columns)), sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    fig, axes = plt.subplots(-(-len(titles) // columns), columns, figsize=(7.2, 1.9 * -(-len(titles) // columns)), sharex=True, sharey=True, squeeze=False)  # fmt: skip
     sets = ["train", *NOISE]
     for ax, (statistic, title) in zip(axes.flat, titles.items()):
         part = table[table.statistic == statistic].set_index("set")
@@ -185,13 +187,13 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             ax.plot([row.low, row.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
         ax.axvline(0.5, color=FAINT, lw=0.8)
-        ax.set_title(title)
+        ax.set_title(title, size=8)
         ax.set(xlim=(-0.03, 1.03), ylim=(0.7 - len(sets), 0.7))
-        ax.set_yticks(-np.arange(len(sets)), [LABELS[name] for name in sets])
+        ax.set_yticks(-np.arange(len(sets)), [LABELS[name] for name in sets], fontsize=6.5)
         ax.grid(axis="y", visible=False)
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
-    fig.supxlabel("share of $d$ in the variance over $d$ and seeds")
+    fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9)
     handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
-    fig.legend(handles=handles, loc="outside upper center", ncols=3)
+    fig.legend(handles=handles, loc="outside upper right", ncols=3)
     return fig
