@@ -3,7 +3,6 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
-PUSH    ?=
 SCORED  ?=
 RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
@@ -54,8 +53,8 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
-notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
-	@$(RUN) -m lib notebooks --push '$(PUSH)'
+notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
+	@$(RUN) -m lib notebooks
 
 gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
 	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html

@@ -202,12 +202,6 @@ def _parser() -> argparse.ArgumentParser:
     launch.add_argument(
         "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
     )
-    launch.add_argument(
-        "--push",
-        default="",
-        metavar="REMOTE",
-        help="put them on the branch named in _config.yml, at this remote (default: do not)",
-    )
     launch.set_defaults(command=_notebooks)
 
     return parser
@@ -319,5 +313,3 @@ def _notebooks(options: argparse.Namespace) -> None:
 
     written = launch.write(options.output)
     print(f"{len(written)} notebooks in {options.output.resolve()}")
-    if options.push:
-        print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
