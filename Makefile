@@ -1,4 +1,4 @@
-# Everything a reader needs: `make book`, `make test`. The commands live in lib/__main__.py.
+# Everything a reader needs: `make book`, `make test`. The commands live in lib/press/commands.py.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
@@ -22,6 +22,9 @@ book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, S
 
 test: $(TESTS) ## run the tests
 	@$(RUN) -m pytest $(PARALLEL)
+
+faults: $(TESTS) ## damage stored files by the hundred and give bad inputs; prints what came of it (FAULTS=300 FAULTS_SEED=0)
+	@FAULTS=$${FAULTS:-300} $(RUN) -m pytest tests/faults
 
 lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@$(RUN) -m jupyter lab book
@@ -72,4 +75,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results

@@ -58,6 +58,10 @@ def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
     >>> eigvals(np.array([[[0.0, -2.0], [2.0, 0.0]]]))
     array([[0.+2.j, 0.-2.j]])
     """
+    if np.iscomplexobj(k) or np.ndim(k) != 3 or np.shape(k)[1] != np.shape(k)[2]:
+        raise ValueError(
+            f"k: expected real matrices of shape (n, d, d), got {np.asarray(k).dtype} of shape {np.shape(k)}; pass a batch of square matrices"
+        )
     k = np.ascontiguousarray(k, dtype=np.float64)
     n, d, _ = k.shape
     lam = np.empty((n, d), np.complex128)

@@ -43,7 +43,12 @@ class Mismatch(RuntimeError):
 def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
     """What is published, or None while nothing is."""
     path = folder / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise Mismatch(
+            f"{path}: expected JSON, got {error}; restore it from the repository, or publish anew"
+        ) from None
 
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:

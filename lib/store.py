@@ -103,7 +103,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors = dict(sorted(from_safetensors(content).items()))  # its own order is that of a hash table
         described, expected = header["meta"], header["sha256"]
         meta = json.loads(described)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
     _check(path, header, described, _tensor_digest(tensors) == expected)
     return tensors, meta

@@ -22,13 +22,12 @@ from torch import Tensor
 
 from ..protocol import GROUPS, REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
-from ..studies.claims import Estimate
 from .style import BLUE, COLORS, LABELS, RED, styled
 
 __all__ = [
     "tables", "numbers", "histograms",
     "figure1", "figure2", "figure3", "figure4", "figure5", "figure6",
-    "both", "spread", "panels", "estimates", "choices", "lengths", "verdicts", "training_curves", "image_rows", "pixel_laws", "sweep",
+    "both", "spread", "panels", "choices", "lengths", "training_curves", "image_rows", "pixel_laws", "sweep",
 ]  # fmt: skip
 
 #: The four panels of Figures 1, 3 and 6.
@@ -122,51 +121,6 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
 
 
 @styled
-def estimates(found: Sequence[Estimate]) -> Figure:
-    """The estimates of a claim with their intervals, a panel for each side wanted; blue what lies on it, red what lies on the other, orange what lies on both.
-
-    Bands show the side wanted, hollow marks the untrained networks where there are any. Estimates that are
-    shown only, and those without a value, are left to the table.
-    """
-    panels: dict[tuple[float | None, float | None], list[Estimate]] = {}
-    for e in found:
-        if e.ok is not None and np.isfinite(e.value):
-            panels.setdefault((e.above, e.below), []).append(e)
-    sizes = [len(p) for p in panels.values()] or [1]
-    fig, axes = plt.subplots(
-        len(sizes),
-        1,
-        figsize=(7.2, 0.35 + sum(0.17 * n + 0.42 for n in sizes)),
-        height_ratios=[n + 1.2 for n in sizes],
-        squeeze=False,
-    )
-    for ax, ((above, below), part) in zip(axes.flat, panels.items()):
-        y = -np.arange(len(part))
-        for i, e in zip(y, part):
-            color, marker = (BLUE, "o") if e.ok else (RED, "s") if e.refuted else ("#E69F00", "D")
-            ax.plot([e.low, e.high], [i, i], color=color, lw=2, solid_capstyle="butt")
-            ax.plot(e.value, i, marker, color=color, ms=4)
-        low, high = ax.get_xlim()
-        edges = [b for b in (above, below) if b is not None]
-        low, high = min(low, *edges), max(high, *edges)
-        pad = 0.04 * (high - low)
-        low, high = low - pad, high + pad
-        for i, e in zip(y, part):
-            if low <= e.null <= high:
-                ax.plot(e.null, i, "o", mfc="none", color="#808792", ms=4, mew=0.9)
-        ax.axvspan(
-            low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
-        )
-        for edge in edges:
-            ax.axvline(edge, color="#808792", lw=0.8)
-        ax.set(xlim=(low, high), ylim=(y[-1] - 0.7, 0.7))
-        ax.set_yticks(y, [e.label for e in part], fontsize=7)
-        ax.tick_params(axis="y", length=0)
-        ax.grid(axis="y", visible=False)
-    return fig
-
-
-@styled
 def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], log: bool = False) -> Figure:
     """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set, a panel a latent dimension."""
     names = list(dict.fromkeys(zip(table.choice, table.value)))
@@ -252,52 +206,6 @@ def lengths(
     fig.supxlabel("epochs of training", size=9, color="#808792")
     _set_legend(fig, table)
     return _shows(fig, table[table.d.isin(dims)], statistics)
-
-
-@styled
-def verdicts(found: pd.DataFrame) -> Figure:
-    """Claims × variants: the share of a claim's estimates on the side wanted, written into a square whose depth of colour says the same."""
-    names = list(dict.fromkeys(zip(found.choice, found.value)))
-    share = found.set_index(["claim", "choice", "value"]).share
-    claims = sorted(found.claim.unique())
-    fig, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * len(names)))
-    grid = np.array([[share[claim, *name] for claim in claims] for name in names])
-    ax.pcolormesh(
-        np.arange(len(claims) + 1) - 0.5,
-        np.arange(len(names) + 1) - 0.5,
-        np.ma.masked_invalid(grid),
-        cmap="cividis",
-        vmin=0,
-        vmax=1,
-        edgecolors="#808792",
-        lw=0.3,
-    )
-    for i, row in enumerate(grid):
-        for j, value in enumerate(row):
-            text = (
-                "–"
-                if np.isnan(value)
-                else f"{value:.2f}".removeprefix("0")
-                if 0 < value < 1
-                else f"{value:.0f}"
-            )
-            ax.text(
-                j,
-                i,
-                text,
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="#808792" if np.isnan(value) else "white" if value < 0.55 else "black",
-            )
-    ax.set_xticks(range(len(claims)), claims)
-    ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
-    ax.invert_yaxis()
-    ax.tick_params(length=0)
-    ax.grid(False)
-    ax.xaxis.tick_top()
-    ax.set_title("claim", size=9, color="#808792")
-    return fig
 
 
 @styled

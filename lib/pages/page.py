@@ -229,25 +229,36 @@ def png(images: Tensor) -> bytes:
 
 
 def claim(
-    number: int, says: str, measured: str, verdict: str, fig: Figure, estimates: pd.DataFrame, see: str
+    number: int,
+    says: str,
+    measured: str,
+    verdict: str,
+    parts: Mapping[str, int],
+    fig: Figure,
+    estimates: pd.DataFrame,
+    see: str,
 ) -> Block:
-    """A claim of the paper as a box: claim, definition, verdict, its estimates drawn, and their numbers, folded.
+    """A claim of the paper as a box: claim, verdict, count of its parts, definition, its estimates drawn, and their numbers, folded.
 
-    `fig` is that of `lib.figures.paper.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure
-    that shows what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
+    `verdict` begins with the sign of the verdict, `parts` counts the parts by what became of them, `fig` is that of
+    `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure that shows
+    what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
     """
-    kind = {"holds": "tip", "holds in part": "note", "does not hold": "warning"}.get(verdict, "seealso")
+    kind = next((k for word, k in {"holds": "tip", "refuted": "warning"}.items() if word in verdict), "note")
     path, raw = _save(f"claim-{number}", fig, "svg")
-    alt = f"The estimates of claim {number} with their intervals beside the side wanted; the numbers follow."
+    alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
     rows = [list(estimates.columns)] + [
         [v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)
     ]
-    cells = "\n".join(("* - " if i == 0 else "  - ") + text for row in rows for i, text in enumerate(row))
+    cells = "\n".join(
+        ("* - " if i == 0 else "  - ") + _cell(text) for row in rows for i, text in enumerate(row)
+    )
+    counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
     myst = f"""`````{{admonition}} {number}. {says}
 :class: {kind}
 :name: claim-{number}
 
-**{verdict.capitalize()}.** {measured} See {{numref}}`{see}`.
+**{verdict}.** Parts: {counted}. {measured} See {{numref}}`{see}`.
 
 ```{{image}} {path}
 :alt: {alt}
@@ -265,8 +276,13 @@ def claim(
     image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(raw).decode()}" style="max-width:100%">'
     return Block(
         myst,
-        f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}",
+        f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {counted}. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}",
     )
+
+
+def _cell(text: str) -> str:
+    """A cell that does not begin with what MyST takes for a block quote or a list."""
+    return "\\" + text if text[:1] in (">", "+", "-", "*") else text
 
 
 def column(blocks: Iterable[Block]) -> Block:

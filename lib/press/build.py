@@ -1,13 +1,15 @@
 """The book: results → executed notebooks → pages, staged so that only whole books are ever seen.
 
 Everything of one build happens in a folder of its own under ``_build``; the finished pages
-take the place of the previous ones by renaming. A build that fails or is killed leaves the
-last good book where it was, and two builds at once do not meet.
+change places with the previous ones. A build that fails or is killed leaves the last good
+book where it was, and two builds at once do not meet. The pages carry a record of what they
+were made from and of their own content, by which they are known and verified.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -22,20 +24,24 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tqdm import tqdm
 
-from .. import data, results
+from .. import data, published, results
 from ..paths import ROOT
-from ..protocol import Profile, Protocol
+from ..protocol import Profile, Protocol, ProtocolError
 from ..store import digest
 from . import begin, checksums, notebooks
-from .notebooks import Job
-from .progress import Status, seconds
+from .freshness import digests, files
+from .notebooks import Job, seconds
 
-__all__ = ["build", "compute", "pages", "parts", "provenance", "BuildError"]
+__all__ = ["build", "compute", "pages", "parts", "provenance", "is_book", "BuildError"]
 
-#: What the pages are made from besides executed notebooks, relative to the project's root.
-SOURCES = ("book", "lib", "_config.yml", "_toc.yml", "requirements.txt")
+#: What the pages are made from besides the book's text and executed notebooks, relative to the project's root.
+SOURCES = ("lib", "_config.yml", "_toc.yml", "requirements.txt")
+#: What finished pages say of themselves, and by which they are known for a book of this project.
+RECORD = ".book"
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 class BuildError(RuntimeError):
@@ -48,6 +54,7 @@ def build(
     root: Path = ROOT,
     output: Path | None = None,
     say: Callable[[str], None] = print,
+    limit: float = notebooks.LIMIT,
 ) -> Path:
     """Build the book of a profile and return the path of its first page.
 
@@ -56,42 +63,50 @@ def build(
     profile, overrides : as `Profile.read` takes them, and as the notebooks get them.
     root : folder with ``_config.yml``, ``_toc.yml`` and ``book/``.
     output : folder of builds, default ``root/_build``; the pages are in its ``html``.
+    limit : seconds after which a notebook counts as hanging.
 
     Raises
     ------
-    ProtocolError, DataError, NotebookError, BuildError
+    ProtocolError, DataError, Mismatch, NotebookError, BuildError
         The previous book is then still in place.
     """
     began = time.monotonic()
     asked = begin(profile, overrides)
     protocol = asked.protocol
     output = Path(output or root / "_build").resolve()
-    index = output / "html" / "index.html"
+    place = output / "html"
     parameters = {"profile": profile, "overrides": overrides}
     about = provenance(asked, profile, root)
+    _check_published()
     with _private_folder(output) as run:
+        _recover(place)
+        sources = digests(root, files(root, SOURCES))
         jobs = _stage(root, run / "src", parameters)
         say(f"{about['profile']}: {_describe(protocol)}; key {about['key']}")
-        compute(protocol)
         say(f"{len(jobs)} notebooks")
-        key = {"protocol": asked.values, "images": data.load(protocol.training_set).sha256}
-        executed = notebooks.execute_all(jobs, root, output / "notebooks", run, key, say)
-        stamp = digest(
-            {
-                "about": about,
-                "executed": {n: f.name for n, f in executed.items()},
-                "files": notebooks.inputs_digest(root, SOURCES),
-            }
+        key = {"protocol": asked.values, "data": data.digest(protocol.training_set)}
+        executed = notebooks.execute_all(
+            jobs, root, output / "notebooks", run, key, lambda: compute(protocol), say, limit
         )
-        if index.is_file() and _stamp(index.parent).is_file() and _stamp(index.parent).read_text() == stamp:
+        made = {"about": about, "executed": {n: f.name for n, f in executed.items()}, "files": sources}
+        stamp = digest(made | {"staged": digests(run, files(run, ["src"]))})
+        if _record(place) == stamp and checksums.whole(place):
             say("pages unchanged")
         else:
-            say("pages")
+            began_pages = time.monotonic()
             for name, folder in executed.items():
                 _place(name, folder, run / "src")
-            _publish(_render(root, run, about), index.parent, run, stamp)
-    say(f"The book is {index} (profile {about['profile']}, {seconds(time.monotonic() - began)}).")
-    return index
+            html = _render(root, run, about, list(executed))
+            if sources != digests(root, files(root, SOURCES)):
+                stamp = "files that were changed meanwhile"  # the next build makes the pages again
+            (html / RECORD).write_text(stamp)
+            checksums.write(html)
+            _swap(html, place)
+            say(f"pages {seconds(time.monotonic() - began_pages)}")
+    say(
+        f"The book is {place / 'index.html'} (profile {about['profile']}, {seconds(time.monotonic() - began)})."
+    )
+    return place / "index.html"
 
 
 def compute(protocol: Protocol) -> None:
@@ -101,29 +116,42 @@ def compute(protocol: Protocol) -> None:
 
 def provenance(asked: Profile, profile: str, root: Path = ROOT) -> dict[str, Any]:
     """What a page says about where its numbers come from."""
-    git = ["git", "-C", str(root)]
-    try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # an unpacked archive, or no git
-        commit, changed = "", ""
     plain = Profile.read(profile).values
     own = {name: value for name, value in asked.values.items() if value != plain[name]}
     return {
         "profile": " ".join([profile, *(f"{name}={_word(value)}" for name, value in own.items())]),
         "training_set": asked.protocol.training_set,
         "key": digest(asked.values),
-        "commit": commit,
-        "changed": bool(changed),
+        "commit": _git(root, "rev-parse", "--short=12", "HEAD"),
+        "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
         "published": (root / "book" / "published" / "manifest.json").is_file(),
     }
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says of this very folder; nothing of a repository that it merely lies in or that the environment names."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        top = ask("rev-parse", "--show-toplevel")
+        return ask(*words) if os.path.realpath(top) == os.path.realpath(root) else ""
+    except (OSError, subprocess.CalledProcessError):  # an unpacked archive, or no git
+        return ""
+
+
+def _check_published() -> None:
+    """Refuse to show published files that are not what their manifest says."""
+    wanted, found = (published.manifest() or {"files": {}})["files"], published.digests()
+    wrong = [name for name, sha in wanted.items() if found.get(name) != sha]
+    if wrong:
+        raise published.Mismatch(
+            f"book/published: expected the files of manifest.json, got others in place of {', '.join(wrong)}; "
+            "take them from the repository again"
+        )
 
 
 def _word(value: Any) -> str:
@@ -151,9 +179,18 @@ def parts(toc: Path) -> list[tuple[str, list[str]]]:
             for item in node:
                 yield from walk(item)
 
-    tree = yaml.safe_load(toc.read_text(encoding="utf-8"))
-    captioned = tree.pop("parts", [])
-    return [("", list(walk(tree))), *((part.get("caption", ""), list(walk(part))) for part in captioned)]
+    try:
+        tree = yaml.safe_load(toc.read_text(encoding="utf-8"))
+        captioned = tree.pop("parts", [])
+        found = [("", list(walk(tree))), *((part.get("caption", ""), list(walk(part))) for part in captioned)]
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
+        told = " ".join(str(error).split())
+        raise ProtocolError(
+            f"{toc}: expected a table of contents in YAML and UTF-8, with the first page as root, got {told}"
+        ) from None
+    if not all(isinstance(name, str) for _, names in found for name in names):
+        raise ProtocolError(f"{toc}: expected the names of files, got {found!r}")
+    return found
 
 
 def pages(toc: Path) -> list[str]:
@@ -163,24 +200,26 @@ def pages(toc: Path) -> list[str]:
 
 def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:
     """Copy the book, and list the pages that have code: those are to be executed."""
-    book = root / "book"
     names = pages(root / "_toc.yml")
-    missing = [name for name in names if not (book / f"{name}.md").is_file()]
+    missing = [name for name in names if not (root / "book" / f"{name}.md").is_file()]
     if missing:
         raise BuildError(
             f"_toc.yml: expected {', '.join(f'book/{name}.md' for name in missing)}, found no such file; write the page or take it out"
         )
-    shutil.copytree(
-        book, src, ignore=shutil.ignore_patterns("profiles", "published", "__pycache__", ".ipynb_checkpoints")
-    )
+    left = shutil.ignore_patterns("profiles", "published", "__pycache__", ".ipynb_checkpoints", "_pictures")
+    shutil.copytree(root / "book", src, ignore=left)
     jobs = []
     for name in names:
-        notebook = notebooks.read(book / f"{name}.md")
-        if notebooks.has_code(notebook):
-            known = notebooks.declared(notebook)
-            given = parameters if known else {}  # a page that draws a diagram depends on no protocol
-            notebooks.check_parameters(f"book/{name}.md", known, given)
-            jobs.append(Job(name, notebook, given))
+        path = f"book/{name}.md"
+        try:
+            notebook = notebooks.read(src / f"{name}.md")  # the copy: the pages are made from it too
+            if notebooks.has_code(notebook):
+                known = notebooks.declared(notebook)
+                given = parameters if known else {}  # a page that draws a diagram depends on no protocol
+                notebooks.check_parameters(path, known, given)
+                jobs.append(Job(name, notebook, given, path))
+        except ProtocolError as error:
+            raise ProtocolError(str(error).replace(str(src / f"{name}.md"), path)) from None
     return jobs
 
 
@@ -195,46 +234,28 @@ def _place(name: str, folder: Path, src: Path) -> None:
     shutil.copyfile(folder / "notebook.ipynb", f"{page}.ipynb")
 
 
-def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
+def _render(root: Path, run: Path, about: dict[str, Any], executed: list[str]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    command = [
-        sys.executable,
-        "-c",
-        "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()",
-        "build",
-        str(run / "src"),
-    ]
-    command += [
-        "--config",
-        str(root / "_config.yml"),
-        "--toc",
-        str((root / "_toc.yml").resolve()),
-        "--path-output",
-        str(run),
-    ]
+    start = "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(run / "src"), "--path-output", str(run)]
+    command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve())]
     command += ["--all", "-W", "-n", "--keep-going"]
     env = os.environ | {"BOOK_PROVENANCE": json.dumps(about), "PYTHONIOENCODING": "utf-8"}
-    status, lines = Status(), []
-    with subprocess.Popen(
-        command,
-        cwd=root,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
+    lines = []
+    with (
+        subprocess.Popen(
+            command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+        ) as process,
+        tqdm(bar_format="pages | {elapsed} | {desc}", disable=None, leave=False) as bar,
+    ):  # fmt: skip
         try:
             for line in process.stdout:
-                line = COLOUR.sub("", line.rstrip().rpartition("\r")[2])
-                lines.append(line)
-                status.show(f"  {line}")
+                lines.append(COLOUR.sub("", line.rstrip().rpartition("\r")[2]))
+                bar.set_description_str(lines[-1][:60])
         except BaseException:
             process.terminate()
             raise
-        finally:
-            status.clear()
     html = run / "_build" / "html"
     if process.returncode or not (html / "index.html").is_file():
         told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
@@ -242,26 +263,78 @@ def _render(root: Path, run: Path, about: dict[str, Any]) -> Path:
         raise BuildError(
             "\n".join(["the pages have warnings, which are errors here:", *(f"  {line}" for line in told)])
         )
+    for (
+        name
+    ) in executed:  # the source of a page is its text: an executed notebook holds every picture once more
+        page = Path(name)
+        shutil.copyfile(
+            run / "src" / page.parent / "_pictures" / page.name / f"{page.name}.md",
+            html / "_sources" / f"{name}.md",
+        )
+    for path in [*html.glob("_sources/**/*.ipynb"), *html.glob("_static/**/*.map")]:
+        path.unlink()
     return html
 
 
-def _stamp(place: Path) -> Path:
-    """Where it is written what the pages at `place` were made from."""
-    return place.with_name(f".{place.name}")
+def is_book(place: Path) -> bool:
+    """Whether a folder holds pages that this project has made."""
+    return bool(_record(place))
 
 
-def _publish(html: Path, place: Path, run: Path, stamp: str) -> None:
-    """Let the finished pages take the place of the previous ones."""
+def _record(place: Path) -> str:
+    """What the pages at `place` say that they were made from; empty where there are none, or others."""
+    try:
+        return (place / RECORD).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _swap(html: Path, place: Path) -> None:
+    """Let finished pages and those at `place` change places; at no moment are there none."""
+    with _locked(place):
+        _check_free(place)
+        if not place.exists():
+            os.rename(html, place)
+        elif not _exchange(html, place):
+            previous = place.with_name(f".{place.name}-previous")  # `_recover` puts it back
+            os.rename(place, previous)
+            os.rename(html, place)
+            shutil.rmtree(previous)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return bool(rename) and 0 == rename(
+        AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
+    )
+
+
+def _recover(place: Path) -> None:
+    """Refuse a folder that is no book, and put back pages whose exchange was interrupted."""
+    with _locked(place):
+        previous = place.with_name(f".{place.name}-previous")
+        if is_book(previous):
+            if place.exists():
+                shutil.rmtree(previous)
+            else:
+                os.rename(previous, place)
+        _check_free(place)
+
+
+def _check_free(place: Path) -> None:
+    if os.path.lexists(place) and not is_book(place) and not (place.is_dir() and not any(place.iterdir())):
+        raise ProtocolError(
+            f"{place}: expected nothing there or a book of this project, got something else, which stays; "
+            "take it away or name another folder"
+        )
+
+
+@contextlib.contextmanager
+def _locked(place: Path) -> Iterator[None]:
     with (place.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _stamp(place).unlink(
-            missing_ok=True
-        )  # first and last: a build killed in between leaves pages of unknown origin
-        if place.exists():
-            os.rename(place, run / "previous")
-        checksums.write(html)
-        os.rename(html, place)
-        _stamp(place).write_text(stamp)
+        yield
 
 
 @contextlib.contextmanager

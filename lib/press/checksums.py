@@ -1,4 +1,4 @@
-"""Digests of every file of a finished site, so that whoever has a copy can tell that it is whole."""
+"""Digests of every file in a folder, so that whoever has it can tell that it is whole: the site, kept notebooks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..store import write_atomically
 
-__all__ = ["NAME", "write"]
+__all__ = ["NAME", "write", "whole"]
 
 NAME = "SHA256SUMS"
 
@@ -20,3 +20,13 @@ def write(html: Path) -> Path:
         f"{hashlib.sha256(p.read_bytes()).hexdigest()}  ./{p.relative_to(html).as_posix()}\n" for p in files
     ]
     return write_atomically(target, "".join(lines).encode())
+
+
+def whole(folder: Path) -> bool:
+    """Whether every file that the folder's ``SHA256SUMS`` names is there and unchanged; what lies beside them does not count."""
+    try:
+        lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
+        pairs = [line.split("  ./", 1) for line in lines]
+        return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha for sha, name in pairs)
+    except (OSError, ValueError):
+        return False

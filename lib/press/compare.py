@@ -11,48 +11,41 @@ import pandas as pd
 
 from .. import results
 from ..protocol import Protocol
-from ..studies import reconstructions
-from ..studies.claims import CLAIMS, Evidence, judge
+from ..studies.claims import CLAIMS, JUDGES, judge, stages
+from ..studies.evidence import Evidence
 from ..training import train, untrained
 from .publish import NULL_POINTS
 
-__all__ = ["compare", "retrained"]
+__all__ = ["compare", "missing", "retrained"]
+
+
+def missing(evidence: Evidence) -> tuple[int, ...]:
+    """Judging seeds that are not in a run: without them it is not comparable."""
+    return tuple(s for s in JUDGES if s not in evidence.seeds)
 
 
 def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
-    """Claim by claim: both verdicts, and the estimates whose 95 % intervals do not meet.
+    """Claim by claim: both verdicts by all seeds of each run, and the estimates whose 95 % intervals do not meet.
 
     Returns
     -------
-    DataFrame: claim number, verdicts ``first`` and ``second``, estimates that both have,
-    ``apart``, how many of them have disjoint intervals, and ``worst``, the label of the one
-    farthest apart, measured in widths of the wider interval.
+    DataFrame: claim number, verdicts ``first`` and ``second``, estimates for which both have an interval,
+    ``apart``, how many of these are disjoint, and ``worst``, the label of the one farthest apart, measured in
+    widths of the wider interval.
     """
     rows = []
     for claim in CLAIMS:
         a, b = claim.estimates(first), claim.estimates(second)
-        there = {e.label: e for e in b}
-        pairs = [
-            (e, there[e.label])
-            for e in a
-            if e.label in there and not np.isnan(e.value + there[e.label].value)
-        ]
+        pairs = [(e, o) for e, o in zip(a, b, strict=True) if not np.isnan(e.low + o.low)]
         gaps = {
-            e.label: max(e.low - o.high, o.low - e.high) / max(e.high - e.low, o.high - o.low, 1e-300)
+            f"{e.label}, {e.part.range}": max(e.low - o.high, o.low - e.high)
+            / max(e.high - e.low, o.high - o.low, 1e-300)
             for e, o in pairs
         }
         apart = {label: gap for label, gap in gaps.items() if gap > 0}
         worst = max(apart, key=apart.get, default="")
-        rows.append(
-            {
-                "claim": claim.number,
-                "first": judge(a),
-                "second": judge(b),
-                "estimates": len(pairs),
-                "apart": len(apart),
-                "worst": worst,
-            }
-        )
+        row = {"claim": claim.number, "first": judge(a), "second": judge(b)}
+        rows.append(row | {"estimates": len(pairs), "apart": len(apart), "worst": worst})
     return pd.DataFrame(rows)
 
 
@@ -60,4 +53,4 @@ def retrained(protocol: Protocol) -> Evidence:
     """The tables of this run, of the same form as the published ones; what is stored is loaded."""
     few, networks = protocol.replace(points=min(NULL_POINTS, protocol.points)), train(protocol)
     null = results.cells(untrained(protocol), few)
-    return Evidence(results.cells(networks, protocol), null, reconstructions.statistics(networks, protocol))
+    return Evidence(results.cells(networks, protocol), null, stages(networks, protocol))

@@ -26,7 +26,7 @@ __all__ = ["write", "push", "requirements"]
 
 #: Direct dependencies that only building, serving and testing need; no notebook imports them.
 TOOLS = frozenset(
-    "ipykernel jupyter-book jupyterlab jupytext myst-nb nbformat papermill Sphinx sphinx-proof sphinxcontrib-bibtex".split()
+    "ipykernel jupyter-book jupyter_client jupyterlab jupytext myst-nb nbclient nbformat papermill Sphinx sphinx-proof sphinxcontrib-bibtex".split()
 )
 
 SETUP = """\

@@ -1,51 +1,53 @@
 """Text notebooks, executed: jupytext → papermill, strictly, side by side, and only when something changed.
 
-An executed notebook is kept under the digest of its text and of everything it can see of
-this project, so it is executed once. Papermill runs in a process of its own for each
-notebook: it changes the working directory, and a dying kernel then takes nothing along.
+An executed notebook is kept under the digest of its text and of everything it can see of this
+project (`lib.press.freshness`), beside the digests of its own files: it is executed once, and
+again when the one or the other has changed.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
+import logging
 import os
+import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+import papermill
+import torch
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from papermill.cli import _resolve_type
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
 
+from ..paths import absolute_environment
 from ..protocol import ProtocolError
 from ..store import digest
-from . import begin
-from .progress import Status, seconds
+from . import begin, checksums
+from .freshness import Sources, digests, statements
+from .kernels import Kernels
 
-__all__ = [
-    "NotebookError",
-    "Job",
-    "read",
-    "has_code",
-    "declared",
-    "check_parameters",
-    "execute_all",
-    "execute_one",
-]
+__all__ = ["NotebookError", "Job", "read", "has_code", "declared", "check_parameters", "execute_all"]
+__all__ += ["execute_one", "seconds", "LIMIT"]
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
 #: Notebooks executed at the same time, at most; the largest take 2 GB each.
 WORKERS = 3
-#: What a notebook may read besides its own text, relative to the project's root.
-INPUTS = ("lib", "book/profiles", "book/published", "requirements.txt")
+#: Seconds after which a notebook counts as hanging.
+LIMIT = 3 * 60 * 60.0
+
+logging.getLogger("papermill").setLevel(logging.ERROR)
 
 
 class NotebookError(RuntimeError):
@@ -53,8 +55,12 @@ class NotebookError(RuntimeError):
 
 
 def read(path: Path) -> NotebookNode:
-    """The MyST-Markdown text notebook at `path`."""
-    return jupytext.read(path, fmt="md:myst")
+    """The MyST-Markdown text notebook at `path`; `ProtocolError` where it is none."""
+    try:
+        return jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
+    except Exception as error:  # whatever its readers raise: YAML's, jupytext's, Python's own
+        told = " ".join(str(error).split())
+        raise ProtocolError(f"{path}: expected a MyST text notebook in UTF-8, got {told}") from None
 
 
 def has_code(notebook: NotebookNode) -> bool:
@@ -67,13 +73,12 @@ def declared(notebook: NotebookNode) -> list[str]:
     Read from the syntax tree: ``papermill.inspect_notebook`` passes over every line with a
     second equals sign, be it in a comment.
     """
-    cells = [
-        c for c in notebook.cells if c.cell_type == "code" and "parameters" in c.metadata.get("tags", ())
-    ]
-    statements = [
-        s for c in cells for s in ast.parse(c.source).body if isinstance(s, (ast.Assign, ast.AnnAssign))
-    ]
-    targets = [t for s in statements for t in (s.targets if isinstance(s, ast.Assign) else [s.target])]
+    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
+    body = statements(nbformat.v4.new_notebook(cells=cells))
+    if body is None:
+        raise ProtocolError("expected assignments in the cell tagged parameters, got what is no Python")
+    assigned = [s for s in body if isinstance(s, (ast.Assign, ast.AnnAssign))]
+    targets = [t for s in assigned for t in (s.targets if isinstance(s, ast.Assign) else [s.target])]
     return [t.id for t in targets if isinstance(t, ast.Name)]
 
 
@@ -90,28 +95,29 @@ def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> N
 
 @dataclass
 class Job:
-    """One notebook to execute: its name relative to ``book/`` without extension, its cells, its parameters."""
+    """One notebook to execute: a name, its cells, its parameters, the file it was read from."""
 
     name: str
     notebook: NotebookNode
-    parameters: dict[str, str]
+    parameters: dict[str, Any]
+    path: str
+    sees: set[Path] = field(default_factory=set)
 
+    def inputs(self, root: Path, key: Mapping[str, Any]) -> dict[str, Any]:
+        """What the executed notebook is kept under; of `key` only what it can see."""
+        seen = digests(root, self.sees)
+        return {
+            "source": jupytext.writes(self.notebook, fmt="md:myst"),
+            "parameters": self.parameters,
+            "files": seen,
+            "versions": [platform.python_version(), torch.__version__],
+            **{name: value for name, value in key.items() if f"lib/{name}.py" in seen},
+        }
 
-def inputs_digest(root: Path, entries: Iterable[str] = INPUTS) -> str:
-    """Digest of every file of the project that a notebook may read besides itself, or of those in other `entries`."""
-    sha = hashlib.sha256()
-    for entry in entries:
-        top = root / entry
-        files = (
-            [top]
-            if top.is_file()
-            else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        )
-        for path in files:
-            sha.update(
-                f"{path.relative_to(root).as_posix()}|{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
-            )
-    return sha.hexdigest()
+    @property
+    def trains(self) -> bool:
+        """Whether it may want this build's networks: it reaches `lib.training` by import."""
+        return any(p.parts[-2:] == ("lib", "training.py") for p in self.sees)
 
 
 def execute_all(
@@ -120,7 +126,9 @@ def execute_all(
     kept: Path,
     run: Path,
     key: Mapping[str, Any],
+    compute: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = print,
+    limit: float = LIMIT,
 ) -> dict[str, Path]:
     """Execute what is not kept yet; one line for each notebook.
 
@@ -129,7 +137,10 @@ def execute_all(
     root : the project; ``root`` is put on the Python path of the kernels.
     kept : folder of executed notebooks, shared by all builds.
     run : folder of this build alone.
-    key : what determines the results besides the notebook's text and the project's files.
+    key : module of ``lib`` → what determines its results besides the project's files.
+    compute : what the notebooks that train show; called before them if there are any to execute,
+        while those run that need none of it.
+    limit : seconds after which a notebook counts as hanging.
 
     Returns
     -------
@@ -140,57 +151,91 @@ def execute_all(
     NotebookError
         After all others are done, with cell and error of every notebook that failed.
     """
-    shared = digest({**key, "inputs": inputs_digest(root)})
+    sources = Sources(root)
     done: dict[str, Path] = {}
-    waiting: list[tuple[Job, Path]] = []
+    waiting: list[_Task] = []
     for job in jobs:
-        source = jupytext.writes(job.notebook, fmt="md:myst")
-        place = (
-            kept
-            / f"{job.name.replace('/', '-')}-{digest({'shared': shared, 'source': source, 'parameters': job.parameters})}"
-        )
-        if (place / "notebook.ipynb").is_file():
-            os.utime(place)
-            done[job.name] = place
+        job.sees = sources.reach(job.notebook)
+        stem = job.name.replace("/", "-")
+        task = _Task(job, kept / f"{stem}-{digest(job.inputs(sources.root, key))}", key, sources.root)
+        if not task.place.is_dir():
+            waiting.append(task)
+        elif checksums.whole(task.place):
+            os.utime(task.place)
+            done[job.name] = task.place
             say(f"  {job.name:32s} unchanged")
         else:
-            waiting.append((job, place))
+            os.rename(task.place, Path(tempfile.mkdtemp(dir=run)) / "damaged")
+            say(f"  {job.name:32s} kept, but damaged: executed again")
+            waiting.append(task)
+    if not waiting:
+        return done
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(WORKERS, cores)
-    running: list[_Running] = []
+    env = _environment(root, max(1, cores // workers))
+    own = (
+        sources.root == Path(__file__).resolve().parent.parent.parent
+    )  # else it is not the library imported here
+    imports = {ast.unparse(s) for t in waiting for s in statements(t.job.notebook) or () if _imports(s)}
+    kernels = Kernels(sorted(imports), env, root, fork=own and not torch.cuda.is_available())
+    # the companions stand at the end and take longest: begun first, they leave no core idle at the end
+    free, bound = ([t for t in reversed(waiting) if t.job.trains == trains] for trains in (False, True))
     failures: list[str] = []
-    status = Status()
+    pool = ThreadPoolExecutor(workers)
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                # the companions stand at the end and take longest: begun first, they leave no core idle at the end
-                running.append(_Running(*waiting.pop(), root, run, max(1, cores // workers)))
-            time.sleep(0.1)
-            for task in [t for t in running if t.process.poll() is not None]:
-                running.remove(task)
-                status.clear()
-                try:
-                    done[task.job.name] = task.finish()
-                    say(f"  {task.job.name:32s} {seconds(task.elapsed)}")
-                    _prune(kept, task.job.name)
-                except NotebookError as error:
-                    failures.append(str(error))
-                    say(f"  {task.job.name:32s} FAILED after {seconds(task.elapsed)}")
-            status.show("   ".join(t.progress() for t in running))
+        with tqdm(total=len(waiting), disable=None, leave=False, bar_format=BAR) as bar:
+            futures = {pool.submit(t.run, run, env, kernels, limit): t for t in free}
+            if bound:
+                compute()
+            futures |= {pool.submit(t.run, run, env, kernels, limit): t for t in bound}
+            for task, error in _as_completed(futures, bar):
+                with tqdm.external_write_mode():
+                    if error is None:
+                        done[task.job.name] = task.place
+                        say(f"  {task.job.name:32s} {seconds(task.elapsed)}")
+                        _prune(kept, task.job.name)
+                    else:
+                        failures.append(str(error))
+                        say(f"  {task.job.name:32s} FAILED after {seconds(task.elapsed)}")
     finally:
-        status.clear()
-        for task in running:
-            task.process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        kernels.close()
+        pool.shutdown()
     if failures:
         raise NotebookError("\n".join(failures))
     return done
 
 
+BAR = "{n_fmt} of {total_fmt} notebooks |{bar:20}| {elapsed}, {remaining} left; {desc}"
+
+
+def _as_completed(futures: dict[Future, _Task], bar: tqdm):
+    """(task, its error or None) in the order in which they end; the bar is kept up to date meanwhile."""
+    open_ = set(futures)
+    while open_:
+        ended, open_ = wait(open_, timeout=1.0, return_when=FIRST_COMPLETED)
+        for future in ended:
+            bar.update()
+            error = future.exception()
+            if error is not None and not isinstance(error, NotebookError):
+                raise error
+            yield futures[future], error
+        bar.set_description_str(", ".join(futures[f].progress() for f in open_ if f.running()))
+
+
 def execute_one(
-    source: Path, words: list[str], output: Path, root: Path, say: Callable[[str], None] = print
+    source: Path,
+    words: list[str],
+    output: Path,
+    root: Path,
+    say: Callable[[str], None] = print,
+    limit: float = LIMIT,
 ) -> Path:
-    """Execute one text notebook with parameters ``name=value``; the path of the executed notebook."""
+    """Execute one text notebook with parameters ``name=value``, typed as papermill's ``-p`` types them.
+
+    It finds what lies beside it, as in JupyterLab. Returns the path of the executed notebook.
+    """
     if not source.is_file():
         raise ProtocolError(
             f"notebook: expected a text notebook, found no file {source}; for instance book/intro.md"
@@ -200,99 +245,105 @@ def execute_one(
         name, equals, value = word.partition("=")
         if not equals:
             raise ProtocolError(f"parameter {word!r}: expected name=value; for instance profile=smoke")
-        parameters[name] = value
+        parameters[name] = _resolve_type(value)
     notebook = read(source)
     check_parameters(source.name, declared(notebook), parameters)
     if "profile" in parameters or "overrides" in parameters:
         begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
-        folder = execute_all(
-            [Job(source.stem, notebook, parameters)], root, Path(run) / "kept", Path(run), {}, say
-        )[source.stem]
-        target = output / f"{source.stem}.ipynb"
-        shutil.copytree(folder, output, ignore=shutil.ignore_patterns("notebook.ipynb"), dirs_exist_ok=True)
-        os.replace(folder / "notebook.ipynb", target)
+        job = Job(source.stem, notebook, parameters, str(source))
+        kept = Path(run) / "kept"
+        folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
+        ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME)
+        shutil.copytree(folder, output, ignore=ignored, dirs_exist_ok=True)
+        os.replace(folder / "notebook.ipynb", target := output / f"{source.stem}.ipynb")
     return target
 
 
-class _Running:
-    """Papermill at work on one notebook, in a folder of its own."""
+def _imports(statement: ast.stmt) -> bool:
+    return isinstance(statement, (ast.Import, ast.ImportFrom))
 
-    def __init__(self, job: Job, place: Path, root: Path, run: Path, threads: int):
-        self.job, self.place, self.began = job, place, time.monotonic()
-        self.folder = Path(tempfile.mkdtemp(dir=run, prefix=f"{job.name.replace('/', '-')}-"))
-        source, self.target = self.folder / "source.ipynb", self.folder / "notebook.ipynb"
-        self.bars, self.log = self.folder / "stderr.txt", self.folder / "papermill.txt"
-        nbformat.write(job.notebook, source)
-        command = [
-            sys.executable,
-            "-c",
-            "from lib.press import prepare; prepare(); from papermill.cli import papermill; papermill()",
-            str(source),
-            str(self.target),
-        ]
-        command += ["--kernel", "python3", "--language", "python", "--cwd", str(self.folder)]
-        command += ["--no-progress-bar", "--log-level", "ERROR", "--stderr-file", str(self.bars)]
-        command += [
-            "--no-request-save-on-cell-execute"
-        ]  # else the whole notebook is written twice for each cell
-        for name, value in job.parameters.items():
-            command += ["--parameters_raw", name, value]
-        path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-        env = os.environ | {"PYTHONPATH": path, "BOOK_PICTURES": f"_pictures/{Path(job.name).name}"}
-        env.setdefault("OMP_NUM_THREADS", str(threads))
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
-            )
+
+def _environment(root: Path, threads: int) -> dict[str, str]:
+    """That of every kernel: a reader's choice of matplotlib's backend is not the book's."""
+    env = absolute_environment()
+    env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
+    env["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    # OpenBLAS starts its threads when it is loaded, and a process with threads cannot fork
+    return {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"} | env
+
+
+class _Task:
+    """A notebook to be executed in a folder of its own, and the place where it is kept."""
+
+    def __init__(self, job: Job, place: Path, key: Mapping[str, Any], root: Path):
+        self.job, self.place, self.key, self.root = job, place, key, root
+        self.began = self.ended = None
+        self.cell = None
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return (self.ended or time.monotonic()) - self.began if self.began else 0.0
 
     def progress(self) -> str:
-        """The notebook's name, and its own progress bar while it shows one."""
-        try:
-            with self.bars.open("rb") as file:
-                file.seek(max(0, self.bars.stat().st_size - 2_000))
-                bar = file.read().decode(errors="replace").replace("\r", "\n").strip().rpartition("\n")[2]
-        except FileNotFoundError:
-            bar = ""
-        return f"{self.job.name} {bar if 'it' in bar or '%' in bar else seconds(self.elapsed)}"
+        return f"{self.job.name} {seconds(self.elapsed)}"
 
-    def finish(self) -> Path:
-        """Keep the result, or say in which cell it failed."""
-        if self.process.returncode:
-            raise NotebookError(self._failure())
-        notebook = nbformat.read(self.target, nbformat.NO_CONVERT)
+    def run(self, run: Path, env: dict[str, str], kernels: Kernels, limit: float) -> None:
+        self.began = time.monotonic()
+        try:
+            folder = Path(tempfile.mkdtemp(dir=run, prefix=f"{self.job.name.replace('/', '-')}-"))
+            notebook = self._executed(folder, env, kernels, limit)
+            self._keep(notebook, folder)
+        finally:
+            self.ended = time.monotonic()
+
+    def _executed(self, folder: Path, env: dict[str, str], kernels: Kernels, limit: float) -> NotebookNode:
+        env = env | {"BOOK_PICTURES": f"_pictures/{Path(self.job.name).name}"}
+        deadline = time.monotonic() + limit
+        try:
+            return papermill.execute_notebook(
+                self.job.notebook,
+                None,
+                self.job.parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                request_save_on_cell_execute=False,
+                km=kernels.manager(env),
+                resources={"metadata": {"path": str(folder)}},
+                timeout_func=lambda cell: max(1, deadline - time.monotonic()),
+                on_cell_start=self._begin,
+            )
+        except PapermillExecutionError as error:
+            told, source = f"{error.ename}: {error.evalue}", error.source
+        except CellTimeoutError:
+            told, source = f"not done after {seconds(limit)}, which is the limit (--limit)", self.cell
+        except DeadKernelError:
+            told, source = "its kernel died: killed, or out of memory", self.cell
+        lines = [f"    | {line}" for line in (source or "").splitlines()]
+        raise NotebookError("\n".join([f"{self.job.path} failed in this cell:", *lines, f"    {told}"]))
+
+    def _begin(self, cell: NotebookNode, cell_index: int) -> None:
+        self.cell = cell.source
+
+    def _keep(self, notebook: NotebookNode, folder: Path) -> None:
+        """Move the result to its place, unless what it was made from has changed meanwhile."""
         _tidy(notebook)
-        nbformat.write(notebook, self.target)
-        for path in (self.folder / "source.ipynb", self.bars, self.log):
-            path.unlink(missing_ok=True)
+        nbformat.write(notebook, folder / "notebook.ipynb")
+        checksums.write(folder)
+        now = digest(self.job.inputs(self.root, self.key))
+        if not self.place.name.endswith(now):
+            raise NotebookError(
+                f"{self.job.path}: a file of lib or book that it reads was changed while it was executed; "
+                "its result is not kept: build again"
+            )
         self.place.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.rename(self.folder, self.place)
+            os.rename(folder, self.place)
         except OSError:  # another build was first with the same content
-            if not (self.place / "notebook.ipynb").is_file():
+            if not checksums.whole(self.place):
                 raise
-            shutil.rmtree(self.folder)
-        return self.place
-
-    def _failure(self) -> str:
-        try:
-            cells = nbformat.read(self.target, nbformat.NO_CONVERT).cells
-        except (OSError, ValueError):
-            cells = []
-        for cell in cells:
-            for output in cell.get("outputs", ()):
-                if output.output_type == "error":
-                    source = "\n".join(f"    | {line}" for line in cell.source.splitlines())
-                    return f"book/{self.job.name}.md failed in this cell:\n{source}\n    {output.ename}: {output.evalue}"
-        last = self.log.read_text(errors="replace").strip().rpartition("\n")[2]
-        return (
-            f"book/{self.job.name}.md failed: papermill ended with status {self.process.returncode}: {last}"
-        )
 
 
 def _tidy(notebook: NotebookNode) -> None:
@@ -315,3 +366,17 @@ def _prune(kept: Path, name: str) -> None:
     versions = [p for p in kept.glob(f"{stem}-*") if len(p.name) == len(stem) + 21]
     for old in sorted(versions, key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def seconds(elapsed: float) -> str:
+    """A duration as people say it.
+
+    >>> seconds(3.21), seconds(75), seconds(7_300)
+    ('3.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if elapsed < 60:
+        return f"{elapsed:.1f} s"
+    minutes, rest = divmod(round(elapsed), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

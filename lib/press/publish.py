@@ -29,6 +29,7 @@ from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, write_atomically, write_table, write_tensors
 from ..studies import findings, reconstructions, sensitivity, theory
+from ..studies.claims import stages
 from ..training import train, untrained
 
 __all__ = ["publish", "publish_sensitivity", "publish_companions", "restore", "NULL_POINTS"]
@@ -92,7 +93,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         )
     write_table(folder / "cells.csv", results.cells(networks, protocol, store))
     write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
-    write_table(folder / "characters.csv", reconstructions.statistics(networks, protocol, store))
+    write_table(folder / "characters.csv", stages(networks, protocol, store))
     few, laws = (
         protocol.replace(points=SWEPT_POINTS),
         [law for family in noise.FAMILIES.values() for law in family],

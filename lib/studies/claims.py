@@ -1,467 +1,99 @@
-"""The paper's nineteen claims, each as numbers with intervals and a verdict.
+"""The paper's claims, each a set of parts that the tables of results can answer, and how they are judged.
 
-A claim is broken into *estimates*: a number computed from the results table, a 95 % interval
-by bootstrap over the networks in the claim's range of d, and the side on which the interval
-has to lie wholly. A claim *holds* if every estimate does and holds *in part* if some do. If none
-does, it *does not hold* where some interval lies wholly on the other side, and *cannot be said*
-where every interval holds its bound. Differences between data sets are paired: the set minus the
-training data in the same network. Two seeds cannot tell a seed's part from that of d: the
-networks are treated as exchangeable.
+**Two stages.** Seeds `EXPLORERS` (and six d of seed 2 after 100 epochs) are where we looked before these definitions
+were written. Seeds `JUDGES` judge; the definitions were committed before any spectrum of theirs was computed.
 
-Where the paper uses a word without a number (*near*, *small*, *about half*), the number is
-ours; all of them stand in this file and were fixed before results at the paper's scale existed.
+**Units.** The seed is the independent unit. A part is a statistic of each network, pooled over a range of d to *one
+number a seed*, on the log scale for ratios and on the logit scale for shares; a t interval over the seeds judges
+it. What is yes or no in each seed is judged by the exact binomial interval, what compares networks of different
+seeds by the jackknife over seeds. Intervals are conditional on MNIST and on the fixed points of noise.
+
+**Verdicts.** A claim *holds* if every one of its tests does at 5 %, uncorrected (intersection and union). It is
+*refuted* if any test is significant on the other side after Holm's correction over the claim's tests. Else it is
+*open*; with fewer than three seeds it is always open. Bounds on both sides are two one-sided tests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from .. import published, results
-from ..figures.style import LABELS
-from ..protocol import GROUPS, Protocol
-from ..spectrum import LOG_BINS
-from . import reconstructions
+from ..model import Ensemble
+from ..protocol import Protocol
+from ..spectrum import ARG_BINS, LOG_BINS
+from ..store import Store
+from . import reconstructions, statistics
+from .evidence import BRIGHT, DARK, FLOOR, MIDDLE, NOISE, SCALES, Estimate, Evidence, Part
+from .statistics import LEVEL
 
 __all__ = [
-    "Estimate",
-    "Claim",
-    "Evidence",
-    "published_evidence",
-    "evidence_or_own",
-    "CLAIMS",
-    "judge",
-    "numbers",
-    "summary",
-    "MARKS",
+    "EXPLORERS",
+    "JUDGES",
     "LOW",
     "MODERATE",
     "CHARACTER",
     "LARGE",
-    "ALL",
+    "Evidence",
+    "Part",
+    "Claim",
+    "Estimate",
+    "CLAIMS",
+    "outcomes",
+    "judge",
+    "numbers",
+    "summary",
+    "verdicts",
+    "stages",
+    "published_evidence",
+    "evidence_or_own",
+    "by_part",
+    "MARKS",
+    "STATISTICS",
+    "architecture",
 ]
 
-#: Ranges of d for the paper's *low*, *moderate*, *high enough for one character* and *large*.
-LOW, MODERATE, CHARACTER, LARGE, ALL = range(2, 5), range(5, 12), range(12, 33), range(14, 33), range(2, 33)
-NOISE = tuple(name for group in GROUPS.values() for name in group)
-#: Resamples of the networks behind every interval, and the fewest networks that give one.
-RESAMPLES, FEWEST = 2_000, 4
-#: A distance below this is rounding; in ratios it counts as this.
-FLOOR = 1e-12
-
-#: Values ``(resamples, networks, …)`` and their d ``(resamples, networks)`` to one number a resample.
-Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One number behind a claim.
-
-    Attributes
-    ----------
-    label : what is measured
-    value, low, high : the mean over networks (or the statistic said) and its 95 % interval
-    above, below : the bounds between which the interval has to lie; both None: shown only
-    null : the same number for the untrained networks, not a number where there is none
-    """
-
-    label: str
-    value: float
-    low: float
-    high: float
-    above: float | None = None
-    below: float | None = None
-    null: float = np.nan
-
-    @property
-    def ok(self) -> bool | None:
-        if self.above is None and self.below is None:
-            return None
-        return (self.above is None or self.low > self.above) and (
-            self.below is None or self.high < self.below
-        )
-
-    @property
-    def refuted(self) -> bool:
-        """Whether the interval lies wholly on the other side of a bound."""
-        return (self.above is not None and self.high <= self.above) or (
-            self.below is not None and self.low >= self.below
-        )
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The tables that claims are judged by: all cells, the untrained networks' cells, and the looks of reconstructions.
-
-    Without `intervals` every interval is its value, however few networks there are: for holding
-    claims against many small tables, not for a verdict.
-    """
-
-    cells: pd.DataFrame
-    null: pd.DataFrame | None = None
-    characters: pd.DataFrame | None = None
-    intervals: bool = True
-    _wide: dict[tuple[str, bool], pd.DataFrame] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    @property
-    def fewest(self) -> int:
-        """The fewest networks that give an estimate."""
-        return FEWEST if self.intervals else 1
-
-    def wide(self, column: str, dims: Iterable[int], null: bool = False) -> pd.DataFrame:
-        """One column of the table as networks × data sets, for d in `dims`."""
-        if (column, null) not in self._wide:
-            table = self.null if null else self.cells
-            if not null and column not in table:
-                table = self.characters
-            known = table is not None and column in table
-            self._wide[column, null] = (
-                table.pivot(index=["seed", "d"], columns="set", values=column) if known else pd.DataFrame()
-            )
-        frame = self._wide[column, null]
-        return frame[frame.index.get_level_values("d").isin(list(dims))] if len(frame) else frame
-
-    def estimate(
-        self, label: str, columns: str | Sequence[str], dims: Iterable[int], of: Callable[..., np.ndarray | pd.Series],
-        above: float | None = None, below: float | None = None, statistic: Statistic | None = None,
-    ) -> Estimate:  # fmt: skip
-        """The mean over networks of ``of(*frames)``, one frame a column; or another `statistic` of networks' values.
-
-        `of` maps networks × sets frames to one value (or a row of values) a network.
-        """
-        columns = [columns] if isinstance(columns, str) else columns
-        frames = [self.wide(c, dims) for c in columns]
-        if any(len(f) < self.fewest for f in frames):
-            return Estimate(label, np.nan, np.nan, np.nan, above, below)
-        values = of(*frames)
-        index = frames[0].index.get_level_values("d").to_numpy()
-        statistic = statistic or _mean
-        value, low, high = self.interval(np.asarray(values, dtype=float), index, statistic)
-        nulls = (
-            [self.wide(c, dims, null=True) for c in columns] if self.null is not None else [pd.DataFrame()]
-        )
-        null = np.nan
-        if all(len(f) >= FEWEST for f in nulls):
-            null = float(
-                statistic(
-                    np.asarray(of(*nulls), dtype=float)[None],
-                    nulls[0].index.get_level_values("d").to_numpy()[None],
-                )[0]
-            )
-        return Estimate(label, value, low, high, above, below, null)
-
-    def interval(self, values: np.ndarray, d: np.ndarray, statistic: Statistic) -> tuple[float, float, float]:
-        """A statistic of the networks with its 95 % percentile bootstrap interval."""
-        value = float(statistic(values[None], d[None])[0])
-        if not self.intervals or np.isnan(value):
-            return value, value, value
-        draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-        low, high = np.nanquantile(statistic(values[draws], d[draws]), (0.025, 0.975))
-        return value, float(low), float(high)
-
-
-def _mean(v: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Mean over the networks for which the measure exists."""
-    known = ~np.isnan(v)
-    with np.errstate(invalid="ignore"):  # no network at all: not a number
-        return np.where(known, v, 0.0).sum(1) / known.sum(1)
-
-
-def _slope(v: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Least squares slope over d."""
-    d = d - d.mean(1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # one d alone has no slope
-        return (d * v).sum(1) / (d * d).sum(1)
-
-
-def _sd_gap(v: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Standard deviation over networks of the first column minus that of the second."""
-    return np.subtract(*np.nanstd(v, axis=1).T)
+#: Seeds on which definitions and thresholds were made, and seeds that judge.
+EXPLORERS, JUDGES = (0, 1), range(3, 11)
+#: Ranges of d: the paper's *low*, *moderate*, *high enough for one character* and *large*. There are no others.
+LOW, MODERATE, CHARACTER, LARGE = range(2, 5), range(5, 12), range(12, 21), range(14, 21)
+ALL = (LOW, MODERATE, CHARACTER)
+#: Both upper ranges together, for what rises or falls with d.
+RISING = range(MODERATE[0], CHARACTER[-1] + 1)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper.
-
-    Attributes
-    ----------
-    number : as in the book's list
-    says : the claim in our words
-    measured : its definition as a function of the results table
-    estimates : Evidence → list of `Estimate`
-    figure : label of the figure or table that shows it
-    """
+    """A claim of the paper: its number in the book, the claim in our words, how it is measured, its parts, the figure that shows it."""
 
     number: int
     says: str
     measured: str
-    estimates: Callable[[Evidence], list[Estimate]] = field(repr=False)
+    parts: tuple[Part, ...] = field(repr=False)
     figure: str
 
-
-def judge(estimates: Sequence[Estimate]) -> str:
-    """*holds*, *holds in part*, *does not hold*; *cannot be said* where no network is in the range, or where no interval settles anything."""
-    wanted = [e for e in estimates if e.ok is not None]
-    if not wanted or any(np.isnan(e.value) for e in wanted):
-        return "cannot be said"
-    if any(e.ok for e in wanted):
-        return "holds" if all(e.ok for e in wanted) else "holds in part"
-    return "does not hold" if any(e.refuted for e in wanted) else "cannot be said"
+    def estimates(self, evidence: Evidence) -> list[Estimate]:
+        return [e for part in self.parts for e in part.estimates(evidence)]
 
 
-#: A sign for each verdict, for a table that is taken in at a glance.
-MARKS = {"holds": "●", "holds in part": "◐", "does not hold": "○", "cannot be said": "–"}
-
-
-def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    """The estimates of a claim as a table for reading."""
-
-    def bound(e: Estimate) -> str:
-        if e.ok is None:
-            return "shown only"
-        if e.above is not None and e.below is not None:
-            return f"in ({e.above:.3g}, {e.below:.3g})"
-        return f"> {e.above:.3g}" if e.above is not None else f"< {e.below:.3g}"
-
-    rows = [{
-        "measured": e.label, "value": e.value, "95 % interval": f"{e.low:.3g} … {e.high:.3g}", "wanted": bound(e),
-        "holds": "" if e.ok is None or np.isnan(e.value) else "yes" if e.ok else "no" if e.refuted else "open", "untrained": "" if np.isnan(e.null) else f"{e.null:.3g}",
-    } for e in estimates]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def summary(evidence: Evidence) -> pd.DataFrame:
-    """All claims: number, claim, how many of its estimates hold, verdict."""
-    rows = []
-    for claim in CLAIMS:
-        estimates = [e for e in claim.estimates(evidence) if e.ok is not None]
-        rows.append(
-            {
-                "": claim.number,
-                "claim": claim.says,
-                "estimates that hold": f"{sum(e.ok for e in estimates)} of {len(estimates)}",
-                "verdict": judge(estimates),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-# --- parts that several claims share ----------------------------------------------------------
-
-
-def _each(
-    evidence: Evidence, label: str, columns, dims, of, sets: Sequence[str] = NOISE, **bounds
-) -> list[Estimate]:
-    """One estimate for each noise set: ``of(frames…, set)``."""
-    return [
-        evidence.estimate(f"{label}, {LABELS[s]}", columns, dims, lambda *f, s=s: of(*f, s), **bounds)
-        for s in sets
-    ]
-
-
-def _minus_train(frame: pd.DataFrame, s: str) -> pd.Series:
-    return frame[s] - frame["train"]
-
-
-def _log_ratio(frame: pd.DataFrame, s: str) -> pd.Series:
-    return np.log(frame[s].clip(lower=FLOOR) / frame["train"].clip(lower=FLOOR))
-
-
-def _train(frame: pd.DataFrame) -> pd.Series:
-    return frame["train"]
-
-
-def _log_train(frame: pd.DataFrame) -> pd.Series:
-    return np.log(frame["train"])
-
-
-def _group_gap(first: str, second: str):
-    return lambda f: f[list(GROUPS[first])].mean(axis=1) - f[list(GROUPS[second])].mean(axis=1)
-
-
-def _separated(f: pd.DataFrame) -> pd.Series:
-    """1 for a network whose three groups do not overlap and fall dark > middle > bright."""
-    dark, middle, bright = (f[list(GROUPS[g])] for g in ("dark", "middle", "bright"))
-    return ((dark.min(axis=1) > middle.max(axis=1)) & (middle.min(axis=1) > bright.max(axis=1))).astype(float)
-
-
-def _across(
-    evidence: Evidence, label: str, column: str, dims=ALL, log: bool = True, sets: Sequence[str] = NOISE
-) -> list[Estimate]:
-    """How much more a statistic varies over networks on each noise set than on the training data; seeds centred."""
-
-    def pair(f, s):
-        v = np.log(f[[s, "train"]]) if log else f[[s, "train"]]
-        return v - v.groupby("seed").transform("mean")
-
-    return _each(evidence, label, column, dims, pair, sets, above=0.0, statistic=_sd_gap)
-
-
-def _tail(evidence: Evidence, share: float, column: str = "I_log_hist") -> pd.Series:
-    """Distance on a log scale from the lower `share` quantile of |λ| to the median, on the training data, by network."""
-    part = evidence.cells[evidence.cells.set == "train"].set_index(["seed", "d"])[column]
-    middle = (LOG_BINS[1:] + LOG_BINS[:-1]) / 2
-
-    def gap(text: str) -> float:
-        mass = np.cumsum(np.fromstring(text, sep=" "))
-        return np.interp(0.5, mass / mass[-1], middle) - np.interp(share, mass / mass[-1], middle)
-
-    return part.map(gap)
-
-
-def _tail_estimate(evidence: Evidence) -> Estimate:
-    tail = _tail(evidence, 0.01)
-    d = tail.index.get_level_values("d").to_numpy()
-    label = "length of the left tail (median minus 1 % quantile of $\\log|\\lambda_I|$), slope in d"
-    if len(tail) < evidence.fewest:
-        return Estimate(label, np.nan, np.nan, np.nan, 0.0)
-    return Estimate(label, *evidence.interval(tail.to_numpy(), d, _slope), above=0.0)
-
-
-def _small(evidence: Evidence, dims, sets: Sequence[str], below: float) -> list[Estimate]:
-    """Share of nonzero eigenvalues of K_I with modulus below .01, from the histograms."""
-    edge = np.searchsorted(LOG_BINS, np.log(0.01))
-    counts = evidence.cells.I_log_hist.map(lambda text: np.fromstring(text, sep=" "))
-    cells = evidence.cells.assign(small=counts.map(lambda c: c[:edge].sum() / c.sum()))
-    return _each(
-        replace(evidence, cells=cells, null=None),
-        "share of $|\\lambda_I|$ below .01",
-        "small",
-        dims,
-        lambda f, s: f[s],
-        sets,
-        below=below,
-    )
-
-
-LOG2 = float(np.log(2))
-
-CLAIMS = (
-    Claim(1, "The two Jacobians' eigenvalues are close on the training data and further apart on every noise set.",
-        "Log ratio of Figure 1's distance, set over training data in the same network, above 0 for every set: once for the median over points, once for the mean. On the training data the median distance is below a tenth of the squared mean $|\\lambda_I|$.",
-        lambda e: [
-            e.estimate("median distance / mean² on the training data", ["distance_median", "I_mean"], ALL, lambda a, b: a["train"] / b["train"] ** 2, below=0.1),
-            *_each(e, "log ratio of medians", "distance_median", ALL, _log_ratio, above=0.0),
-            *_each(e, "log ratio of means", "distance_mean", ALL, _log_ratio, above=0.0),
-        ], "fig-1"),
-    Claim(2, "On the training data the arithmetic and the geometric mean of |λ| are near one, of like size, and fall slowly with d.",
-        "On the training data: both means within a factor of two of one; their ratio above one half; slope of the arithmetic mean in d below 0. For both Jacobians.",
-        lambda e: [est for j in "IL" for est in (
-            e.estimate(f"log arithmetic mean, J_{j}", f"{j}_mean", ALL, _log_train, above=-LOG2, below=LOG2),
-            e.estimate(f"log geometric mean, J_{j}", f"{j}_geometric", ALL, _log_train, above=-LOG2, below=LOG2),
-            e.estimate(f"geometric / arithmetic, J_{j}", [f"{j}_geometric", f"{j}_mean"], ALL, lambda a, b: a["train"] / b["train"], above=0.5),
-            e.estimate(f"slope of the arithmetic mean in d, J_{j}", f"{j}_mean", ALL, _train, below=0.0, statistic=_slope),
-        )], "fig-2"),
-    Claim(3, "The means on noise vary more from architecture to architecture than those on the training data.",
-        "Standard deviation over networks of the log arithmetic mean, seeds centred: noise set minus training data, above 0 for every set and both Jacobians.",
-        lambda e: _across(e, "J_I", "I_mean") + _across(e, "J_L", "L_mean"), "fig-2"),
-    Claim(4, "For large d the mean $|\\lambda_I|$ falls into three clusters, dark above middle above bright.",
-        "d ≥ 14. Mean over the dark sets minus mean over the middle ones, and middle minus bright, above 0; the groups do not overlap in more than half of the networks.",
-        lambda e: [
-            e.estimate("dark − middle", "I_mean", LARGE, _group_gap("dark", "middle"), above=0.0),
-            e.estimate("middle − bright", "I_mean", LARGE, _group_gap("middle", "bright"), above=0.0),
-            e.estimate("share of networks with separate groups", "I_mean", LARGE, _separated, above=0.5),
-        ], "fig-2"),
-    Claim(5, "The mean $|\\lambda_L|$ does not cluster so.",
-        "d ≥ 14. The groups do not overlap in fewer than half of the networks, and in fewer than for $\\lambda_I$.",
-        lambda e: [
-            e.estimate("share of networks with separate groups, J_L", "L_mean", LARGE, _separated, below=0.5),
-            e.estimate("the same share, J_I minus J_L", ["I_mean", "L_mean"], LARGE, lambda a, b: _separated(a) - _separated(b), above=0.0),
-        ], "fig-2"),
-    Claim(6, "For large d the means on noise end below those on the training data.",
-        "d ≥ 14. Log ratio, set over training data, below 0 for every set: arithmetic and geometric means, both Jacobians.",
-        lambda e: [est for c in ("I_mean", "I_geometric", "L_mean", "L_geometric") for est in _each(e, c, c, LARGE, _log_ratio, below=0.0)], "fig-2"),
-    Claim(7, "On the training data the left tail of log|λ| grows with d, yet zeros stay rare.",
-        "Slope in d of the distance from the median of $\\log|\\lambda_I|$ to its 1 % quantile, above 0; share of zero eigenvalues below 1 %.",
-        lambda e: [_tail_estimate(e), e.estimate("share of zeros, J_I", "I_zeros", ALL, _train, below=0.01), e.estimate("share of zeros, J_L", "L_zeros", ALL, _train, below=0.01)], "fig-3"),
-    Claim(8, "$\\log|\\lambda_I|$ spreads more on every noise set than on the training data.",
-        "Standard deviation of $\\log|\\lambda_I|$, set minus training data in the same network, above 0 for every set.",
-        lambda e: _each(e, "difference", "I_sd_log", ALL, _minus_train, above=0.0), "fig-4"),
-    Claim(9, "Orientation is rarely reversed on the training data, and about half the time on all but the darkest noise for large d.",
-        "Share of points with reversed orientation under K_I: below .1 on the training data, all d; between .4 and .6 for each middle and bright set, d ≥ 14. Shown beside: the dark sets, and full-rank points alone.",
-        lambda e: [
-            e.estimate("training data", "I_reversed", ALL, _train, below=0.1),
-            *_each(e, "share", "I_reversed", LARGE, lambda f, s: f[s], GROUPS["middle"] + GROUPS["bright"], above=0.4, below=0.6),
-            *_each(e, "share", "I_reversed", LARGE, lambda f, s: f[s], GROUPS["dark"]),
-            *_each(e, "share among full-rank points", "I_reversed_full", LARGE, lambda f, s: f[s]),
-            *_each(e, "share of rank-deficient points", "I_deficient", LARGE, lambda f, s: f[s], ("train", *NOISE)),
-        ], "fig-5"),
-    Claim(10, "$|\\mathrm{Arg}\\,\\lambda_I|$ is small on the training data, wider on every noise set, and widest on bright ones.",
-        "Mean $|\\mathrm{Arg}\\,\\lambda_I|$: below π/8 on the training data; set minus training data above 0 for every set; bright minus middle and bright minus dark above 0.",
-        lambda e: [
-            e.estimate("training data", "I_arg_mean", ALL, _train, below=np.pi / 8),
-            *_each(e, "difference", "I_arg_mean", ALL, _minus_train, above=0.0),
-            e.estimate("bright − middle", "I_arg_mean", ALL, _group_gap("bright", "middle"), above=0.0),
-            e.estimate("bright − dark", "I_arg_mean", ALL, _group_gap("bright", "dark"), above=0.0),
-        ], "fig-6"),
-    Claim(11, "At low d noise is copied as various digits; from d = 12 on as one character of each network, which is no digit and differs over d and seeds.",
-        "Low d ≤ 4: spread of a set's copies above half of the training data's, classifier's confidence above nine tenths of that on copies of training images. d ≥ 12: spread below a tenth, confidence lower than on the training data, distance of the network's mean copy from those of all the seed's other networks, small d included, and of the other seed above the spread. The measures are ours.",
-        lambda e: [
-            *_each(e, "d ≤ 4: relative spread", "spread", LOW, lambda f, s: f[s] / f["train"], above=0.5),
-            *_each(e, "d ≤ 4: relative confidence", "confidence", LOW, lambda f, s: f[s] / f["train"], above=0.9),
-            *_each(e, "d ≥ 12: relative spread", "spread", CHARACTER, lambda f, s: f[s] / f["train"], below=0.1),
-            *_each(e, "d ≥ 12: confidence minus training data's", "confidence", CHARACTER, _minus_train, below=0.0),
-            *_each(e, "d ≥ 12: distance between networks minus spread", ["from_networks", "spread"], CHARACTER, lambda a, b, s: a[s] - b[s], above=0.0),
-            *_each(e, "d ≥ 12: distance between seeds minus spread", ["from_seeds", "spread"], CHARACTER, lambda a, b, s: a[s] - b[s], above=0.0),
-        ], "tab-I"),
-    Claim(12, "The reconstructions fall in two groups, sets with mean below one half and the others.",
-        "d ≥ 12. Distance of a set's mean copy from those of sets on the other side minus from those on its own side, above 0 for every set.",
-        lambda e: _each(e, "other side − same side", ["other_side", "same_side"], CHARACTER, lambda a, b, s: a[s] - b[s], above=0.0), "tab-I"),
-    Claim(13, "The codes of noise are far from those of the training data even where the copies look alike; at low d the mean $\\lambda_L$ on noise is far from the training data's.",
-        "Lower quartile of the codes' Mahalanobis distance on a set minus the training data's median, above 0 for every set. d ≤ 4: |log ratio| of mean $|\\lambda_L|$ above log 1.5 for every set.",
-        lambda e: [
-            *_each(e, "Mahalanobis, lower quartile − median", ["mahalanobis_q1", "mahalanobis_median"], ALL, lambda a, b, s: a[s] - b["train"], above=0.0),
-            *_each(e, "d ≤ 4: |log ratio| of mean $|\\lambda_L|$", "L_mean", LOW, lambda f, s: _log_ratio(f, s).abs(), above=float(np.log(1.5))),
-        ], "fig-2"),
-    Claim(14, "At moderate d the copies of noise are uniform and still look like digits.",
-        "5 ≤ d ≤ 11: relative spread below a quarter and relative confidence above nine tenths for every set. The measures are ours.",
-        lambda e: [
-            *_each(e, "relative spread", "spread", MODERATE, lambda f, s: f[s] / f["train"], below=0.25),
-            *_each(e, "relative confidence", "confidence", MODERATE, lambda f, s: f[s] / f["train"], above=0.9),
-        ], "tab-I"),
-    Claim(15, "The medians of log|λ| vary more over d on noise than on the training data.",
-        "Standard deviation over networks of the median of $\\log|\\lambda_I|$, seeds centred: set minus training data, above 0 for every set.",
-        lambda e: _across(e, "J_I", "I_log_median", log=False), "fig-3"),
-    Claim(16, "At low d no noise set shows zero or small eigenvalues.",
-        "d ≤ 4: share of zero eigenvalues of K_I below 1 %, and share of nonzero ones with modulus below .01 below 5 %, for every set.",
-        lambda e: [*_each(e, "share of zeros", "I_zeros", LOW, lambda f, s: f[s], below=0.01), *_small(e, LOW, NOISE, 0.05)], "fig-3"),
-    Claim(17, "The reconstruction error is small on the training data alone.",
-        "Mean over networks of the ratio of mean squared pixel errors, set over training data: above 2 for every set.",
-        lambda e: _each(e, "error ratio", "error", ALL, lambda f, s: f[s] / f["train"], above=2.0), "fig-1"),
-    Claim(18, "The behaviour on the training data is consistent across architectures.",
-        "Standard deviation over networks, seeds centred, on the median noise set minus on the training data, above 0: for the log mean, median of log|λ|, standard deviation of log|λ|, reversed share and mean |Arg λ| of K_I.",
-        lambda e: [
-            e.estimate(label, column, ALL, lambda f, log=log: _median_and_train(f, log), above=0.0, statistic=_sd_gap)
-            for label, column, log in (("log mean", "I_mean", True), ("median of log|λ|", "I_log_median", False), ("sd of log|λ|", "I_sd_log", False),
-                ("reversed", "I_reversed", False), ("mean |Arg λ|", "I_arg_mean", False))
-        ], "fig-4"),
-    Claim(19, "On the training data |λ| is on average below one, and near it, for both Jacobians.",
-        "Arithmetic mean of |λ| on the training data between one half and one.",
-        lambda e: [e.estimate(f"mean |λ|, J_{j}", f"{j}_mean", ALL, _train, above=0.5, below=1.0) for j in "IL"], "fig-2"),
-)  # fmt: skip
-
-
-def _median_and_train(f: pd.DataFrame, log: bool) -> pd.DataFrame:
-    v = np.log(f) if log else f
-    centred = v - v.groupby("seed").transform("mean")
-    spread = centred[list(NOISE)].std()
-    typical = spread.sort_values().index[len(spread) // 2]  # the noise set of middle spread
-    return centred[[typical, "train"]]
+def stages(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
+    """Statistics of the reconstructions, in which distances between seeds are taken within a stage: among those that judge, or among the others."""
+    tables = []
+    for judging in (False, True):
+        part = [e for e in networks if (e.seed in JUDGES) is judging]
+        if part:
+            run = protocol.replace(seeds=tuple(e.seed for e in part))
+            tables.append(reconstructions.statistics(part, run, store))
+    return pd.concat(tables, ignore_index=True)
 
 
 def published_evidence() -> Evidence | None:
     """The published tables, or None while there are none."""
-    cells = published.cells()
-    return (
-        None
-        if cells is None
-        else Evidence(cells, published.table("untrained"), published.table("characters"))
-    )
+    cells, null, characters = (published.table(name) for name in ("cells", "untrained", "characters"))
+    return None if cells is None else Evidence(cells, null, characters)
 
 
 def evidence_or_own(protocol: Protocol) -> Evidence:
@@ -470,4 +102,371 @@ def evidence_or_own(protocol: Protocol) -> Evidence:
     if found is not None:
         return found
     run = results.run(protocol)
-    return Evidence(run.table, run.null, reconstructions.statistics(run.networks, protocol))
+    return Evidence(run.table, run.null, stages(run.networks, protocol))
+
+
+#: A sign for each verdict, told apart without colour.
+MARKS = {"holds": "●", "open": "◇", "refuted": "✕"}
+
+
+def outcomes(estimates: Sequence[Estimate]) -> list[str]:
+    """*holds*, *open* or *refuted* for each estimate of one claim; the empty text where nothing is to be judged."""
+    adjusted = statistics.holm([e.against if e.judged else np.nan for e in estimates])
+    return [
+        "" if not e.judged else "holds" if e.wanted <= LEVEL else "refuted" if p <= LEVEL else "open"
+        for e, p in zip(estimates, adjusted)
+    ]
+
+
+def _together(outcomes: Iterable[str]) -> str:
+    found = {o for o in outcomes if o}
+    return "refuted" if "refuted" in found else "holds" if found == {"holds"} else "open"
+
+
+def judge(estimates: Sequence[Estimate]) -> str:
+    """*holds* where every test does, *refuted* where one is on the other side after Holm's correction, else *open*."""
+    return _together(outcomes(estimates))
+
+
+def by_part(estimates: Sequence[Estimate]) -> dict[Part, str]:
+    """The verdict on each part of one claim that has a side, with Holm's correction over the whole claim."""
+    found: dict[Part, list[str]] = {}
+    for e, outcome in zip(estimates, outcomes(estimates)):
+        if e.judged:
+            found.setdefault(e.part, []).append(outcome)
+    return {part: _together(of) for part, of in found.items()}
+
+
+def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
+    """The estimates of a claim as a table for reading."""
+
+    def bound(p: Part) -> str:
+        if p.scale == "yes":
+            return "in most seeds"
+        if p.above is not None and p.below is not None:
+            return f"in ({p.above:.3g}, {p.below:.3g})"
+        return (
+            "shown only"
+            if p.above is p.below
+            else f"> {p.above:.3g}"
+            if p.above is not None
+            else f"< {p.below:.3g}"
+        )
+
+    def interval(low: float, high: float) -> str:
+        return "" if np.isnan(low) else f"{low:.3g} … {high:.3g}"
+
+    def gain(e: Estimate) -> str:
+        word = {"log": "×", "logit": "odds ×"}.get(e.part.scale)
+        value, low, high = np.exp(e.gain) if word else e.gain
+        return "" if np.isnan(value) else f"{word or '+'} {value:.3g} ({interval(low, high) or 'points'})"
+
+    rows = [{
+        "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),
+        "p": "" if np.isnan(e.wanted) else f"{e.wanted:.2g}", "verdict": o or "–", "trained against untrained": gain(e),
+    } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summary(evidence: Evidence) -> pd.DataFrame:
+    """All claims, judged by all seeds of the evidence.
+
+    Returns
+    -------
+    DataFrame: number, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
+    values on the side wanted (``toward``) and how many do not (``away``), ``verdict``, and the verdict ``without``
+    networks that are rank-deficient at most points.
+    """
+    rows = []
+    rest = Evidence(evidence.cells, characters=evidence.characters).without(evidence.deficient)
+    for claim in CLAIMS:
+        found = claim.estimates(evidence)
+        parts = by_part(found)
+        toward = sum(all(e.side for e in found if e.part == part) for part in parts)
+        rows.append(
+            {"": claim.number, "claim": claim.says}
+            | {verdict: list(parts.values()).count(verdict) for verdict in MARKS}
+            | {"toward": toward, "away": len(parts) - toward, "verdict": judge(found)}
+            | {"without": judge(claim.estimates(rest)) if evidence.deficient else judge(found)}
+        )
+    return pd.DataFrame(rows)
+
+
+def verdicts(evidence: Evidence) -> dict[int, str]:
+    """Claim → verdict by the judging seeds; all are *open* until every one of these is there."""
+    judges = evidence.stage(JUDGES)
+    return {c.number: judge(c.estimates(judges)) if judges else "open" for c in CLAIMS}
+
+
+# --- statistics: Evidence → networks × columns ---------------------------------------------------
+
+Measure = Callable[[Evidence], "pd.DataFrame | pd.Series"]
+
+
+def _ratio(column: str, base: str | None = None) -> Measure:
+    """Each noise set over the training data in the same network."""
+    return lambda e: e[column][NOISE].div(e[base or column]["train"], axis=0)
+
+
+def _train(column: str) -> Measure:
+    return lambda e: e[column]["train"]
+
+
+def _sets(column: str, names: Sequence[str]) -> Measure:
+    return lambda e: e[column][list(names)]
+
+
+def _log(column: str) -> Measure:
+    """Logarithm on all sets, for pools that take standard deviations over d."""
+    return lambda e: np.log(e[column].clip(lower=FLOOR))
+
+
+def _logit(e: Evidence, column: str) -> pd.DataFrame:
+    return SCALES["logit"][0](e[column], e.points)
+
+
+def _groups(column: str, over: Sequence[str], under: Sequence[str]) -> Measure:
+    """Mean over one group of sets over the mean of another."""
+    return lambda e: e[column][over].mean(axis=1) / e[column][under].mean(axis=1)
+
+
+def _apart(column: str, *falling: Sequence[str]) -> Measure:
+    """1 for a network in which the groups do not overlap and fall in the order given, else 0."""
+
+    def of(e: Evidence) -> pd.Series:
+        f = e[column]
+        yes = [f[a].min(axis=1) > f[b].max(axis=1) for a, b in zip(falling, falling[1:])]
+        return pd.concat(yes, axis=1).all(axis=1).astype(float).where(f[NOISE].notna().all(axis=1))
+
+    return of
+
+
+def _unlike(measure: Measure) -> Measure:
+    return lambda e: 1 - measure(e)
+
+
+def _histogram(column: str, of: Callable[[np.ndarray], float]) -> Callable[[Evidence], pd.DataFrame]:
+    """A number from each cell's histogram."""
+
+    def number(text: object) -> float:
+        counts = np.array(text.split(), dtype=float) if isinstance(text, str) else np.zeros(1)
+        return float(of(counts)) if counts.sum() else np.nan
+
+    return lambda e: e[column].map(number).astype(float)
+
+
+def _quantile(column: str, edges: np.ndarray, q: float) -> Callable[[Evidence], pd.DataFrame]:
+    """A quantile of a histogram, linear within bins."""
+    return _histogram(column, lambda n: np.interp(q, np.append(0, n.cumsum()) / n.sum(), edges))
+
+
+_LOW_TAIL, _MEDIAN = (_quantile("I_log_hist", LOG_BINS, q) for q in (0.01, 0.5))
+_WIDE_ANGLE = _quantile("I_arg_hist", ARG_BINS, 0.95)
+#: Share of nonzero eigenvalues with log|λ_I| below −4.5, an edge of the histogram (|λ_I| below .011).
+_SMALL = _histogram("I_log_hist", lambda n: n[: np.searchsorted(LOG_BINS, -4.5)].sum() / n.sum())
+#: Smallest share of eigenvalues in one of the 36 bins of |Arg λ_I|.
+_RAREST_ANGLE = _histogram("I_arg_hist", lambda n: n.min() / n.sum())
+
+
+def _from_half(e: Evidence) -> pd.Series:
+    """How much further the logit of reversal lies from 0, which is one half, on dark sets than on the others."""
+    far = _logit(e, "I_reversed").abs()
+    return far[DARK].mean(axis=1) - far[MIDDLE + BRIGHT].mean(axis=1)
+
+
+def _brightness_gap(e: Evidence) -> pd.Series:
+    """Reconstructions' mean pixel: distance of the middle sets from the bright ones over that from the dark ones."""
+    dark, middle, bright = (e["brightness"][g].mean(axis=1) for g in (DARK, MIDDLE, BRIGHT))
+    return (middle - bright).abs() / (middle - dark).abs()
+
+
+def _between_seeds(column: str, together: bool = False) -> Measure:
+    """For the pool *pairs*: distance from the other seeds' mean reconstructions, and what it is held against; a column a set, or their mean."""
+
+    def of(e: Evidence) -> pd.DataFrame:
+        pair = {"between": e["from_seeds"][NOISE], "within": e[column][NOISE]}
+        return pd.concat({k: v.mean(axis=1).to_frame("") if together else v for k, v in pair.items()}, axis=1)
+
+    return of
+
+
+def _alike_far(e: Evidence) -> pd.Series:
+    """Mahalanobis ratio of claim 13, mean over the sets whose reconstructions look like training ones in this network."""
+    far = np.log(_ratio("mahalanobis_q1", "mahalanobis_median")(e))
+    alike = (_ratio("confidence")(e) >= 0.9) & (_ratio("nearest")(e) <= 1.25)
+    return np.exp(far.where(alike).mean(axis=1))
+
+
+def _often_far(e: Evidence) -> pd.Series:
+    """Share of noise sets whose mean |λ_L| is more than 1.5 times, or less than 1/1.5 of, the training data's."""
+    gap = np.log(_ratio("L_mean")(e)).abs()
+    return (gap > np.log(1.5)).astype(float).where(gap.notna()).mean(axis=1)
+
+
+def _over(ranges: Iterable[range], says: str, of: Measure, **kind) -> tuple[Part, ...]:
+    """The same part over several ranges of d."""
+    return tuple(Part(says, of, dims, **kind) for dims in ranges)
+
+
+BOTH = (("$J_I$", "I"), ("$J_L$", "L"))
+SHARE = {"pool": "mean", "scale": "logit"}
+YES = {"pool": "most", "scale": "yes"}
+
+CLAIMS = (
+    Claim(1, "The two Jacobians' eigenvalues are close on the training data and further apart on every noise set.",
+        "Figure 1's distance, once its median over points and once its mean: set over training data above 1 for every set. On the training data the median is below a tenth of the squared median $|\\lambda_I|$.",
+        (*_over(ALL, "median distance over squared median $|\\lambda_I|$, training data", lambda e: e["distance_median"]["train"] / np.exp(2 * e["I_log_median"]["train"]), below=0.1),
+         *_over(ALL, "median distance, ratio", _ratio("distance_median"), above=1.0),
+         *_over(ALL, "mean distance, ratio", _ratio("distance_mean"), above=1.0)), "fig-1"),
+    Claim(2, "On the training data the arithmetic and the geometric mean of |λ| are near one, of like size, and fall slowly with d.",
+        "For both Jacobians: each mean within a factor of two of one; geometric over arithmetic mean above one half; the line fitted to each log mean over d = 5 to 20 falls, by less than a factor of two. At d ≤ 4 outliers rule the arithmetic mean; that range is judged for itself.",
+        tuple(part for name, j in BOTH for part in (
+            *_over(ALL, f"arithmetic mean, {name}", _train(f"{j}_mean"), above=0.5, below=2.0),
+            *_over(ALL, f"geometric mean, {name}", _train(f"{j}_geometric"), above=0.5, below=2.0),
+            *_over(ALL, f"geometric over arithmetic mean, {name}", lambda e, j=j: e[f"{j}_geometric"]["train"] / e[f"{j}_mean"]["train"], above=0.5),
+            Part(f"factor from d = 5 to 20, arithmetic mean, {name}", lambda e, j=j: _log(f"{j}_mean")(e)["train"], RISING, "factor", above=0.5, below=1.0),
+            Part(f"factor from d = 5 to 20, geometric mean, {name}", lambda e, j=j: _log(f"{j}_geometric")(e)["train"], RISING, "factor", above=0.5, below=1.0),
+        )), "fig-2"),
+    Claim(3, "The means on noise vary more from architecture to architecture than those on the training data.",
+        "Standard deviation over d of the log arithmetic mean: set over training data above 1, for every set and both Jacobians.",
+        tuple(part for name, j in BOTH for part in _over(ALL, f"sd over d of the log mean, {name}, ratio", _log(f"{j}_mean"), pool="sd", above=1.0)), "fig-2"),
+    Claim(4, "For large d the mean $|\\lambda_I|$ falls into three clusters, dark above middle above bright.",
+        "Mean over the dark sets over that of the middle ones, and middle over bright, above 1; in most seeds the three groups do not overlap in more than half of the networks.",
+        (Part("dark over middle", _groups("I_mean", DARK, MIDDLE), LARGE, above=1.0),
+         Part("middle over bright", _groups("I_mean", MIDDLE, BRIGHT), LARGE, above=1.0),
+         Part("groups separate in most networks", _apart("I_mean", DARK, MIDDLE, BRIGHT), LARGE, **YES)), "fig-2"),
+    Claim(5, "The mean $|\\lambda_L|$ does not cluster so.",
+        "In most seeds: the three groups overlap in more than half of the networks, and so do the bright sets with the rest, and the dark with the middle ones. The share of networks with three separate groups is larger for $\\lambda_I$.",
+        (Part("three groups overlap in most networks, $J_L$", _unlike(_apart("L_mean", DARK, MIDDLE, BRIGHT)), LARGE, **YES),
+         Part("bright sets overlap with the rest in most networks, $J_L$", _unlike(_apart("L_mean", DARK + MIDDLE, BRIGHT)), LARGE, **YES),
+         Part("dark sets overlap with the middle ones in most networks, $J_L$", _unlike(_apart("L_mean", DARK, MIDDLE)), LARGE, **YES),
+         Part("share of networks with separate groups, $J_I$ minus $J_L$", lambda e: _apart("I_mean", DARK, MIDDLE, BRIGHT)(e) - _apart("L_mean", DARK, MIDDLE, BRIGHT)(e), LARGE, "mean", "plain", above=0.0)), "fig-2"),
+    Claim(6, "For large d the means on noise end below those on the training data.",
+        "Set over training data below 1 for every set: arithmetic and geometric means, both Jacobians.",
+        tuple(Part(f"{word} mean, {name}, ratio", _ratio(f"{j}_{c}"), LARGE, below=1.0) for name, j in BOTH for word, c in (("arithmetic", "mean"), ("geometric", "geometric"))), "fig-2"),
+    Claim(7, "On the training data the left tail of log|λ| grows with d, yet zeros stay rare.",
+        "The line fitted over d = 5 to 20 to the distance from the median of $\\log|\\lambda_I|$ to its 1 % quantile rises: over all d the tail shrinks first and a line would be fitted to a U. Share of zero eigenvalues of both Jacobians below 1 %.",
+        (Part("growth of the left tail (median minus 1 % quantile of $\\log|\\lambda_I|$) from d = 5 to 20", lambda e: (_MEDIAN(e) - _LOW_TAIL(e))["train"], RISING, "trend", "plain", above=0.0),
+         *(part for name, j in BOTH for part in _over(ALL, f"share of zeros, {name}", _train(f"{j}_zeros"), below=0.01, **SHARE))), "fig-3"),
+    Claim(8, "$\\log|\\lambda_I|$ spreads more on every noise set than on the training data.",
+        "Standard deviation of $\\log|\\lambda_I|$, set over training data in the same network, above 1 for every set.",
+        _over(ALL, "sd of $\\log|\\lambda_I|$, ratio", _ratio("I_sd_log"), above=1.0), "fig-4"),
+    Claim(9, "At 300 epochs orientation is rarely reversed on the training data, and about half the time on all but the darkest noise for large d.",
+        "Share of points with reversed orientation under K_I, at 300 epochs. On the training data below .1; on every middle and bright set between .4 and .6 at the same large d; the dark sets, which the paper excepts, lie further from one half than the others. Shown beside: the dark sets, full-rank points alone, and rank-deficient points.",
+        (*_over((LOW, MODERATE, LARGE), "share reversed, training data", _train("I_reversed"), below=0.1, **SHARE),
+         Part("share reversed", _sets("I_reversed", MIDDLE + BRIGHT), LARGE, above=0.4, below=0.6, **SHARE),
+         Part("distance of the logit from one half, dark minus the others", _from_half, LARGE, "mean", "plain", above=0.0),
+         Part("share reversed", _sets("I_reversed", DARK), LARGE, **SHARE),
+         Part("share among full-rank points", _sets("I_reversed_full", ["train", *NOISE]), LARGE, **SHARE),
+         Part("share of rank-deficient points", _sets("I_deficient", ["train", *NOISE]), LARGE, **SHARE)), "fig-5"),
+    Claim(10, "$|\\mathrm{Arg}\\,\\lambda_I|$ is small on the training data, wider on every noise set, and widest on bright ones.",
+        "Mean $|\\mathrm{Arg}\\,\\lambda_I|$: below π/8 on the training data; set over training data above 1 for every set; bright over middle and bright over dark above 1.",
+        (*_over(ALL, "mean $|\\mathrm{Arg}\\,\\lambda_I|$, training data", _train("I_arg_mean"), below=np.pi / 8),
+         *_over(ALL, "mean, ratio", _ratio("I_arg_mean"), above=1.0),
+         *_over(ALL, "bright over middle", _groups("I_arg_mean", BRIGHT, MIDDLE), above=1.0),
+         *_over(ALL, "bright over dark", _groups("I_arg_mean", BRIGHT, DARK), above=1.0)), "fig-6"),
+    Claim(11, "At low d noise is reconstructed as various digits; from d = 12 on as one character of each network, which is no digit and differs over d and seeds.",
+        "Low d: spread of a set's reconstructions above half of the training data's, classifier's confidence above nine tenths of that on reconstructed training images. High d: spread below a tenth; confidence lower than on the training data; distance of the network's mean reconstruction from those of all the seed's other networks, small d included, above the spread, and so from the networks with the same d of other seeds. The measures are ours.",
+        (Part("relative spread", _ratio("spread"), LOW, above=0.5),
+         Part("relative confidence", _ratio("confidence"), LOW, above=0.9),
+         Part("relative spread", _ratio("spread"), CHARACTER, below=0.1),
+         Part("relative confidence", _ratio("confidence"), CHARACTER, below=1.0),
+         Part("distance between networks over spread", lambda e: e["from_networks"][NOISE] / e["spread"][NOISE], CHARACTER, above=1.0),
+         Part("distance between seeds over spread", _between_seeds("spread"), CHARACTER, "pairs", above=1.0)), "tab-I"),
+    Claim(12, "The reconstructions fall in two groups, sets with mean below one half and the others.",
+        "Distance of a set's mean reconstruction from those of sets on the other side over that on its own side above 1 for every set, which any map that follows brightness passes. Two groups and no continuum: the mean pixels of reconstructions of middle and bright sets lie less than half as far apart as those of middle and dark sets.",
+        (Part("other side over same side", lambda e: e["other_side"][NOISE] / e["same_side"][NOISE], CHARACTER, above=1.0),
+         Part("gap in brightness, middle to bright over middle to dark", _brightness_gap, CHARACTER, below=0.5)), "tab-I"),
+    Claim(13, "The codes of noise are far from those of the training data; at low d the mean $\\lambda_L$ on noise is far from the training data's.",
+        "Lower quartile of the codes' Mahalanobis distance on a set over the training data's median above 1 for every set. Low d: mean $|\\lambda_L|$ off the training data's by a factor of more than 1.5, up or down, for every set.",
+        (*_over(ALL, "Mahalanobis distance, lower quartile over median", _ratio("mahalanobis_q1", "mahalanobis_median"), above=1.0),
+         Part("factor between mean $|\\lambda_L|$ and the training data's", lambda e: np.exp(np.log(_ratio("L_mean")(e)).abs()), LOW, above=1.5)), "fig-2"),
+    Claim(14, "At moderate d the reconstructions of noise are uniform and still look like digits.",
+        "Relative spread below a quarter and relative confidence above nine tenths for every set. The measures are ours.",
+        (Part("relative spread", _ratio("spread"), MODERATE, below=0.25),
+         Part("relative confidence", _ratio("confidence"), MODERATE, above=0.9)), "tab-I"),
+    Claim(15, "The medians of log|λ| vary more over d on noise than on the training data.",
+        "Standard deviation over d of the median of $\\log|\\lambda_I|$: set over training data above 1 for every set.",
+        _over(ALL, "sd over d of the median of $\\log|\\lambda_I|$, ratio", lambda e: e["I_log_median"], pool="sd", above=1.0), "fig-3"),
+    Claim(16, "At low d no noise set shows zero or small eigenvalues.",
+        "Share of zero eigenvalues of K_I below 1 %. Share of nonzero ones with $\\log|\\lambda_I|$ below −4.5, that is $|\\lambda_I|$ below .011: below 5 %, the first version's bound, and below 1 %, the stricter one. For every set.",
+        (Part("share of zeros", _sets("I_zeros", NOISE), LOW, below=0.01, **SHARE),
+         Part("share of small $|\\lambda_I|$", lambda e: _SMALL(e)[NOISE], LOW, below=0.05, **SHARE),
+         Part("share of small $|\\lambda_I|$, stricter", lambda e: _SMALL(e)[NOISE], LOW, below=0.01, **SHARE)), "fig-3"),
+    Claim(17, "The reconstruction error is small on the training data alone.",
+        "Ratio of mean squared pixel errors, set over training data, in the network of the range where it is smallest: above 2 for every set.",
+        _over(ALL, "smallest error ratio", _ratio("error"), pool="smallest", above=2.0), "fig-1"),
+    Claim(18, "The behaviour on the training data is consistent across architectures.",
+        "Standard deviation over d, median of the ten noise sets over training data, above 1: for the log mean, the median of log|λ|, the log of the standard deviation of log|λ|, the logit of the reversed share and the log mean |Arg λ| of K_I.",
+        tuple(part for label, of in (("log mean", _log("I_mean")), ("median of log|λ|", lambda e: e["I_log_median"]), ("log sd of log|λ|", _log("I_sd_log")),
+            ("logit of reversal at 300 epochs", lambda e: _logit(e, "I_reversed")), ("log mean |Arg λ|", _log("I_arg_mean")))
+            for part in _over(ALL, f"sd over d, {label}, ratio", of, pool="typical sd", above=1.0)), "fig-4"),
+    Claim(19, "On the training data |λ| is on average below one, and near it, for both Jacobians.",
+        "Arithmetic mean of |λ| on the training data between one half and one. At d ≤ 4 outliers rule it; that range is judged for itself.",
+        tuple(part for name, j in BOTH for part in _over(ALL, f"mean $|\\lambda|$, {name}", _train(f"{j}_mean"), above=0.5, below=1.0)), "fig-2"),
+    Claim(20, "At high d one network reconstructs all noise sets as one character, and another network as another.",
+        "Root mean square distance between the mean reconstructions of two sets of one network, over that between two networks on one set, mean over sets: below 1, for sets on the same side of one half and for sets across it, for other d of the seed and for other seeds at the same d.",
+        (Part("sets on the same side over other d", lambda e: e["same_side"][NOISE].mean(axis=1) / e["from_networks"][NOISE].mean(axis=1), CHARACTER, below=1.0),
+         Part("sets across one half over other d", lambda e: e["other_side"][NOISE].mean(axis=1) / e["from_networks"][NOISE].mean(axis=1), CHARACTER, below=1.0),
+         Part("other seeds over sets on the same side", _between_seeds("same_side", together=True), CHARACTER, "pairs", above=1.0),
+         Part("other seeds over sets across one half", _between_seeds("other_side", together=True), CHARACTER, "pairs", above=1.0)), "tab-I"),
+    Claim(21, "For large d the geometric means of $|\\lambda_I|$ cluster by brightness as the arithmetic ones do.",
+        "As claim 4, for the geometric mean.",
+        (Part("dark over middle", _groups("I_geometric", DARK, MIDDLE), LARGE, above=1.0),
+         Part("middle over bright", _groups("I_geometric", MIDDLE, BRIGHT), LARGE, above=1.0),
+         Part("groups separate in most networks", _apart("I_geometric", DARK, MIDDLE, BRIGHT), LARGE, **YES)), "fig-2"),
+    Claim(22, "The geometric means on noise vary more from architecture to architecture than those on the training data.",
+        "As claim 3, for the geometric mean.",
+        tuple(part for name, j in BOTH for part in _over(ALL, f"sd over d of the log geometric mean, {name}, ratio", _log(f"{j}_geometric"), pool="sd", above=1.0)), "fig-2"),
+    Claim(23, "On the training data the eigenvalues have no extreme outliers at any d.",
+        "In the network of the range where it is largest: mean over median $|\\lambda|$ below 2 for both Jacobians, and mean over median of Figure 1's distance below 10.",
+        (*(part for name, j in BOTH for part in _over(ALL, f"largest mean over median $|\\lambda|$, {name}", lambda e, j=j: e[f"{j}_mean"]["train"] / np.exp(e[f"{j}_log_median"]["train"]), pool="largest", below=2.0)),
+         *_over(ALL, "largest mean over median distance", lambda e: e["distance_mean"]["train"] / e["distance_median"]["train"], pool="largest", below=10.0)), "fig-1"),
+    Claim(24, "At low d the reconstructions of one noise set do not belong to one class of digits.",
+        "Effective number of classes (exponential of the entropy) that a classifier finds among a set's reconstructions above 2 for every set. The measure is ours; whether the classes are the same on another set or seed is not in the tables.",
+        (Part("effective number of classes", _sets("classes", NOISE), LOW, above=2.0),), "tab-I"),
+    Claim(25, "$|\\mathrm{Arg}\\,\\lambda_I|$ has a wider range on every noise set than on the training data; the range grows with brightness, and on bright sets any angle occurs.",
+        "Range: 95 % quantile of $|\\mathrm{Arg}\\,\\lambda_I|$. Set over training data above 1 for every set; bright over middle and middle over dark above 1. Any angle: each of 36 equal bins of [0, π] has more than .1 % of the eigenvalues on every bright set.",
+        (*_over(ALL, "95 % quantile, ratio", lambda e: (q := _WIDE_ANGLE(e))[NOISE].div(q["train"], axis=0), above=1.0),
+         *_over(ALL, "95 % quantile, bright over middle", lambda e: (q := _WIDE_ANGLE(e))[BRIGHT].mean(axis=1) / q[MIDDLE].mean(axis=1), above=1.0),
+         *_over(ALL, "95 % quantile, middle over dark", lambda e: (q := _WIDE_ANGLE(e))[MIDDLE].mean(axis=1) / q[DARK].mean(axis=1), above=1.0),
+         *_over(ALL, "share in the emptiest of 36 bins", lambda e: _RAREST_ANGLE(e)[BRIGHT], above=0.001, **SHARE)), "fig-6"),
+    Claim(26, "At moderate d the reconstructions of different noise sets no longer differ.",
+        "Root mean square distance between the mean reconstructions of two sets of one network, mean over sets, below a quarter of the spread of reconstructed training images: for sets on the same side of one half and for sets across it. The measure is ours.",
+        tuple(Part(f"sets {where} over the training data's spread", lambda e, c=c: e[c][NOISE].mean(axis=1) / e["spread"]["train"], MODERATE, below=0.25)
+              for where, c in (("on the same side", "same_side"), ("across one half", "other_side"))), "tab-I"),
+    Claim(27, "The codes of noise are far from the training data's even where its reconstructions look like training ones.",
+        "Lower quartile of the codes' Mahalanobis distance over the training data's median, mean over those noise sets of a network whose reconstructions look alike: confidence at least nine tenths of the training data's and distance to the nearest training image at most 1.25 times. Above 1.",
+        _over((LOW, MODERATE), "Mahalanobis distance where reconstructions look alike", _alike_far, above=1.0), "fig-2"),
+    Claim(28, "The mean $|\\lambda_L|$ on noise is frequently far from the training data's, at any d.",
+        "Share of noise sets whose mean $|\\lambda_L|$ is off the training data's by a factor of more than 1.5, up or down: above one half.",
+        _over(ALL, "share of sets off by a factor of 1.5", _often_far, above=0.5, count=len(NOISE), **SHARE), "fig-2"),
+)  # fmt: skip
+
+
+# --- architecture or initialisation? -----------------------------------------------------------
+
+#: Statistics whose variance is split into d, seed and rest: column → scale.
+STATISTICS = {f"{j}_{name}": scale for j in "IL" for name, scale in (
+    ("mean", "log"), ("geometric", "log"), ("log_median", "plain"), ("sd_log", "log"), ("reversed", "logit"), ("arg_mean", "log"),
+)} | {"distance_median": "log"}  # fmt: skip
+
+
+def architecture(evidence: Evidence) -> pd.DataFrame:
+    """Is it the architecture or the initialisation? Shares of variance of each statistic on each data set over all d.
+
+    Returns
+    -------
+    DataFrame: ``statistic, set``, the components ``d, seed, rest`` on the scale of `STATISTICS`, the ``share`` of d with its 95 %
+    interval ``low, high``, and ``verdict`` on the paper's title: *holds* where the lower limit is above one
+    half, *refuted* where the upper limit is below, else *open*.
+    """
+    rows = []
+    for column, scale in STATISTICS.items():
+        values = SCALES[scale][0](evidence[column].astype(float), evidence.points)
+        for name in ("train", *NOISE):
+            table = values[name].unstack("seed").dropna()
+            c = statistics.components(table.to_numpy())
+            verdict = "holds" if c.low > 0.5 else "refuted" if c.high < 0.5 else "open"
+            rows.append({"statistic": column, "set": name, **c._asdict(), "verdict": verdict})
+    return pd.DataFrame(rows)

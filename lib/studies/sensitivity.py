@@ -23,7 +23,8 @@ from ..spectrum import eigenvalues, orientation
 from ..store import Store
 from ..training import SNAPSHOTS, train, train_side_by_side
 from . import reconstructions
-from .claims import CLAIMS, Evidence, judge
+from .claims import CLAIMS
+from .evidence import Evidence
 
 __all__ = [
     "CHOICES",
@@ -167,33 +168,21 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Every claim under every variant, by the estimates' values alone: so few networks give no interval.
+    """Every claim under every variant, by the values of its estimates alone: one seed gives no interval and no verdict.
 
     Returns
     -------
-    DataFrame, one row a claim and a variant: ``claim, choice, value, verdict`` and ``share``,
-    the share of the claim's estimates on the side wanted.
+    DataFrame, one row a claim and a variant: ``claim, choice, value`` and ``share``, the share of the claim's
+    estimates on the side wanted, of those that these networks have a value for; not a number where there is none.
     """
     rows = []
     for choice in table.choice.unique():
         for value, part in like(table, choice).groupby("value", sort=False):
-            evidence = Evidence(part, characters=part, intervals=False)
+            evidence = Evidence(part, characters=part)
             for claim in CLAIMS:
-                estimates = [e for e in claim.estimates(evidence) if e.ok is not None]
-                share = (
-                    np.nan
-                    if any(np.isnan(e.value) for e in estimates)
-                    else np.mean([bool(e.ok) for e in estimates])
-                )
-                rows.append(
-                    {
-                        "claim": claim.number,
-                        "choice": choice,
-                        "value": value,
-                        "verdict": judge(estimates),
-                        "share": share,
-                    }
-                )
+                sides = [e.side for e in claim.estimates(evidence) if e.side is not None]
+                share = np.mean(sides) if sides else np.nan
+                rows.append({"claim": claim.number, "choice": choice, "value": value, "share": share})
     return pd.DataFrame(rows)
 
 

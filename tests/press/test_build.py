@@ -190,7 +190,7 @@ def wait_for(condition, seconds: float = 120.0) -> None:
 def test_a_killed_build_leaves_the_last_good_pages_and_the_next_one_is_whole(small):
     small.numbers("import time; time.sleep(600)")
     process = start(small, start_new_session=True)
-    wait_for(lambda: any(small.root.glob("_build/.run-*/numbers-*/source.ipynb")))
+    wait_for(lambda: any(small.root.glob("_build/.run-*/numbers-*")))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert "smoke 42" in small.page()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lib.__main__ import _parser, main
+from lib.press.commands import _parser, main
 
 WRONG = {
     "book --profile night": r"profile: expected one of laptop, paper, smoke, got 'night'",

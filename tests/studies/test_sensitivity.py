@@ -55,10 +55,10 @@ def test_every_claim_is_judged_under_every_variant(table):
     found = sensitivity.verdicts(table)
     assert len(found) == len(CLAIMS) * len(found[["choice", "value"]].drop_duplicates())
     assert found.share.dropna().between(0, 1).all() and found.share.notna().any()
-    said = found.dropna(subset="share")
-    assert (said.verdict[said.share == 1] == "holds").all() and (
-        said.verdict[said.share == 0] == "does not hold"
-    ).all()
+    few = found[(found.choice == "loss") & (found.value == "mean distance")].set_index("claim").share
+    rows = table[(table.choice == "loss")].pivot(index="d", columns="set", values="error")
+    noise = rows.drop(columns=["train", "test"]).div(rows.train, axis=0)
+    assert few[17] == (noise > 2).to_numpy().mean()  # one d in two of claim 17's ranges, ten sets
 
 
 def test_variance_of_a_sign_between_networks():

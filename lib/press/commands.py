@@ -1,0 +1,302 @@
+"""The command line: ``python -m lib book``, one line of the Makefile for each of its commands."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from .. import paths
+from . import prepare
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    0 when it succeeded, 1 when it failed, 2 when what was asked cannot be done, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        _prepare()
+        return _run(options)
+    except KeyboardInterrupt:
+        return _tell("interrupted; what is finished is kept, the next run goes on from there", 130)
+
+
+def _prepare() -> None:
+    """What has to stand before libraries are loaded."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # so that a terminated build takes its kernels along
+    os.environ.update(
+        paths.absolute_environment()
+    )  # a relative folder is one of the folder the command was given in
+    os.environ["MPLBACKEND"] = "Agg"  # figures become files, whatever the reader's backend
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "30")  # a file needs no bar that moves
+    prepare()
+
+
+def _run(options: argparse.Namespace) -> int:
+    # imported only now: a wrong word on the command line should not cost the import of torch
+    from ..data import DataError
+    from ..protocol import ProtocolError
+    from ..published import Mismatch
+    from ..store import CorruptArtefact
+    from .build import BuildError
+    from .notebooks import NotebookError
+
+    try:
+        options.command(options)
+        sys.stdout.flush()
+        return 0
+    except (ProtocolError, DataError) as error:
+        return _tell(error, 2)
+    except (BuildError, NotebookError, Mismatch, CorruptArtefact) as error:
+        return _tell(error, 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain once more at its end
+        return _tell("expected someone to read what is said, got a closed pipe; stopped", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _tell(f"{where}{error.strerror or error}; expected a folder that can be read and written", 2)
+
+
+def _tell(error: object, status: int) -> int:
+    with contextlib.suppress(OSError):
+        print(f"book: {error}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lib", description="The book, from training to pages.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    book = commands.add_parser("book", help="train, evaluate, run every notebook, write the pages")
+    book.add_argument("--profile", default="laptop", help="smoke, laptop or paper (default: laptop)")
+    book.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile, for instance "dims=2,8 epochs=2"',
+    )
+    book.add_argument("--output", type=Path, metavar="FOLDER", help="folder of builds (default: _build)")
+    _limited(book)
+    book.set_defaults(command=_book)
+
+    notebook = commands.add_parser("notebook", help="run one notebook")
+    notebook.add_argument("source", type=Path, help="for instance book/noise.md")
+    notebook.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one of the notebook's own parameters",
+    )
+    notebook.add_argument(
+        "--output",
+        type=Path,
+        default=Path("_build/executed"),
+        metavar="FOLDER",
+        help="where the executed notebook goes",
+    )
+    _limited(notebook)
+    notebook.set_defaults(command=_notebook)
+
+    publish = commands.add_parser(
+        "publish", help="write book/published from a finished run of the paper's protocol"
+    )
+    publish.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile paper, for instance "seeds=0"',
+    )
+    publish.set_defaults(command=_publish)
+
+    bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
+    bench.set_defaults(command=_bench)
+
+    sensitivity = commands.add_parser(
+        "sensitivity",
+        help="train the published protocol with one unstated choice changed at a time, and publish what that does",
+    )
+    sensitivity.add_argument(
+        "--choice",
+        action="append",
+        metavar="NAME",
+        help="only this choice, for instance length or loss (default: all); may be repeated",
+    )
+    sensitivity.set_defaults(command=_sensitivity)
+
+    companions = commands.add_parser(
+        "companions",
+        help="run companions' chapters at full size on the published protocol, and publish their tables",
+    )
+    companions.add_argument(
+        "--chapter",
+        action="append",
+        metavar="NAME",
+        help="only this chapter (default: all that can be published); may be repeated",
+    )
+    companions.set_defaults(command=_companions)
+
+    verify = commands.add_parser(
+        "verify", help="check every published file, recompute a random sample of published cells"
+    )
+    verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
+    verify.add_argument(
+        "--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)"
+    )
+    verify.set_defaults(command=_verify)
+
+    compare = commands.add_parser(
+        "compare",
+        help="hold a finished run of the paper's protocol against the published one, by verdicts and intervals",
+    )
+    compare.add_argument(
+        "--set",
+        default="",
+        metavar="FIELD=VALUE…",
+        help='single fields of the profile paper, for instance "seeds=0"',
+    )
+    compare.set_defaults(command=_compare)
+
+    pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
+    pdf.add_argument(
+        "html",
+        type=Path,
+        nargs="?",
+        default=Path("_build/html"),
+        metavar="FOLDER",
+        help="default: _build/html",
+    )
+    pdf.set_defaults(command=_pdf)
+
+    launch = commands.add_parser("notebooks", help="write the notebooks as .ipynb for Binder and Colab")
+    launch.add_argument(
+        "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
+    )
+    launch.add_argument(
+        "--push",
+        default="",
+        metavar="REMOTE",
+        help="put them on the branch named in _config.yml, at this remote (default: do not)",
+    )
+    launch.set_defaults(command=_notebooks)
+
+    return parser
+
+
+def _limited(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--limit", type=float, default=180, metavar="MINUTES",
+        help="a notebook that runs longer counts as hanging and fails (default: 180)",
+    )  # fmt: skip
+
+
+def _book(options: argparse.Namespace) -> None:
+    from .build import build
+
+    build(options.profile, options.set, output=options.output, limit=60 * options.limit)
+
+
+def _notebook(options: argparse.Namespace) -> None:
+    from .notebooks import execute_one
+
+    output = options.output.resolve()
+    print(execute_one(options.source, options.parameter, output, paths.ROOT, limit=60 * options.limit))
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from . import begin
+    from .publish import publish
+
+    print(f"Published: {publish(begin('paper', options.set).protocol)}")
+
+
+def _sensitivity(options: argparse.Namespace) -> None:
+    from .publish import publish_sensitivity
+
+    print(f"Published: {publish_sensitivity(choices=options.choice or None)}")
+
+
+def _companions(options: argparse.Namespace) -> None:
+    from ..companions.catalogue import CHAPTERS
+    from .publish import publish_companions
+
+    print(f"Published: {publish_companions(options.chapter or tuple(CHAPTERS))}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from .bench import main
+
+    main()
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from .verify import TOLERANCE, verify
+
+    table, absent = verify(options.cells, options.seed)
+    print(table.to_string(index=False))
+    print(
+        f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g})."
+    )
+    if absent:
+        print(f"{absent} published cells are of networks that are not published: they were not recomputed.")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from ..studies.claims import JUDGES, published_evidence
+    from . import begin
+    from .build import BuildError
+    from .compare import compare, missing, retrained
+
+    there = published_evidence()
+    if there is None:
+        raise BuildError(
+            "compare: expected published results to compare with, found none; make publish writes them"
+        )
+    here = retrained(begin("paper", options.set).protocol)
+    if here.cells.equals(there.cells):
+        print(
+            "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
+        )
+    for whose, evidence in (("the published results", there), ("this run", here)):
+        if lacking := missing(evidence):
+            print(
+                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not in {whose}, and without them no claim has a verdict or an interval."
+            )
+            return
+    table = compare(there.stage(JUDGES), here.stage(JUDGES))
+    print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
+    other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
+    if len(other):
+        raise BuildError(
+            f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet"
+        )
+
+
+def _pdf(options: argparse.Namespace) -> None:
+    from .pdf import write
+
+    write(options.html)
+
+
+def _notebooks(options: argparse.Namespace) -> None:
+    from . import launch
+
+    written = launch.write(options.output)
+    print(f"{len(written)} notebooks in {options.output.resolve()}")
+    if options.push:
+        print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")

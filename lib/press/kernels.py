@@ -1,0 +1,167 @@
+"""Kernels forked from one process that has imported everything: ready in a fraction of the time.
+
+``python -m lib.press.kernels`` is that process. It has one thread and no CUDA, reads one JSON line
+for each kernel, and takes its kernels and all that they have started along when the build that
+started it ends, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+
+__all__ = ["Kernels"]
+
+#: Imported before the first fork, besides what the notebooks import themselves.
+MACHINERY = "import ipykernel.kernelapp, ipykernel.zmqshell, matplotlib.pyplot, torch"
+
+
+class Kernels:
+    """Starts kernels: forked ones where that is safe, ordinary ones elsewhere.
+
+    Parameters
+    ----------
+    imports : statements that are executed once before the first fork; those that fail are passed over.
+    environment : that of the process that forks; read when libraries are loaded, as numbers of threads are.
+    root : folder that ``lib`` is imported from.
+    fork : False for ordinary kernels, as with CUDA, which does not survive a fork.
+    """
+
+    def __init__(self, imports: list[str], environment: dict[str, str], root: Path, fork: bool = True):
+        self._lock, self._server = threading.Lock(), None
+        self._folder = tempfile.TemporaryDirectory(prefix="book-", ignore_cleanup_errors=True)
+        if fork and sys.platform == "linux":
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "lib.press.kernels"], cwd=root, env=environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+            self._send([MACHINERY, *imports])
+            self._ready = None
+
+    def manager(self, environment: dict[str, str]) -> AsyncKernelManager:
+        """A manager, as nbclient takes it, of one kernel in this environment."""
+        file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
+        transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
+        return _Manager(
+            environment, self if self._forks() else None, connection_file=file, transport=transport
+        )
+
+    def close(self) -> None:
+        """End every kernel that still runs."""
+        if self._server:
+            self._server.stdin.close()
+            self._server.wait()
+            self._server.stdout.close()
+        self._folder.cleanup()
+
+    def fork(self, arguments: list[str], folder: str, environment: dict[str, str]) -> _Forked:
+        with self._lock:
+            self._send({"arguments": arguments, "folder": str(folder), "environment": environment})
+            return _Forked(int(self._server.stdout.readline()))
+
+    def _send(self, message: Any) -> None:
+        self._server.stdin.write(json.dumps(message) + "\n")
+        self._server.stdin.flush()
+
+    def _forks(self) -> bool:
+        """Whether the process that forks is there and has one thread."""
+        with self._lock:
+            if self._server and self._ready is None:
+                self._ready = self._server.stdout.readline().strip() == "1"
+            return bool(self._server and self._ready)
+
+
+class _Forked:
+    """What a provisioner asks of `subprocess.Popen`, for a process that is another one's child."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int):
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return 1
+        return None
+
+    def wait(self) -> int:
+        return 1  # asked only once `poll` has said so
+
+    def send_signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+class _Provisioner(LocalProvisioner):
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+        arguments = cmd[cmd.index("-f") :]  # after ``python -m ipykernel_launcher``
+        self.process = self.parent.kernels.fork(arguments, kwargs["cwd"], kwargs["env"])
+        self.pid = self.pgid = self.process.pid
+        return self.connection_info
+
+
+class _Manager(AsyncKernelManager):
+    def __init__(self, environment: dict[str, str], kernels: Kernels | None, **kwargs: Any):
+        super().__init__(kernel_name="python3", **kwargs)
+        self.environment, self.kernels = environment, kernels
+
+    async def start_kernel(self, **kwargs: Any) -> None:
+        if self.kernels:
+            self.provisioner = _Provisioner(parent=self, kernel_id="forked", kernel_spec=self.kernel_spec)
+        await super().start_kernel(**kwargs, env=self.environment)
+
+
+def _serve() -> None:
+    """Import, say how many threads there are, and fork a kernel for each line, until there are no more lines."""
+    for statement in json.loads(sys.stdin.readline()):
+        with contextlib.suppress(Exception):  # the notebook will meet it again, and say so
+            exec(statement, {})
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    print(len(os.listdir("/proc/self/task")), flush=True)
+    kernels = []
+    for line in sys.stdin:
+        kernels.append(os.fork())
+        if not kernels[-1]:
+            return _become(**json.loads(line))
+        print(kernels[-1], flush=True)
+    for pid in kernels:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # with the workers it has started
+
+
+def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """The kernel, in a session of its own, which ends with the process that it was forked from."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    parent = os.getppid()
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])  # which it watches
+
+
+if __name__ == "__main__":
+    _serve()
