@@ -3,13 +3,12 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
-PUSH    ?=
-RESULTS := $(or $(BOOK_RESULTS),results)
+SCORED  ?=
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
 # on all cores, files in the order of tests/conftest.py
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -35,6 +34,9 @@ publish: $(STAMP) ## write book/published from a finished run of the profile pap
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
 
+detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
+	@$(RUN) -m lib detection $(SCORED)
+
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
 
@@ -50,8 +52,8 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
-notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
-	@$(RUN) -m lib notebooks --push '$(PUSH)'
+notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
+	@$(RUN) -m lib notebooks
 
 gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
 	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html
@@ -59,8 +61,8 @@ gate: $(TESTS) ## check the finished pages before they are deployed (needs Chrom
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
 
-clean-results: ## remove trained networks and results; a downloaded MNIST stays
-	[ ! -d '$(RESULTS)' ] || find '$(RESULTS)' -mindepth 1 -maxdepth 1 ! -name mnist -exec rm -rf {} +
+clean-results: $(STAMP) ## remove trained networks and results, and nothing else
+	@$(RUN) -m lib clean-results
 
 # the stamp is written last: an installation that was interrupted is taken up again
 $(STAMP): requirements.txt
@@ -75,4 +77,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results

@@ -117,7 +117,7 @@ def without(name: str) -> tuple[str, int | None]:
     >>> without("mnist-without-1"), without("digits")
     (('mnist', 1), ('digits', None))
     """
-    base, word, digit = name.partition("-without-")
+    base, word, digit = str(name).partition("-without-")
     if word and base in ("mnist", "digits") and len(digit) == 1 and digit in "0123456789":
         return base, int(digit)
     return name, None

@@ -1,11 +1,10 @@
 """Eigenvalues of many small real matrices at once: Francis' double-shift QR, one matrix a SIMD lane.
 
-LAPACK treats a batch one matrix after another, and one small matrix leaves a wide
-processor mostly idle. Here `LANES` matrices lie interleaved in memory, entry (i, j) of all
-of them side by side, and go through the same steps together: scaling, balancing,
-Householder reduction to Hessenberg form, and QR sweeps with deflation (Golub & Van Loan,
-Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a
-lane that is outside its window takes the identity for its reflection.
+LAPACK treats a batch one matrix after another, and one small matrix leaves a wide processor mostly idle. Here
+`LANES` matrices lie interleaved in memory, entry (i, j) of all of them side by side, and go through the same steps
+together: scaling, balancing, Householder reduction to Hessenberg form, and QR sweeps with deflation (Golub & Van
+Loan, Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a lane that is outside
+its window takes the identity for its reflection.
 """
 
 from __future__ import annotations
@@ -32,9 +31,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz
 def _jit(function):
     try:
         return numba.njit(function, cache=True, **_OPTIONS)
-    except (
-        RuntimeError
-    ):  # neither beside this file nor in the home can anything be written: compiled each time
+    except RuntimeError:  # nothing can be written beside this file nor in the home: compiled each time
         return numba.njit(function, **_OPTIONS)
 
 
@@ -46,8 +43,7 @@ def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
     Parameters
     ----------
     k : array, shape (n, d, d), real
-    threads : int
-        Parts of the batch worked on at a time.
+    threads : parts of the batch worked on at a time
 
     Returns
     -------
@@ -97,8 +93,7 @@ def _load(k, h, scale):
     """Interleave the matrices, each scaled by a power of two to a largest entry of order one."""
     m, d, _ = k.shape
     h[:] = 0.0
-    for l in range(LANES):
-        scale[l] = 1.0
+    scale[:] = 1.0
     for l in range(m):
         largest = 0.0
         for i in range(d):
@@ -124,8 +119,7 @@ def _balance(h, d):
     for _ in range(8):
         changed = False
         for i in range(d):
-            row[:] = 0.0
-            column[:] = 0.0
+            row[:], column[:] = 0.0, 0.0
             for j in range(d):
                 if j != i:
                     for l in range(LANES):
@@ -136,8 +130,7 @@ def _balance(h, d):
                 r, c = row[l], column[l]
                 f = 1.0
                 if r > 0.0 and c > 0.0:
-                    exponent = np.round(0.5 * np.log2(r / c))
-                    g = 2.0**exponent
+                    g = 2.0 ** np.round(0.5 * np.log2(r / c))
                     if c * g + r / g < 0.95 * (c + r):
                         f = g
                         some = True
@@ -156,11 +149,9 @@ def _balance(h, d):
 @_jit
 def _hessenberg(h, d):
     """Householder reflections I − βvvᵀ from both sides clear what lies below the subdiagonal."""
-    v = np.empty((d, LANES))
-    beta, dot = np.empty(LANES), np.empty(LANES)
+    v, beta, dot = np.empty((d, LANES)), np.empty(LANES), np.empty(LANES)
     for k in range(d - 2):
-        for l in range(LANES):
-            dot[l] = 0.0
+        dot[:] = 0.0
         for i in range(k + 2, d):
             for l in range(LANES):
                 dot[l] += h[i, k, l] * h[i, k, l]
@@ -319,12 +310,10 @@ def _split(h, l, low, high, wr, wi):
 @_jit
 def _store(wr, wi, scale, l, lam):
     """Sort one spectrum by falling modulus; pairs lie side by side and stay so."""
-    d = len(lam)
-    size = np.empty(d)
-    for i in range(d):
+    size = np.empty(len(lam))
+    for i in range(len(lam)):
         value = complex(wr[i, l] * scale, wi[i, l] * scale)
-        modulus = abs(value)
-        j = i
+        modulus, j = abs(value), i
         while j > 0 and size[j - 1] < modulus:
             size[j], lam[j] = size[j - 1], lam[j - 1]
             j -= 1

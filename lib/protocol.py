@@ -22,20 +22,33 @@ __all__ = [
     "Protocol",
     "Profile",
     "ProtocolError",
+    "SETS",
     "GROUPS",
+    "LABELS",
     "NOISE_SETS",
     "REPRESENTATIVES",
     "MAX_DIM",
 ]
 
-#: The ten noise sets of section II-A by mean brightness (section II-C), from dark to bright. A set's name is its pixel
-#: distribution in the words of `lib.noise.distribution`; `lib.figures.style` gives each a label and a colour.
-GROUPS = {
-    "dark": ("bernoulli_0.13", "beta_0.8_5", "bernoulli_0.25"),
-    "middle": ("bernoulli_0.5", "normal", "uniform", "beta_0.5_0.5"),
-    "bright": ("bernoulli_0.75", "bernoulli_0.87", "beta_5_0.8"),
+#: The ten noise sets of section II-A from dark to bright: name, which is the pixel distribution in the words of
+#: `lib.noise.distribution`; group by mean brightness (section II-C); label. `lib.figures.style` gives each a colour.
+SETS = {
+    "bernoulli_0.13": ("dark", r"$\mathcal{D}_{.13}$"),
+    "beta_0.8_5": ("dark", r"$\mathcal{D}_{.8,5}$"),
+    "bernoulli_0.25": ("dark", r"$\mathcal{D}_{.25}$"),
+    "bernoulli_0.5": ("middle", r"$\mathcal{D}_{.5}$"),
+    "normal": ("middle", r"$\mathcal{D}_{norm}$"),
+    "uniform": ("middle", r"$\mathcal{D}_{unif}$"),
+    "beta_0.5_0.5": ("middle", r"$\mathcal{D}_{.5,.5}$"),
+    "bernoulli_0.75": ("bright", r"$\mathcal{D}_{.75}$"),
+    "bernoulli_0.87": ("bright", r"$\mathcal{D}_{.87}$"),
+    "beta_5_0.8": ("bright", r"$\mathcal{D}_{5,.8}$"),
 }
-NOISE_SETS = tuple(name for group in GROUPS.values() for name in group)
+NOISE_SETS = tuple(SETS)
+GROUPS = {g: tuple(n for n in SETS if SETS[n][0] == g) for g in ("dark", "middle", "bright")}
+LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"} | {
+    n: label for n, (_, label) in SETS.items()
+}
 #: The paper's bright, moderate and dark representatives, in the order of its tables.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 

@@ -43,17 +43,9 @@ from .model import Ensemble
 from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
-from .training import torch_device, train, train_side_by_side, training_fields, untrained
+from .training import torch_device, train, training_fields, untrained
 
-__all__ = [
-    "run",
-    "Run",
-    "cells",
-    "cell_fields",
-    "evaluate",
-    "blocks",
-    "reconstructions",
-]
+__all__ = ["run", "Run", "cells", "cell_fields", "evaluate", "blocks", "reconstructions"]
 
 #: Points times columns of Jacobians (about 10 µs each) from which several processes are worth their start.
 WORTHWHILE = 2_000_000
@@ -144,7 +136,6 @@ class Run(NamedTuple):
 def run(protocol: Protocol, store: Store | None = None, progress: bool = True) -> Run:
     """The natural way of data: protocol → networks → cells → table, each step loaded where stored and computed where not."""
     store = store or Store()
-    train_side_by_side([protocol], store, progress)
     networks = train(protocol, store, progress)
     table, null = (cells(es, protocol, store, progress=progress) for es in (networks, untrained(protocol)))
     return Run(networks, table, null)

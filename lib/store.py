@@ -102,7 +102,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         tensors = dict(sorted(from_safetensors(content).items()))  # its own order is that of a hash table
         described, expected = header["meta"], header["sha256"]
-        meta = json.loads(described)
+        meta = dict(json.loads(described))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
     _check(path, header, described, _tensor_digest(tensors) == expected)
@@ -122,7 +122,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         head, _, body = Path(path).read_bytes().decode().partition("\n")
         header = json.loads(head.removeprefix("# "))
-        expected, meta = header["sha256"], header["meta"]
+        expected, meta = header["sha256"], dict(header["meta"])
     except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
     _check(path, header, json.dumps(meta, sort_keys=True), _sha256(body) == expected)

@@ -100,6 +100,7 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
     the same number of threads.
     """
     store = store or Store()
+    train_side_by_side([protocol], store, progress)
     return [_train_seed(protocol, seed, store, progress) for seed in protocol.seeds]
 
 
@@ -112,15 +113,13 @@ def train_side_by_side(
     in four fifths of the time that both threads need for one after the other.
     """
     store = store or Store()
-    runs: dict[
-        str, list[Protocol]
-    ] = {}  # those that differ in length alone, the longest first: it passes through the others
+    # those that differ in length alone go together, the longest first: it passes through the others
+    runs: dict[str, list[Protocol]] = {}
     for p in sorted(protocols, key=lambda p: -p.epochs):
         for seed in p.seeds:
             if not store.path("networks", training_fields(p, seed), "safetensors").exists():
-                runs.setdefault(digest(training_fields(p, seed, epochs=0)), []).append(
-                    p.replace(seeds=(seed,))
-                )
+                family = digest(training_fields(p, seed, epochs=0))
+                runs.setdefault(family, []).append(p.replace(seeds=(seed,)))
     longest = [p for p, *_ in runs.values()]
     workers = min(len(runs), joblib.cpu_count()) if torch_device().type == "cpu" else 1
     if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
@@ -140,7 +139,8 @@ def train_side_by_side(
 
 def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> None:
     for protocol in protocols:
-        train(protocol, store, progress)
+        for seed in protocol.seeds:
+            _train_seed(protocol, seed, store, progress)
 
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:

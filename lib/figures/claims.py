@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..studies.claims import MARKS, outcomes
+from ..studies.claims import outcomes
 from ..studies.evidence import NOISE, Estimate
-from .style import BLUE, COLORS, LABELS, RED, styled
+from .style import BLUE, COLORS, FAINT, INK, LABELS, ORANGE, RED, styled
 
 __all__ = ["estimates", "counts", "verdicts", "architecture"]
 
-GREY, ORANGE = "#808792", "#E69F00"
+#: Inches: width of a figure, room for the names of data sets.
+WIDE, LEFT = 7.2, 0.55
 #: verdict → colour, marker, whether the marker is filled, hatching: told apart without colour.
 LOOKS = {
     "holds": (BLUE, "o", True, ""),
@@ -33,36 +34,35 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     Bars are 95 % intervals, small grey dots the single seeds. Estimates that are shown only, and those
     without a value, are left to the table.
     """
-    found = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
+    judged = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
     grid: dict[str, dict[str, list[tuple[Estimate, str]]]] = {}
-    for e, outcome in found:
+    for e, outcome in judged:
         grid.setdefault(e.part.says, {}).setdefault(e.part.range, []).append((e, outcome))
-    columns = max((len(row) for row in grid.values()), default=1)
-    sizes = [max(map(len, row.values())) for row in grid.values()] or [1]
-    fig, axes = plt.subplots(
-        len(sizes),
-        columns,
-        figsize=(7.2, 0.3 + sum(0.16 * n + 0.62 for n in sizes)),
-        height_ratios=[n + 1.2 for n in sizes],
-        sharex="row",
-        squeeze=False,
-    )
-    for ax in axes.flat:
-        ax.set_visible(False)
-    for axs, (says, row) in zip(axes, grid.items()):
-        for ax, (range_, part) in zip(axs, row.items()):
-            ax.set_visible(True)
-            _panel(ax, part, labels=ax is axs[0])
-            ax.set_title(range_, loc="right", size=7, color=GREY)
-        _side(axs[: len(row)], part[0][0])
-        axs[0].annotate(says, (0, 1), (0, 12), "axes fraction", textcoords="offset points", fontsize=7.5)
+    # placed by hand, in inches from the top: thirty panels take a layout engine seconds
+    lines = [max(map(len, row.values())) for row in grid.values()]
+    tall = sum(0.15 * n + 0.74 for n in lines) or 0.5
+    fig = plt.figure(figsize=(WIDE, tall), layout="none")
+    top = tall
+    for (says, row), n in zip(grid.items(), lines):
+        high = 0.15 * (n + 0.4)
+        top -= high + 0.42
+        wide = (WIDE - LEFT - 0.05) / max(len(row), 2)
+        axs: list[Axes] = []
+        for i, (range_, part) in enumerate(row.items()):
+            place = ((LEFT + i * wide) / WIDE, top / tall, (wide - 0.12) / WIDE, high / tall)
+            axs.append(fig.add_axes(place, sharex=axs[0] if axs else None))
+            _panel(axs[-1], part, labels=i == 0)
+            axs[-1].set_title(range_, loc="left", size=7, pad=3, color=INK)
+        fig.text(LEFT / WIDE, (top + high + 0.2) / tall, says, size=7.5)
+        _side(axs, part[0][0])
+        top -= 0.26
     return fig
 
 
 def _panel(ax: Axes, part: Sequence[tuple[Estimate, str]], labels: bool) -> None:
     for i, (e, outcome) in enumerate(part):
         color, marker, filled, _ = LOOKS[outcome]
-        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=GREY, ms=2.5, alpha=0.7)
+        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=FAINT, ms=3.5, alpha=0.8)
         if np.isfinite(e.low):
             ax.plot([e.low, e.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
@@ -88,32 +88,32 @@ def _side(axs: Sequence[Axes], e: Estimate) -> None:
             low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
         )
         for edge in edges:
-            ax.axvline(edge, color=GREY, lw=0.8)
+            ax.axvline(edge, color=FAINT, lw=0.8)
     axs[0].set_xlim(low, high)
 
 
 @styled
-def counts(table: pd.DataFrame, bars: Mapping[str, str] | None = None) -> Figure:
-    """How many parts of each claim have which verdict: a bar a claim, a stretch a verdict, told apart by hatching and a sign.
+def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
+    """How many parts of each claim came out how: a bar a claim, told apart by hatching and numbers as well as by colour.
 
     Parameters
     ----------
     table : `lib.studies.claims.summary`
-    bars : column → the verdict whose looks it takes; default: the verdicts themselves
+    judged : by verdict; else by the side on which the values of each part lie
     """
-    bars = bars or {verdict: verdict for verdict in MARKS}
-    fig, ax = plt.subplots(figsize=(7.2, 0.6 + 0.17 * len(table)))
+    looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (FAINT, ""), "away": (FAINT, "////")}  # fmt: skip
+    fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.17 * len(table)))
     y, left = -np.arange(len(table)), np.zeros(len(table))
-    for column, verdict in bars.items():
-        color, _, _, hatch = LOOKS[verdict]
+    for (column, (color, hatch)), depth in zip(looks.items(), ("60", "10", "30")):
         width = table[column].to_numpy()
-        ax.barh(y, width, 0.72, left, color=color + "40", edgecolor=color, hatch=hatch, lw=0.8, label=column)
+        ax.barh(y, width, 0.72, left, color=color + depth, edgecolor=color, hatch=hatch, lw=0.8, label=column)
         for row, start, count in zip(y, left, width):
             if count:
-                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5, bbox={"fc": "white", "ec": "none", "pad": 0.6})  # fmt: skip
+                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5, bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
         left = left + width
     ax.set_yticks(y, table[""], fontsize=7)
     ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.legend(loc="lower right")
@@ -135,7 +135,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
         cmap="cividis",
         vmin=0,
         vmax=1,
-        edgecolors=GREY,
+        edgecolors=FAINT,
         lw=0.3,
     )
     for i, row in enumerate(grid):
@@ -154,7 +154,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=6,
-                color=GREY if np.isnan(value) else "white" if value < 0.55 else "black",
+                color=FAINT if np.isnan(value) else "white" if value < 0.55 else "black",
             )
     ax.set_xticks(range(len(claims)), claims, fontsize=7)
     ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
@@ -162,7 +162,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
     ax.tick_params(length=0)
     ax.grid(False)
     ax.xaxis.tick_top()
-    ax.set_title("claim", size=9, color=GREY)
+    ax.set_title("claim", size=9)
     return fig
 
 
@@ -186,14 +186,14 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             color = COLORS[name]
             ax.plot([row.low, row.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
-        ax.axvline(0.5, color=GREY, lw=0.8)
+        ax.axvline(0.5, color=FAINT, lw=0.8)
         ax.set_title(title, size=8)
         ax.set(xlim=(-0.03, 1.03), ylim=(0.7 - len(sets), 0.7))
         ax.set_yticks(-np.arange(len(sets)), [LABELS[name] for name in sets], fontsize=6.5)
         ax.grid(axis="y", visible=False)
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
-    fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9, color=GREY)
-    handles = [Line2D([], [], color=GREY, marker=m, mfc=GREY if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
+    fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9)
+    handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
     fig.legend(handles=handles, loc="outside upper right", ncols=3)
     return fig

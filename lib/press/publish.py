@@ -2,7 +2,7 @@
 
 ``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv`` (along families of
 noise), ``pairs.csv`` (Theorem I.2) and what the first page draws; ``make sensitivity`` adds ``sensitivity.csv`` and
-``rounding.csv``, ``make companions`` the folder ``companions/``. What is stored is loaded, what is not is computed.
+``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make companions`` the folder ``companions/``. What is stored is loaded, what is not is computed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,28 @@ import torch
 
 from .. import data, noise, results, spectrum, training
 from ..companions import Sizes
-from ..companions.catalogue import CHAPTERS
+from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, write_atomically, write_table, write_tensors
-from ..studies import findings, reconstructions, sensitivity, theory
+from ..studies import detection, detection_cases, findings, reconstructions, sensitivity, theory
 from ..studies.claims import stages
-from ..training import train, untrained
+from ..training import train, train_side_by_side, untrained
 
-__all__ = ["publish", "publish_sensitivity", "publish_companions", "restore", "NULL_POINTS"]
+__all__ = [
+    "publish",
+    "publish_sensitivity",
+    "publish_detection",
+    "publish_companions",
+    "restore",
+    "NULL_POINTS",
+]
 
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
+#: Points a set at which untrained networks are scored.
+DETECTION_NULL = 1_000
 #: Points of each law of `noise.FAMILIES`, and the columns of ``cells.csv`` that are followed along them.
 SWEPT_POINTS = 1_000
 SWEPT = [
@@ -113,7 +122,9 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "training data SHA-256": data.digest(protocol.training_set),
         **_origin(),
     }
-    kept = {k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "companions")}
+    kept = {
+        k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "detection", "companions")
+    }
     return _write_manifest(about | kept, folder)
 
 
@@ -205,6 +216,62 @@ def publish_sensitivity(
     return _write_manifest(about, folder)
 
 
+def publish_detection(
+    seeds: Sequence[int] | None = None,
+    without: int | None = None,
+    epochs: int | None = None,
+    store: Store | None = None,
+    folder: Path = FOLDER,
+) -> Path:
+    """Add the tables of `lib.studies.detection` to what is published; what is stored is loaded, what is not is computed.
+
+    Rows of other networks that are published already stay. Networks that are not published are trained: for the paper's
+    protocol about an hour a seed.
+
+    Parameters
+    ----------
+    seeds : default: the published ones.
+    without : a digit that is left out of training; default: none is, and the untrained networks, single cases and costs
+        are published as well.
+    epochs : of networks that a digit is left out of; default: the protocol's.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch(
+            "publish: expected published results to put the scores beside, found none; make publish writes them"
+        )
+    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    restore(store, folder)
+    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
+    if without is not None:
+        run = detection.held_out(run, without).replace(epochs=epochs or protocol.epochs)
+    train_side_by_side([run], store)
+    networks = train(run, store)
+    found = [detection.table(networks, run, store)]
+    if without is None:
+        null = untrained(run.replace(seeds=run.seeds[:1]))
+        found.append(detection.table(null, run, store, points=DETECTION_NULL))
+        d = min(networks[0].dims, key=lambda d: abs(d - detection_cases.SHOWN_DIM))
+        curves, counts, pictures = detection_cases.cases(networks[0], run.training_set, d)
+        write_table(folder / "detection-curves.csv", curves)
+        write_table(folder / "detection-counts.csv", counts)
+        write_tensors(folder / "detection-pictures.safetensors", pictures)
+        write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+    new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
+    numbers = _numbers() | {"detection": detection.VERSION}
+    if before is not None and about["detection"]["numbers"] == numbers:
+        same = pd.MultiIndex.from_frame(before[place]).isin(pd.MultiIndex.from_frame(new[place]))
+        new = pd.concat([before[~same], new])
+    write_table(folder / "detection.csv", new.reset_index(drop=True))
+    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **_origin()}
+    return _write_manifest(about, folder)
+
+
 def publish_companions(
     chapters: Sequence[str] = tuple(CHAPTERS),
     size: str = "full",
@@ -238,16 +305,24 @@ def publish_companions(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
                 for compute in experiments
             )
-        for name, content in (item for found in made for item in found.items()):
-            write_atomically(folder / name, content)
+        trained = {name: content for found in made for name, content in found.items()}
         now = manifest(folder)  # another chapter may have been added meanwhile
-        now.setdefault("companions", {})[chapter] = {
-            "protocol": about["protocol"],
-            "settings": vars(settings),
-            **_origin(),
-        }
+        entry = now.setdefault("companions", {}).get(chapter)
+        if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+        for name, content in trained.items():
+            write_atomically(folder / name, content)
+        if chapter in SHOWN:
+            for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
+                write_atomically(folder / name, content)
+            entry = entry | {"shown": _origin()}
+        now["companions"][chapter] = entry
         _write_manifest(now, folder)
     return folder
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return not path.exists() or path.read_bytes() != content
 
 
 def _artefacts(

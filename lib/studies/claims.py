@@ -168,8 +168,8 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def summary(evidence: Evidence) -> pd.DataFrame:
-    """All claims, judged by all seeds of the evidence.
+def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = None) -> pd.DataFrame:
+    """All claims, judged by all seeds of the evidence; `estimates` of each, if they are at hand.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def summary(evidence: Evidence) -> pd.DataFrame:
     rows = []
     rest = Evidence(evidence.cells, characters=evidence.characters).without(evidence.deficient)
     for claim in CLAIMS:
-        found = claim.estimates(evidence)
+        found = estimates[claim] if estimates else claim.estimates(evidence)
         parts = by_part(found)
         toward = sum(all(e.side for e in found if e.part == part) for part in parts)
         rows.append(

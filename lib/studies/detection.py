@@ -27,7 +27,7 @@ from .. import data, noise
 from ..model import Ensemble
 from ..protocol import Protocol
 from ..store import Store
-from ..training import train, training_fields, untrained
+from ..training import training_fields
 from . import detection_data, detection_scores
 from .detection_scores import PIXELS, SCORES
 
@@ -140,31 +140,30 @@ def _scores(nets, singles, fitted, x) -> list[dict[str, np.ndarray]]:
 
 
 def table(
+    networks: Sequence[Ensemble],
     protocol: Protocol,
     store: Store | None = None,
     sets: Sequence[str] | None = None,
     dims: Sequence[int] = DIMS,
     points: int = detection_data.POINTS,
-    trained: bool = True,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """The rows of all seeds of a protocol, loaded where stored and computed where not.
+    """The rows of the networks of a protocol, loaded where stored and computed where not.
 
     Parameters
     ----------
+    networks : those of `lib.training.train`, or of `untrained`.
     sets : names as `lib.studies.detection_data.points` takes them; default: all, or for networks that a digit was left
         out of that digit alone.
     dims : latent dimensions to be scored, those of the protocol among them.
-    trained : False for the untrained networks.
     """
     store = store or Store()
     sets = sets or (detection_data.SETS if data.without(protocol.training_set)[1] is None else ("left out",))
     dims = tuple(d for d in dims if d in protocol.dims)
     found = []
-    for seed in protocol.seeds:
-        one = protocol.replace(seeds=(seed,))
+    for whole in networks:
         fields = {
-            "networks": training_fields(one, seed, None if trained else 0),
+            "networks": training_fields(protocol, whole.seed, len(whole.curves.get("train", ()))),
             "sets": tuple(sets),
             "dims": dims,
             "points": points,
@@ -172,9 +171,8 @@ def table(
             "version": VERSION,
         }
 
-        def compute(one=one, seed=seed) -> pd.DataFrame:
-            (whole,) = train(one, store, progress) if trained else untrained(one)
-            some = Ensemble([whole.member(d) for d in dims], seed, whole.curves)
+        def compute(whole=whole) -> pd.DataFrame:
+            some = Ensemble([whole.member(d) for d in dims], whole.seed, whole.curves)
             return rows(some, protocol.training_set, sets, points, progress).round(6)
 
         found.append(store.table("detection", fields, compute))

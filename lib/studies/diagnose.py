@@ -17,23 +17,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from tqdm import tqdm
 
-from ..figures.style import BLUE, RED, styled
 from ..spectrum import eigenvalues
 from .differentiable import Function, call, check, inputs, pull, untouched
 
-__all__ = ["Diagnosis", "diagnose", "matrices", "compare", "planes"]
+__all__ = ["Diagnosis", "diagnose", "matrices", "compare"]
 
 #: Singular values at most this share of the largest count as zero, unless told otherwise.
 RTOL = 1e-10
-#: Bytes that the forward passes of the points differentiated together may fill, and most such points.
+#: Bytes that the forward passes of the points differentiated together may keep, and most such points.
+#: What the passes themselves need comes on top, about once more; K_I and K_L take 16 n d² bytes in float64.
 MEMORY, POINTS = 2**28, 256
 
 
@@ -178,7 +175,7 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
     the codes of the first data set. Points without finite values are left out, and counted in a
     last column where there are any.
     """
-    _check_all(diagnoses)
+    check_all(diagnoses)
     known = {name: found.rank["I"].cpu() >= 0 for name, found in diagnoses.items()}
     codes = {name: found.z.cpu()[known[name]] for name, found in diagnoses.items()}
     first = next(iter(codes.values()))
@@ -214,42 +211,9 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
     return table if table["left out"].any() else table.drop(columns="left out")
 
 
-def _check_all(diagnoses: Mapping[str, Diagnosis]) -> None:
+def check_all(diagnoses: Mapping[str, Diagnosis]) -> None:
     dims = [found.z.shape[1] for found in diagnoses.values()]
     if len(set(dims)) != 1:
         raise ValueError(
             f"diagnoses: expected some, of codes of one size, got sizes {dims}; for instance {{'test': diagnose(encoder, decoder, x)}}"
         )
-
-
-@styled
-def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
-    """All eigenvalues of K_I and K_L of each data set in the complex plane, with the unit circle."""
-    _check_all(diagnoses)
-    fig, axes = plt.subplots(
-        1, len(diagnoses), figsize=(7.2, 7.2 / len(diagnoses) + 0.5), sharex=True, sharey=True, squeeze=False
-    )
-    for ax, (name, found) in zip(axes.flat, diagnoses.items()):
-        ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
-        outside = []
-        for j, marker, color in (("I", "o", BLUE), ("L", "x", RED)):
-            lam = found.lam[j].flatten().cpu().numpy()
-            lam = lam[np.isfinite(lam)]
-            ax.plot(
-                lam.real,
-                lam.imag,
-                marker,
-                mfc="none",
-                color=color,
-                ms=2.5,
-                alpha=0.4,
-                mew=0.6,
-                ls="",
-                label=f"$K_{j}$",
-            )
-            outside.append(np.mean(np.maximum(abs(lam.real), abs(lam.imag)) > reach))
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
-        ax.set_xlabel(f"beyond the frame: {outside[0]:.0%}, {outside[1]:.0%}")
-    for handle in axes[0, 0].legend(markerscale=2, loc="upper left").legend_handles:
-        handle.set_alpha(1)
-    return fig

@@ -13,8 +13,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ..figures.style import LABELS
-from ..protocol import GROUPS
+from ..protocol import GROUPS, LABELS
 from . import statistics
 
 __all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", "BRIGHT", "NOISE"]

@@ -6,9 +6,18 @@ from dataclasses import fields
 import pytest
 import yaml
 
-from lib.figures.style import SETS
+from lib.figures.style import COLORS
 from lib.noise import distribution
-from lib.protocol import GROUPS, NOISE_SETS, PROFILES, REPRESENTATIVES, Profile, Protocol, ProtocolError
+from lib.protocol import (
+    GROUPS,
+    LABELS,
+    NOISE_SETS,
+    PROFILES,
+    REPRESENTATIVES,
+    Profile,
+    Protocol,
+    ProtocolError,
+)
 from lib.training import torch_device
 
 BAD = {
@@ -104,8 +113,10 @@ def test_a_device_that_this_process_does_not_compute_on_is_said(monkeypatch):
 
 
 def test_every_data_set_has_a_group_a_label_and_a_colour():
-    assert list(SETS) == ["train", "test", *NOISE_SETS] and len(set(NOISE_SETS)) == 10
-    assert len({label for label, _ in SETS.values()}) == len({color for _, color in SETS.values()}) == 12
+    names = ["train", "test", *NOISE_SETS]
+    assert list(LABELS) == list(COLORS) == names and len(set(names)) == 12
+    assert len(set(LABELS.values())) == len(set(COLORS.values())) == 12
+    assert tuple(n for group in GROUPS.values() for n in group) == NOISE_SETS
     assert all(name in GROUPS[{"moderate": "middle"}.get(g, g)] for g, name in REPRESENTATIVES.items())
     brightness = {g: [distribution(name).mean() for name in names] for g, names in GROUPS.items()}
     assert max(brightness["dark"]) < 0.5 < min(brightness["bright"])

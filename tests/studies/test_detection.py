@@ -15,7 +15,9 @@ from lib.model import Autoencoder, Ensemble
 from lib.protocol import Protocol, ProtocolError
 from lib.store import Store
 from lib.studies import detection, detection_data, detection_scores
+from lib.studies.detect import detect
 from lib.studies.detection_scores import COMBINED, SCORES, Probe
+from lib.training import train
 
 
 @pytest.fixture(scope="module")
@@ -282,19 +284,21 @@ def test_equal_distributions_have_an_auroc_near_one_half(net, parts, fitted):
 def test_a_table_has_a_row_for_each_network_set_and_score_and_is_stored(tmp_path, monkeypatch):
     protocol = Protocol(training_set="digits", dims=(2, 3, 8), seeds=(0,), epochs=1)
     store = Store(tmp_path)
-    table = detection.table(protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
+    networks = train(protocol, store, progress=False)
+    table = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
     scores = {*SCORES, "iterations", "disagreement", "combination"}
     assert {*table.score} == scores and len(table) == 2 * 2 * len(scores) and {*table.epochs} == {1}
     assert table.auroc.between(0, 1).all() and not table.isna().any().any()
     monkeypatch.setattr(detection, "rows", None)  # from now on only what is stored
-    again = detection.table(protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
+    again = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
     pd.testing.assert_frame_equal(table, again)
 
 
 def test_a_digit_can_be_left_out_from_training_to_table(tmp_path):
     run = detection.held_out(Protocol(training_set="digits", dims=(2, 8), seeds=(3,), epochs=1), 7)
     assert (run.training_set, run.dims) == ("digits-without-7", (2, 8))
-    table = detection.table(run, Store(tmp_path), progress=False)
+    store = Store(tmp_path)
+    table = detection.table(train(run, store, progress=False), run, store, progress=False)
     assert {*table.set} == {"left out"} and {*table.points} == {
         int((detection_data.parts("digits-without-7").left_out > -1).any(1).sum())
     }
@@ -364,3 +368,71 @@ def test_disagreement_is_the_spread_of_the_reconstructions_of_one_seed(parts):
     expected = (nets[0](parts.inside)[1] - nets[1](parts.inside)[1]).square().sum(1) / 4
     np.testing.assert_allclose(a["disagreement"], expected)
     np.testing.assert_array_equal(a["disagreement"], b["disagreement"])
+
+
+# for a person's own network
+
+
+def test_detect_has_the_scores_of_the_papers_networks_to_rounding(net, parts):
+    x = parts.inside[:12]
+    reference = torch.cat([parts.fit, parts.rank])
+    order = torch.stack(
+        [torch.arange(len(parts.fit)), len(parts.fit) + torch.arange(len(parts.fit))], 1
+    ).flatten()
+    found = detect(net.encoder, net.decoder, reference[order], x)
+    fitted = detection_scores.fit(
+        detection_scores.probe(net, parts.fit), detection_scores.probe(net, parts.rank[: len(parts.fit)])
+    )
+    expected = detection_scores.evaluate(detection_scores.probe(net, x), fitted)
+    assert {*found.scores} == {*expected}
+    for name, values in expected.items():
+        np.testing.assert_allclose(found.scores[name], values, rtol=1e-5, atol=1e-8, err_msg=name)
+
+
+def test_thresholds_keep_their_rate_of_false_alarms(net, parts):
+    """Over many cuts of inputs from one distribution the share above the threshold is at most the rate, to sampling error."""
+    x = torch.cat([parts.fit, parts.rank, parts.inside, parts.source])
+    g, rate, shares = torch.Generator().manual_seed(0), 0.2, []
+    for _ in range(6):
+        order = torch.randperm(len(x), generator=g)
+        found = detect(net.encoder, net.decoder, x[order[:150]], x[order[150:]], rate)
+        assert (found.why.drop("orientation") == "").all()
+        shares.append(found.flagged[["error", "K_L defect", "hamming", "Mahalanobis"]].mean())
+    mean = pd.concat(shares, axis=1).mean(axis=1)
+    assert (mean < rate + 0.05).all() and (mean > rate - 0.12).all(), mean
+
+
+def test_detect_flags_noise_and_says_which_thresholds_are_not_to_be_trusted(net, parts):
+    noise = detection_data.points("beta_5_0.8", "digits", 40)
+    found = detect(net.encoder, net.decoder, parts.source, noise, 0.05)
+    assert found.flagged["error"].all() and (found.p["error"] <= 1 / (1 + len(parts.source) // 2)).all()
+    few = detect(net.encoder, net.decoder, parts.source[:30], noise, 0.05)
+    assert few.why.str.contains("too few for a rate of 0.05").all() and not few.flagged.any().any()
+    single = detect(net.float().encoder, net.decoder, parts.source.float(), noise.float())
+    net.double()
+    assert "rounding noise" in single.why["spread"] and single.why["error"] == ""
+    assert single.table().trusted[single.table().score == "spread"].iloc[0].startswith("no")
+
+
+def test_inputs_of_any_shape_and_encoders_without_relu_have_scores_but_no_patterns():
+    g = torch.Generator().manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 5 * 4, 3), torch.nn.Tanh()).double()
+    decoder = torch.nn.Sequential(torch.nn.Linear(3, 60), torch.nn.Unflatten(1, (3, 5, 4))).double()
+    reference, x = (torch.rand(n, 3, 5, 4, dtype=torch.float64, generator=g) for n in (60, 5))
+    x[1, 0, 0, 0] = torch.nan
+    found = detect(encoder, decoder, reference, x)
+    assert len(found.scores) == 5 and not [c for c in found.scores if c.startswith("hamming")]
+    assert np.isinf(found.scores.loc[1]).all() and np.isfinite(found.scores.drop(1)).all().all()
+
+
+@pytest.mark.parametrize(
+    "rate, count, line",
+    [
+        (0.0, 60, "rate: expected a number between 0 and 1, got 0.0"),
+        (0.1, 5, "reference: expected at least 20 inputs, got 5"),
+    ],
+)
+def test_detect_refuses_in_one_line(net, parts, rate, count, line):
+    with pytest.raises(ValueError, match=line) as caught:
+        detect(net.encoder, net.decoder, parts.source[:count], parts.inside, rate)
+    assert "\n" not in str(caught.value)

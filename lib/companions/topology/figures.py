@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,14 +10,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from ...figures.style import BLUE, RED, styled
-from .analysis import summary, survival
+from ...figures.style import BLUE, FAINT, ORANGE, RED, WIDTH, shades, styled
+from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
-__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
+__all__ = [
+    "manifolds",
+    "curves",
+    "bad_sets",
+    "dimensions",
+    "cuts",
+    "scatter",
+    "ERROR_MAP",
+]
 
-INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
 ERROR_MAP = LinearSegmentedColormap.from_list(
     "error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"]
@@ -36,11 +44,14 @@ FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 
 
 @styled
-def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Each manifold in space, coloured by reconstruction error; of `analysis.clouds`."""
-    fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 2.6), subplot_kw={"projection": "3d"})
+def manifolds(points: Mapping[str, Tensor], count: int) -> Figure:
+    """Each manifold in space, coloured by reconstruction error: ``points`` of `analysis.shown`, `count` of `analysis.cloud`."""
+    names = [name for name in MANIFOLDS if f"cloud.{name}" in points]
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), subplot_kw={"projection": "3d"})
     norm = Normalize(0, 2)
-    for ax, (name, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
+    for ax, name in zip(np.atleast_1d(axes), names):
+        x = cloud(MANIFOLDS[name], count)[1]
+        e = points[f"cloud.{name}"].numpy().reshape(x.shape[:-1])
         if e.ndim == 2:
             faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
             ax.plot_surface(
@@ -83,32 +94,29 @@ def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @styled
-def curves(
-    lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, Sequence[float]] = {}
-) -> Figure:
+def curves(lines: pd.DataFrame, angles: pd.DataFrame) -> Figure:
     """Code, error and derivative of the round trip along curves: a column each, components in colours.
 
-    Parameters
-    ----------
-    lines : manifold -> component -> table of `analysis.along`
-    pairs : manifold -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
+    ``curves`` and ``angles`` of `analysis.shown`; antipodal pairs with equal codes are dots on the code.
     """
-    fig, axes = plt.subplots(3, len(lines), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
-    for column, (name, components) in zip(axes.T, lines.items()):
+    names = lines.manifold.unique()
+    fig, axes = plt.subplots(3, len(names), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
+    for column, name in zip(axes.T, names):
+        components = dict(list(lines[lines.manifold == name].groupby("component")))
         spread = max(c.code.abs().max() for c in components.values())
         for (label, line), color in zip(components.items(), (BLUE, RED)):
             column[0].plot(line.q, line.code / spread, color=color, label=label)
             column[1].plot(line.q, line.error, color=color)
             column[2].plot(line.q, line.tangential, color=color)
-        if name in pairs:
-            line = next(iter(components.values()))
-            for theta in pairs[name]:
+        if name == "circle":
+            line = components["circle"]
+            for theta in angles.q:
                 both = np.array([theta, theta + np.pi])
                 code = np.interp(both, line.q, line.code / spread)
                 column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
                 column[1].plot(both, np.interp(both, line.q, line.error), "o", color=ORANGE, ms=5)
-        column[1].axhline(1, color=INK, lw=0.9, ls=":")
-        column[2].axhline(1, color=INK, lw=0.9, ls=":")
+        column[1].axhline(1, color=FAINT, lw=0.9, ls=":")
+        column[2].axhline(1, color=FAINT, lw=0.9, ls=":")
         column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
         column[2].set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
@@ -120,18 +128,21 @@ def curves(
     return fig
 
 
-def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarray, name: str) -> None:
-    values = sorted(table[column].unique())
-    colors = plt.get_cmap("viridis")(np.linspace(0.25, 0.85, len(values)))
-    for value, color in zip(values, colors):
-        share = np.mean([survival(e, delta) for e in table.errors[table[column] == value]], axis=0)
+def _shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `analysis.errors` that are named by δ."""
+    named = table.loc[:, "largest":].iloc[:, 1:]
+    return named.set_axis(named.columns.astype(float), axis=1)
+
+
+def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
+    means = _shares(table).groupby(table[column]).mean()
+    values, delta = list(means.index), means.columns.to_numpy()
+    for (value, share), color in zip(means.iterrows(), shades(len(values))):
         ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
-    ax.axvline(1, color=INK, lw=0.9, ls=":")
+    ax.axvline(1, color=FAINT, lw=0.9, ls=":")
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
     ax.legend(
         title=name,
-        fontsize=7,
-        title_fontsize=7,
         handlelength=1.2,
         ncols=2 if len(values) > 6 else 1,
         loc="lower left",
@@ -139,15 +150,14 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarra
 
 
 @styled
-def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
-    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; of `analysis.circle_errors`."""
-    summaries = {column: summary(table, delta) for column, table in errors.items()}
+def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
+    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; ``circle`` of `analysis.shown`."""
+    tables = by_width_and_step(circle)
     names = {"width": "hidden width", "step": "training steps"}
-    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharey="row")
-    grid = np.geomspace(3e-3, 2.2, 200)
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.0), sharey="row")
     for (above, below), (column, name) in zip(axes.T, names.items()):
-        _survival_lines(above, errors[column], column, grid, name)
-        table = summaries[column]
+        table = tables[column]
+        _survival_lines(above, table, column, name)
         for what, color, marker, label in (
             ("share", BLUE, "o", rf"share with error $>{delta:g}$"),
             ("largest", RED, "s", "largest error"),
@@ -162,28 +172,27 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
                 mew=0,
             )
             below.plot(table.groupby(column)[what].median(), color=color, lw=1.3, label=label)
-        below.axhline(1, color=INK, lw=0.9, ls=":")
+        below.axhline(1, color=FAINT, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
         below.set_xticks(ticks, [f"{t:g}" for t in ticks])
         below.minorticks_off()
     axes[1, 1].legend(loc="lower left")
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
-    fig.data = summaries  # the errors themselves are arrays of thousands
     return fig
 
 
 @styled
 def dimensions(table: pd.DataFrame) -> Figure:
-    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; of `analysis.errors`."""
-    names = table.manifold.unique()
-    fig, axes = plt.subplots(1, len(names), figsize=(7.2, 2.5), sharey=True, sharex=True)
-    delta, shares = np.geomspace(3e-4, 2.4, 250), {}
+    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; ``dimensions`` of `analysis.shown`."""
+    names = [name for name in table.manifold.unique() if name != "arc"]
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.5), sharey=True, sharex=True)
+    shares = _shares(table)
+    delta = shares.columns.to_numpy()
     for ax, name in zip(axes, names):
         k = MANIFOLDS[name].dim
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
-            for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
-                share = shares[f"{name}, d={d}, line {i + 1}"] = survival(e, delta)
+            for i, share in enumerate(shares[(table.manifold == name) & (table.d == d)].to_numpy()):
                 ax.plot(
                     delta,
                     np.where(share > 0, share, np.nan),
@@ -192,7 +201,7 @@ def dimensions(table: pd.DataFrame) -> Figure:
                     alpha=0.85,
                     label=label if i == 0 else None,
                 )
-        ax.axvline(1, color=INK, lw=0.9, ls=":")
+        ax.axvline(1, color=FAINT, lw=0.9, ls=":")
         ax.set(
             xscale="log",
             yscale="log",
@@ -202,38 +211,40 @@ def dimensions(table: pd.DataFrame) -> Figure:
             xlim=(delta[0], 3),
         )
     axes[0].set_ylabel(r"share with error $>\delta$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    fig.data = {"shares": pd.DataFrame({"delta": delta} | shares)}
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
 @styled
-def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
-    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True)
-    for ax, line, x in ((left, whole, whole.q), (right, close, close.q - middle)):
-        ax.plot(x, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
-        ax.plot(x, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
-        ax.axhline(1, color=INK, lw=0.9, ls=":")
+def cuts(lines: pd.DataFrame) -> Figure:
+    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle; of `analysis.around_cut`."""
+    whole, close = (lines[lines.part == part] for part in ("whole", "close"))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
+    for ax, line in ((left, whole), (right, close)):
+        ax.plot(line.q, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
+        ax.plot(line.q, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
+        ax.axhline(1, color=FAINT, lw=0.9, ls=":")
         ax.set_yscale("symlog", linthresh=2, linscale=0.8)
         ax.set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
     left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
     right.set(xlabel="angle from the middle of the cut")
     top = right.twinx()
-    top.plot(close.q - middle, close.error, color=ORANGE, lw=1, label="error")
+    top.plot(close.q, close.error, color=ORANGE, lw=1, label="error")
     top.set(ylim=(0, 4.2), yticks=[0, 1, 2])
     top.grid(False)
     top.spines.right.set_visible(True)
     handles = [*left.get_legend_handles_labels(), *top.get_legend_handles_labels()]
-    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside lower center", ncols=3)
+    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside upper center", ncols=3)
     return fig
 
 
 @styled
-def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red. Manifold -> table of `analysis.spectra`."""
-    fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.7), sharey=True, sharex=True)
-    for ax, (name, t) in zip(axes, tables.items()):
+def scatter(points: Mapping[str, Tensor]) -> Figure:
+    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red; ``points`` of `analysis.shown`."""
+    names = [name for name in MANIFOLDS if f"error.{name}" in points]
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
+    for ax, name in zip(axes, names):
+        t = pd.DataFrame({k: points[f"{k}.{name}"].numpy() for k in ("error", "distance", "reversed")})
         for flag, color, label in (
             (False, BLUE, r"$\det K_\mathcal{I}>0$"),
             (True, RED, r"$\det K_\mathcal{I}<0$"),
@@ -259,5 +270,5 @@ def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
         )
         ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig
