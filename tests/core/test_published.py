@@ -34,6 +34,20 @@ def test_nothing_published_is_nothing(tmp_path):
     assert published.cells(tmp_path) is None
 
 
+def test_a_changed_word_of_the_manifest_is_noticed_and_one_without_a_digest_is_read(tmp_path):
+    text = (published.FOLDER / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(text.replace('"epochs": 300', '"epochs": 301'))
+    with pytest.raises(Mismatch, match="manifest.json: it does not match its own digest; restore it"):
+        published.manifest(tmp_path)
+    bare = json.loads(text)
+    del bare["digest"]
+    (tmp_path / "manifest.json").write_text(json.dumps(bare))
+    assert published.manifest(tmp_path) == bare == published.manifest()
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(Mismatch):
+        published.manifest(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["characters.csv", "opening.safetensors"])
 def test_another_file_under_a_published_name_is_refused(tmp_path, name):
     for file in ("manifest.json", name):
