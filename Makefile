@@ -4,7 +4,6 @@ PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
 SCORED  ?=
-RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
@@ -62,8 +61,8 @@ gate: $(TESTS) ## check the finished pages before they are deployed (needs Chrom
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
 
-clean-results: ## remove trained networks and results; a downloaded MNIST stays
-	[ ! -d '$(RESULTS)' ] || find '$(RESULTS)' -mindepth 1 -maxdepth 1 ! -name mnist -exec rm -rf {} +
+clean-results: $(STAMP) ## remove trained networks and results, and nothing else
+	@$(RUN) -m lib clean-results
 
 # the stamp is written last: an installation that was interrupted is taken up again
 $(STAMP): requirements.txt
