@@ -63,9 +63,15 @@ def with_provenance(app, pagename, templatename, context, doctree):
         if about["commit"]
         else "none (not a git checkout)"
     )
+    shown = {name for name, word in (("published", "-published-"), ("build", "-build-")) if word in context["body"]}
+    trained = TRAINED_ON.get(about["training_set"], about["training_set"])
+    if not shown:
+        shown = {"build"} if "_pictures/" in context["body"] or "_images/" in context["body"] else set()
+    origins = {"Published results trained on": TRAINED_ON["mnist"]} if "published" in shown else {}
+    origins |= {"This build trained on" if origins else "Trained on": trained} if "build" in shown else {}
     parts = {
         "Profile": about["profile"],
-        "Trained on": TRAINED_ON.get(about["training_set"], about["training_set"]),
+        **origins,
         "Key": about["key"],
         "Commit": commit,
     }

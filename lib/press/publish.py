@@ -23,7 +23,7 @@ import torch
 
 from .. import data, noise, results, spectrum, training
 from ..companions import Sizes
-from ..companions.catalogue import CHAPTERS
+from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
@@ -305,16 +305,24 @@ def publish_companions(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
                 for compute in experiments
             )
-        for name, content in (item for found in made for item in found.items()):
-            write_atomically(folder / name, content)
+        trained = {name: content for found in made for name, content in found.items()}
         now = manifest(folder)  # another chapter may have been added meanwhile
-        now.setdefault("companions", {})[chapter] = {
-            "protocol": about["protocol"],
-            "settings": vars(settings),
-            **_origin(),
-        }
+        entry = now.setdefault("companions", {}).get(chapter)
+        if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+        for name, content in trained.items():
+            write_atomically(folder / name, content)
+        if chapter in SHOWN:
+            for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
+                write_atomically(folder / name, content)
+            entry = entry | {"shown": _origin()}
+        now["companions"][chapter] = entry
         _write_manifest(now, folder)
     return folder
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return not path.exists() or path.read_bytes() != content
 
 
 def _artefacts(
