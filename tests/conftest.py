@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from building import ROOT, make_book
 
-ROOT = Path(__file__).resolve().parent.parent
 #: Cores for tests, at most: each worker imports torch, and the longest file bounds the whole.
 WORKERS = 4
 
@@ -78,14 +76,6 @@ def own_results(shared) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOOK_RESULTS", str(shared / "results"))
         yield shared / "results"
-
-
-def make_book(output: Path) -> subprocess.CompletedProcess:
-    """Build the smoke book into `output`, with results in a folder beside its pages."""
-    command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(output)]
-    env = os.environ | {"BOOK_RESULTS": str(output / "results")}
-    env.pop("OMP_NUM_THREADS", None)  # the build shares the cores out itself
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..studies.claims import outcomes
 from ..studies.evidence import NOISE, Estimate
-from .style import BLUE, COLORS, LABELS, RED, styled
+from .style import BLUE, COLORS, FAINT, INK, LABELS, ORANGE, RED, styled
 
 __all__ = ["estimates", "counts", "verdicts", "architecture"]
 
-GREY, ORANGE = "#808792", "#E69F00"
 #: Inches: width of a figure, room for the names of data sets.
 WIDE, LEFT = 7.2, 0.55
 #: verdict → colour, marker, whether the marker is filled, hatching: told apart without colour.
@@ -54,7 +53,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
             place = ((LEFT + i * wide) / WIDE, top / tall, (wide - 0.12) / WIDE, high / tall)
             axs.append(fig.add_axes(place, sharex=axs[0] if axs else None))
             _panel(axs[-1], part, labels=i == 0)
-            axs[-1].set_title(range_, loc="left", size=7, pad=3, color=GREY)
+            axs[-1].set_title(range_, loc="left", size=7, pad=3, color=INK)
         fig.text(LEFT / WIDE, (top + high + 0.2) / tall, says, size=7.5)
         _side(axs, part[0][0])
         top -= 0.26
@@ -64,7 +63,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
 def _panel(ax: Axes, part: Sequence[tuple[Estimate, str]], labels: bool) -> None:
     for i, (e, outcome) in enumerate(part):
         color, marker, filled, _ = LOOKS[outcome]
-        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=GREY, ms=3.5, alpha=0.8)
+        ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=FAINT, ms=3.5, alpha=0.8)
         if np.isfinite(e.low):
             ax.plot([e.low, e.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
@@ -91,7 +90,7 @@ def _side(axs: Sequence[Axes], e: Estimate) -> None:
             low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
         )
         for edge in edges:
-            ax.axvline(edge, color=GREY, lw=0.8)
+            ax.axvline(edge, color=FAINT, lw=0.8)
     axs[0].set(xscale="log" if far else "linear", xlim=(low, high))
     if far:
         axs[0].xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 500 else (1, 3), numticks=5))
@@ -111,7 +110,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
     table : `lib.studies.claims.summary`
     judged : by verdict; else by the side on which the values of each part lie
     """
-    looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (GREY, ""), "away": (GREY, "////")}  # fmt: skip
+    looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (FAINT, ""), "away": (FAINT, "////")}  # fmt: skip
     fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.17 * len(table)))
     y, left = -np.arange(len(table)), np.zeros(len(table))
     for (column, (color, hatch)), depth in zip(looks.items(), ("60", "10", "30")):
@@ -145,7 +144,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
         cmap="cividis",
         vmin=0,
         vmax=1,
-        edgecolors=GREY,
+        edgecolors=FAINT,
         lw=0.3,
     )
     for i, row in enumerate(grid):
@@ -164,7 +163,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=6,
-                color=GREY if np.isnan(value) else "white" if value < 0.55 else "black",
+                color=FAINT if np.isnan(value) else "white" if value < 0.55 else "black",
             )
     ax.set_xticks(range(len(claims)), claims, fontsize=7)
     ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
@@ -172,7 +171,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
     ax.tick_params(length=0)
     ax.grid(False)
     ax.xaxis.tick_top()
-    ax.set_title("claim", size=9, color=GREY)
+    ax.set_title("claim", size=9)
     return fig
 
 
@@ -196,14 +195,14 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             color = COLORS[name]
             ax.plot([row.low, row.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
-        ax.axvline(0.5, color=GREY, lw=0.8)
+        ax.axvline(0.5, color=FAINT, lw=0.8)
         ax.set_title(title, size=8)
         ax.set(xlim=(-0.03, 1.03), ylim=(0.7 - len(sets), 0.7))
         ax.set_yticks(-np.arange(len(sets)), [LABELS[name] for name in sets], fontsize=6.5)
         ax.grid(axis="y", visible=False)
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
-    fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9, color=GREY)
-    handles = [Line2D([], [], color=GREY, marker=m, mfc=GREY if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
+    fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9)
+    handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
     fig.legend(handles=handles, loc="outside upper right", ncols=3)
     return fig

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..protocol import NOISE_SETS
 from ..studies.detection_scores import FURTHER, SCORES
-from .style import styled
+from .style import WIDTH, styled
 
 __all__ = ["heat", "dimensions", "curves", "pareto", "primary"]
 
@@ -39,13 +39,13 @@ def heat(table: pd.DataFrame) -> Figure:
     merged = table.assign(set=table.set.where(~table.set.isin(NOISE_SETS), "noise"))
     sets = [s for s in dict.fromkeys(merged.set) if s != "noise"] + ["noise"] * ("noise" in set(merged.set))
     wide = merged.pivot_table(index="score", columns="set", values="auroc").loc[scores, sets]
-    fig, ax = plt.subplots(figsize=(7.2, 0.22 * len(scores) + 1.4))
+    fig, ax = plt.subplots(figsize=(WIDTH, 0.28 * len(scores) + 1.8))
     shown = ax.imshow(wide, cmap="PuOr", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(wide.to_numpy()):
         if np.isfinite(value):
             text = f"{value:.2f}".removeprefix("0")
             ax.text(
-                j, i, text, ha="center", va="center", size=7, color="w" if abs(value - 0.5) > 0.35 else "k"
+                j, i, text, ha="center", va="center", size=9, color="w" if abs(value - 0.5) > 0.35 else "k"
             )
     ax.set_xticks(range(len(sets)), sets, rotation=60, ha="right")
     ax.set_yticks(range(len(scores)), _labels(scores))
@@ -62,7 +62,7 @@ def dimensions(table: pd.DataFrame, sets: Sequence[str]) -> Figure:
     columns = min(3, len(sets))
     rows = -(-len(sets) // columns)
     fig, axes = plt.subplots(
-        rows, columns, figsize=(7.2, 2.0 * rows + 0.6), sharey=True, sharex=True, squeeze=False
+        rows, columns, figsize=(WIDTH, 2.0 * rows + 0.6), sharey=True, sharex=True, squeeze=False
     )
     for ax, name in zip(axes.flat, sets):
         here = table[table.set == name]
@@ -85,7 +85,7 @@ def dimensions(table: pd.DataFrame, sets: Sequence[str]) -> Figure:
 def curves(table: pd.DataFrame) -> Figure:
     """ROC curves, a panel a set: the share of the set found against the share of false alarms."""
     sets = list(dict.fromkeys(table.set))
-    fig, axes = plt.subplots(1, len(sets), figsize=(7.2, 2.9), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(1, len(sets), figsize=(WIDTH, 2.9), sharey=True, squeeze=False)
     for ax, name in zip(axes[0], sets):
         ax.plot([0, 1], [0, 1], lw=0.7, color="#B9BEC6")
         for score, part in table[table.set == name].groupby("score", sort=False):
@@ -103,7 +103,7 @@ def pareto(table: pd.DataFrame) -> Figure:
 
     `table` has the columns ``score``, ``near sets`` and ``cost``.
     """
-    fig, ax = plt.subplots(figsize=(7.2, 4.2))
+    fig, ax = plt.subplots(figsize=(WIDTH, 4.2))
     ax.axhline(0.5, lw=0.7, color="#B9BEC6")
     ordered = table.sort_values(["cost", "near sets"], ascending=[True, False])
     best = ordered[ordered["near sets"] > ordered["near sets"].cummax().shift(fill_value=-1)]
@@ -126,7 +126,7 @@ def primary(table: pd.DataFrame) -> Figure:
     `table` has the columns ``statement``, ``rival``, ``difference``, ``low`` and ``high``.
     """
     statements = list(dict.fromkeys(table.statement))
-    fig, ax = plt.subplots(figsize=(7.2, 0.45 * len(statements) + 1.1))
+    fig, ax = plt.subplots(figsize=(WIDTH, 0.45 * len(statements) + 1.1))
     ax.axvline(0, lw=0.8, color="#6b7280")
     for k, rival in enumerate(dict.fromkeys(table.rival)):
         part = table[table.rival == rival]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import COLORS, styled
+from .style import COLORS, FAINT, WIDTH, styled
 
 __all__ = ["opening"]
 
@@ -26,7 +26,7 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
     tensors : those of `lib.studies.findings.opening`
     words : name of a data set → what it is called
     """
-    fig = plt.figure(figsize=(6.4, 1.5 * len(words)))
+    fig = plt.figure(figsize=(WIDTH, 1.5 * len(words)))
     grid = fig.add_gridspec(2 * len(words), 2, width_ratios=[2.9, 1])
     angle = np.linspace(0, 2 * np.pi, 200)
     for i, (name, word) in enumerate(words.items()):
@@ -41,7 +41,7 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
             if j == 0:
                 ax.set_title(word, loc="left")
         ax = fig.add_subplot(grid[2 * i : 2 * i + 2, 1])
-        ax.plot(np.cos(angle), np.sin(angle), color="#808792", lw=0.8)
+        ax.plot(np.cos(angle), np.sin(angle), color=FAINT, ls="--", lw=0.9)
         real, imag = (tensors[f"{part}/{name}"].flatten() for part in ("real", "imag"))
         ax.plot(real, imag, ".", ms=1.6, mew=0, color=COLORS[name], alpha=0.45, rasterized=True)
         ax.set(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from ..studies.diagnose import Diagnosis, check_all
-from .style import BLUE, RED, styled
+from .style import WIDTH, plane, styled
 
 __all__ = ["planes"]
 
@@ -18,30 +18,21 @@ __all__ = ["planes"]
 def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
     """All eigenvalues of K_I and K_L of each data set in the complex plane, with the unit circle."""
     check_all(diagnoses)
-    fig, axes = plt.subplots(
-        1, len(diagnoses), figsize=(7.2, 7.2 / len(diagnoses) + 0.5), sharex=True, sharey=True, squeeze=False
-    )
+    columns = min(2, len(diagnoses))
+    rows = -(-len(diagnoses) // columns)
+    size = (WIDTH, 3.4 * rows + 0.4)
+    fig, axes = plt.subplots(rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.flat[len(diagnoses) :]:
+        ax.remove()
     for ax, (name, found) in zip(axes.flat, diagnoses.items()):
-        ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
-        outside = []
-        for j, marker, color in (("I", "o", BLUE), ("L", "x", RED)):
-            lam = found.lam[j].flatten().cpu().numpy()
-            lam = lam[np.isfinite(lam)]
-            ax.plot(
-                lam.real,
-                lam.imag,
-                marker,
-                mfc="none",
-                color=color,
-                ms=2.5,
-                alpha=0.4,
-                mew=0.6,
-                ls="",
-                label=f"$K_{j}$",
-            )
-            outside.append(np.mean(np.maximum(abs(lam.real), abs(lam.imag)) > reach))
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
-        ax.set_xlabel(f"beyond the frame: {outside[0]:.0%}, {outside[1]:.0%}")
-    for handle in axes[0, 0].legend(markerscale=2, loc="upper left").legend_handles:
+        both = [found.lam[j].flatten().cpu() for j in "IL"]
+        both = [lam[lam.isfinite()] for lam in both]
+        plane(ax, *both, reach=reach, size=3, alpha=0.45, mew=0.7, rasterized=True)
+        outside = (float((torch.view_as_real(lam).abs().amax(-1) > reach).double().mean()) for lam in both)
+        ax.set(title=name, xlabel="beyond the frame: " + ", ".join(f"{share:.0%}" for share in outside))
+        ax.tick_params(labelbottom=True)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    legend = fig.legend(handles, labels, loc="outside upper center", ncols=2, markerscale=2)
+    for handle in legend.legend_handles:
         handle.set_alpha(1)
     return fig

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data, jacobian, noise, paths, published, spectrum
-from ..figures.style import styled
+from ..figures.style import plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..training import train, untrained
@@ -263,8 +263,7 @@ def still(protocol: Protocol) -> Figure:
         upper[0].set_ylabel(name)
         lower[0].axis("off")
         for ax, cell in zip(lower[1:], cells[1:]):
-            live.plane(ax, cell.lam["I"], cell.lam["L"])
-            ax.set_title("")
+            plane(ax, cell.lam["I"], cell.lam["L"], size=3.5)
     for ax, title in zip(axes[0], ["input", *(f"$d={d}$" for d in dims)]):
         ax.set_title(title)
     for ax in axes.flat:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -19,7 +18,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import data, jacobian, noise, paths, published, spectrum
-from ..figures.style import BLUE, LABELS, RED, styled
+from ..figures.sets import NETWORKS, chosen
+from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import Protocol
 from ..training import train
@@ -36,13 +36,10 @@ __all__ = [
     "samples",
     "block",
     "still",
-    "plane",
     "NETWORKS",
     "NAMES",
 ]
 
-#: Networks a page offers at most, spread over the latent dimensions there are.
-NETWORKS = 8
 #: The training sets in words.
 NAMES = {"mnist": "MNIST", "digits": "the handwritten digits inside scikit-learn"}
 #: Held-out images offered as inputs, two of each class.
@@ -65,19 +62,6 @@ def foreign(protocol: Protocol) -> bool:
     """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
     about = published.manifest()
     return about is not None and about["protocol"]["training_set"] != protocol.training_set
-
-
-def chosen(dims: Sequence[int], count: int = NETWORKS) -> list[int]:
-    """At most `count` of the latent dimensions, evenly spread, both ends among them.
-
-    >>> chosen(range(2, 21))
-    [2, 5, 7, 10, 12, 15, 17, 20]
-    >>> chosen((2, 8))
-    [2, 8]
-    """
-    if len(dims) <= count:
-        return list(dims)
-    return [dims[round(i)] for i in np.linspace(0, len(dims) - 1, count)]
 
 
 def rounded(net: Autoencoder) -> Autoencoder:
@@ -197,7 +181,7 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
     net = rounded(ensemble.member(d))
     inputs = {"a held-out image": images[0], LABELS[name]: noise.sample(name, 0, 1)[0]}
     fig, axes = plt.subplots(
-        len(inputs), 4, figsize=(7.2, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]}
+        len(inputs), 4, figsize=(WIDTH, 3.9), gridspec_kw={"width_ratios": [1, 1, 1, 1.35]}
     )
     for row, (label, x) in zip(axes, inputs.items()):
         trip = jacobian.round_trip(net, x[None])
@@ -211,14 +195,6 @@ def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") 
             ax.set(title=title, xticks=[], yticks=[])
             ax.grid(False)
         plane(row[3], *(spectrum.eigenvalues(k)[0] for k in jacobian.matrices(net, trip)))
-    axes[0, 3].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        row[3].set_title("eigenvalues")
+    fig.legend(*axes[0, 3].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
-
-
-def plane(ax, lam_i: Tensor, lam_l: Tensor) -> None:
-    """The eigenvalues of K_I and K_L in the complex plane, with the unit circle."""
-    ax.add_patch(plt.Circle((0, 0), 1, fill=False, ls="--", lw=0.8, ec="#8A8F98"))
-    ax.plot(lam_i.real, lam_i.imag, "o", mfc="none", color=BLUE, label="$K_I$")
-    ax.plot(lam_l.real, lam_l.imag, "x", color=RED, label="$K_L$")
-    reach = 1.1 * max(1.1, lam_i.abs().max().item(), lam_l.abs().max().item())
-    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title="eigenvalues")

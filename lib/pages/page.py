@@ -13,11 +13,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import inspect
 import io
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +28,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import paths
-from ..figures.style import STYLE
+from ..figures import style
+from ..figures.tables import cells, readable, typeset, written
 
 __all__ = ["figure", "table", "pictures", "claim", "column", "markdown", "png", "Block"]
 
@@ -53,16 +56,18 @@ class Block:
 
 def figure(
     name: str,
-    fig: Figure,
+    draw: Callable[..., Figure],
+    table: Any = (),
+    published: Any | None = None,
+    *,
     caption: str,
     alt: str,
-    published: Figure | None = None,
     fmt: str = "svg",
-    data: Tables | None = None,
-    published_data: Tables | None = None,
+    numbers: Sequence[str] | Callable[..., Tables] | Tables | None = None,
     scale: str = "MNIST, paper scale",
+    **options: Any,
 ) -> Block:
-    """A numbered figure, referred to as ``{numref}`` `name`.
+    """A numbered figure, referred to as ``{numref}`` `name`: ``draw(table, **options)``, its numbers, and a link to `draw`.
 
     With `published`, the page has two tabs: *Published*, with its `scale` in brackets, which is
     the numbered one, and *This build*. Both are drawn by the same function.
@@ -71,21 +76,28 @@ def figure(
     ----------
     name : str
         Label and file name, for instance ``fig-1``.
-    fig, published : Figure
-        This build's figure, and the one drawn from the published table.
+    draw : function that returns a `Figure`
+    table, published : what is drawn in this build, and what is published; a tuple is several arguments.
     caption : str
         MyST text.
     alt : str
         What is to be seen, for readers who do not see it.
-    fmt : ``"svg"`` for lines, ``"png"`` for pictures and for very many points.
-    data, published_data : tables by name, the numbers behind each; default: those the figure
-        carries (`lib.figures.style.styled`), but none beyond a megabyte. ``{}`` shows none.
+    fmt : ``"svg"`` for lines, ``"png"`` for very many points.
+    numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of what
+        is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a megabyte
+        none are shown either.
+    options : further arguments of `draw`.
     """
-    made = _made(getattr(fig, "by", None))
+
+    def drawn(stem: str, what: Any, alt: str, label: str | None, caption: str) -> Block:
+        arguments = what if isinstance(what, tuple) else (what,)
+        shown = _picture(stem, draw(*arguments, **options), fmt, alt, label, caption)
+        return shown + _numbers(stem, _tables(draw, arguments, numbers))
+
     if published is None:
-        return _drawn(name, fig, fmt, alt, name, caption, data) + made
-    main = _drawn(f"{name}-published", published, fmt, alt, name, caption, published_data)
-    return _tabs(main, _drawn(f"{name}-build", fig, fmt, f"This build: {alt}", None, "", data), scale) + made
+        return drawn(name, table, alt, name, caption) + _made(draw)
+    main = drawn(f"{name}-published", published, alt, name, caption)
+    return _tabs(main, drawn(f"{name}-build", table, f"This build: {alt}", None, ""), scale) + _made(draw)
 
 
 def table(
@@ -107,17 +119,31 @@ def table(
 
     def cell(column, value):
         if isinstance(value, float):
-            return (formats if isinstance(formats, str) else formats.get(column, "{:.3g}")).format(value)
+            return written(value, formats if isinstance(formats, str) else formats.get(column, "{:.3g}"))
         return str(value)
 
-    rows = [list(map(str, frame.columns))] + [
-        [cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)
-    ]
+    rows = [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
-    for row in rows:
-        lines += [("* - " if i == 0 else "  - ") + text for i, text in enumerate(row)]
-    shown = Block("\n".join([*lines, "````"]), f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False))
+    shown = Block(
+        "\n".join([*lines, *_rows([frame.columns, *rows]), "````"]),
+        f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False),
+    )
     return shown + _numbers(name, frame.attrs.get("data", {}) if data is None else data)
+
+
+def _rows(rows: Iterable[Iterable[Any]]) -> list[str]:
+    """The lines of a list-table."""
+    return [("* - " if i == 0 else "  - ") + _cell(str(text)) for row in rows for i, text in enumerate(row)]
+
+
+def _cell(text: str) -> str:
+    """A cell whose first characters begin no quotation, list or heading: MyST reads ``> 0`` as a quotation.
+
+    >>> print(_cell("> 0"), _cell("1."), _cell("-0.5"))
+    \\> 0 1\\. −0.5
+    """
+    text = re.sub(r"^(\d+)(?=[.)](\s|$))", r"\1\\", re.sub(r"^(?=>|#+\s|[-+*](\s|$))", r"\\", text))
+    return re.sub(r"^-(?=[\d.])", "−", text)
 
 
 def pictures(
@@ -158,10 +184,10 @@ def _numbers(stem: str, tables: Tables) -> Block:
                 f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>',
             )
             if len(table) <= FEW:
-                cells = table.to_html(index=False, border=0, float_format="{:.4g}".format)
+                shown = readable(table)
                 body += Block(
-                    f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{cells}</div>\n```\n\n',
-                    cells,
+                    f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{shown}</div>\n```\n\n',
+                    shown,
                 )
     if not body.myst:
         return body
@@ -203,11 +229,11 @@ def _picture_table(
     ]
     lines += ["* -", *(f"  - {c}" for c in columns)]
     lab = f"<p>{html.escape(caption)}</p><table>"
-    for row, cells in grid.items():
+    for row, strips in grid.items():
         lines.append(f"* - {row}")
         lab += f"<tr><th>{html.escape(row)}</th>"
         for column in columns:
-            images = cells[column]
+            images = strips[column]
             data = png(images)
             path = _write(
                 f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png"
@@ -244,18 +270,17 @@ def claim(
     `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure that shows
     what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
     """
-    kind = next((k for word, k in {"holds": "tip", "refuted": "warning"}.items() if word in verdict), "note")
-    path, raw = _save(f"claim-{number}", fig, "svg")
+    raw = style.picture(fig)
+    path = _write(f"claim-{number}", raw, "svg")
     alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
-    rows = [list(estimates.columns)] + [
-        [v if isinstance(v, str) else f"{v:.3g}" for v in row] for row in estimates.itertuples(index=False)
+    rows = [
+        [v if isinstance(v, str) else written(v) for v in row] for row in estimates.itertuples(index=False)
     ]
-    cells = "\n".join(
-        ("* - " if i == 0 else "  - ") + _cell(text) for row in rows for i, text in enumerate(row)
-    )
+    cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    word = next((word for word in ("holds", "refuted") if word in verdict), "open")
     myst = f"""`````{{admonition}} {number}. {says}
-:class: {kind}
+:class: verdict {word}
 :name: claim-{number}
 
 **{verdict}.** Parts: {counted}. {measured} See {{numref}}`{see}`.
@@ -280,11 +305,6 @@ def claim(
     )
 
 
-def _cell(text: str) -> str:
-    """A cell that does not begin with what MyST takes for a block quote or a list."""
-    return "\\" + text if text[:1] in (">", "+", "-", "*") else text
-
-
 def column(blocks: Iterable[Block]) -> Block:
     """Blocks below one another."""
     blocks = list(blocks)
@@ -293,7 +313,7 @@ def column(blocks: Iterable[Block]) -> Block:
 
 def markdown(text: str) -> Block:
     """Computed MyST text, for sentences whose numbers come from the run."""
-    text = textwrap.dedent(text).strip()
+    text = typeset(textwrap.dedent(text).strip())
     return Block(text, f"<div style='white-space:pre-wrap'>{html.escape(text)}</div>")
 
 
@@ -309,34 +329,35 @@ def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> 
     )
 
 
-def _drawn(
-    stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str, data: Tables | None
-) -> Block:
-    """A figure with its caption if it has a label, a mere picture if not, and its numbers."""
-    path, raw = _save(stem, fig, fmt)
-    alt = " ".join(alt.split())
+def _picture(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str) -> Block:
+    """A figure with its caption if it has a label, a mere picture if not."""
+    raw = style.picture(fig, fmt)
+    path, alt = _write(stem, raw, fmt), " ".join(alt.split())
     head = [f"```{{figure}} {path}", f":name: {label}"] if label else [f"```{{image}} {path}"]
     foot = ["", textwrap.dedent(caption).strip(), "```"] if label else ["```"]
     mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
     source = f"data:{mime};base64,{base64.b64encode(raw).decode()}"
     lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
-    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab) + _numbers(
-        stem, getattr(fig, "data", {}) if data is None else data
-    )
+    return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab)
 
 
-def _save(name: str, fig: Figure, fmt: str) -> tuple[str, bytes]:
-    buffer = io.BytesIO()
-    with plt.style.context(STYLE):  # the salt of the identifiers inside an SVG is read when it is saved
-        fig.savefig(
-            buffer,
-            format=fmt,
-            dpi=160,
-            bbox_inches="tight",
-            metadata={"Date": None} if fmt == "svg" else None,
-        )
-    data = buffer.getvalue()
-    return _write(name, data, fmt), data
+def _tables(draw: Callable, arguments: tuple, numbers: Any) -> Tables:
+    """The tables behind a figure, by name, as `figure` was told to find them."""
+    if isinstance(numbers, Mapping) and all(isinstance(table, pd.DataFrame) for table in numbers.values()):
+        return numbers
+    if callable(numbers):
+        return numbers(*arguments)
+    if numbers is not None:
+        return cells(arguments[0], numbers)
+    given = inspect.signature(draw).bind_partial(*arguments).arguments
+    return {key: table for key, value in given.items() if (table := _table(value)) is not None}
+
+
+def _table(value: Any) -> pd.DataFrame | None:
+    """A table, or tables by the title of their panel put below one another; None for anything else."""
+    if isinstance(value, Mapping) and value and all(isinstance(v, pd.DataFrame) for v in value.values()):
+        return pd.concat(value, names=["panel"]).reset_index("panel").reset_index(drop=True)
+    return value if isinstance(value, pd.DataFrame) else None
 
 
 def _write(name: str, data: bytes, fmt: str) -> str:

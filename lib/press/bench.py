@@ -21,23 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
 from .. import eigen, jacobian, noise, paths, results, spectrum
-from ..figures.style import styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import NOISE_SETS, Protocol
 from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
 
-__all__ = ["main", "measure", "operations", "table", "figure_methods", "figure_parts", "RESULT"]
+__all__ = ["main", "measure", "operations", "table", "RESULT"]
 
 #: Where `main` leaves its numbers for the book.
 RESULT = paths.PUBLISHED / "bench.json"
@@ -472,36 +469,3 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         for name in ("one thread", "all cores")
     }
     return frame.assign(**shown)
-
-
-@styled
-def figure_methods(numbers: dict[str, Any]) -> Figure:
-    """Time per point of the spectrum of J_I against d, by method."""
-    rows = pd.DataFrame(numbers["spectra"])
-    fig, ax = plt.subplots(figsize=(5.2, 3.2))
-    for name, label in (
-        ("naive", "jacrev, eigvals of 784×784"), ("func", "torch.func through the waist, LAPACK"), ("ours", "this book"),
-    ):  # fmt: skip
-        ax.plot(rows.d, rows[name], marker="o", label=label)
-    ax.set(yscale="log", xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
-    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
-    fig.data = {"times": rows}
-    return fig
-
-
-@styled
-def figure_parts(numbers: dict[str, Any]) -> Figure:
-    """Where the time of an evaluation goes, against d."""
-    rows = pd.DataFrame(numbers["evaluation"]["parts"])
-    names = ["round trip", "K_I and K_L", "eigenvalues", "orientation"]
-    rows["the rest"] = (rows["all"] - rows[names].sum(axis=1)).clip(lower=0)
-    fig, ax = plt.subplots(figsize=(5.2, 3.2))
-    base = np.zeros(len(rows))
-    labels = {"K_I and K_L": r"$K_{\mathcal{I}}$ and $K_{\mathcal{L}}$"}
-    for name in [*names, "the rest"]:
-        ax.bar(rows.d, rows[name], bottom=base, width=2.0, label=labels.get(name, name))
-        base += rows[name].to_numpy()
-    ax.set(xlabel="latent dimension d", ylabel="µs a point, one thread", xticks=rows.d)
-    ax.legend(loc="upper left")
-    fig.data = {"times": rows}
-    return fig

@@ -29,7 +29,8 @@ __all__ = ["Diagnosis", "diagnose", "matrices", "compare"]
 
 #: Singular values at most this share of the largest count as zero, unless told otherwise.
 RTOL = 1e-10
-#: Bytes that the forward passes of the points differentiated together may fill, and most such points.
+#: Bytes that the forward passes of the points differentiated together may keep, and most such points.
+#: What the passes themselves need comes on top, about once more; K_I and K_L take 16 n d² bytes in float64.
 MEMORY, POINTS = 2**28, 256
 
 

@@ -38,6 +38,10 @@ __all__ = [
     "differences",
     "verdicts",
     "answers",
+    "distances",
+    "changed_by_length",
+    "changed_by_precision",
+    "rounding_shares",
     "between",
     "rounding",
 ]
@@ -191,19 +195,78 @@ def answers(found: pd.DataFrame) -> dict[str, Any]:
 
     Returns
     -------
-    dict: ``held``, a table of the share of claims that hold wholly under each variant; ``always``, ``never`` and
-    ``turning``, the numbers of the claims that hold wholly under every variant, under none, and under some.
+    dict: ``held``, a table of the share of claims that hold wholly under each variant; ``ways``, how many ways to train
+    there are besides another seed and another precision, ``most``, the largest share among them and ``best``, the names
+    of those that have it; ``always``, ``never`` and ``turning``, the numbers of the claims that hold wholly under every
+    variant, under none, and under some; ``by seed``, those that one seed has and another has not.
     """
     said = found.dropna(subset="share").assign(whole=lambda t: t.share == 1)
     held = said.groupby(["choice", "value"], sort=False).whole.mean().rename("held").reset_index()
     by_claim = said.groupby("claim").whole.mean()
     pick = lambda chosen: [int(n) for n in by_claim.index[chosen]]
+    ways = held[~held.choice.isin(["seed", "precision"])]
+    ways = ways[
+        (ways.value != "the protocol") | ~ways.value.duplicated()
+    ]  # one run stands beside each choice
+    seeds = _pivot(found, "seed")
+    best = ways[ways.held == ways.held.max()]
     return {
         "held": held,
+        "ways": len(ways),
+        "most": ways.held.max(),
+        "best": [f"{row.choice}: {row.value}" for row in best.itertuples()],
+        "by seed": [int(n) for n in seeds.index[_differ(seeds == 1)]],
         "always": pick(by_claim == 1),
         "never": pick(by_claim == 0),
         "turning": pick((by_claim > 0) & (by_claim < 1)),
     }
+
+
+def _pivot(found: pd.DataFrame, choice: str) -> pd.DataFrame:
+    """Share of a claim's estimates on the side wanted, a row a claim that every variant can judge, a column a variant."""
+    rows = found[found.choice == choice]
+    order = list(dict.fromkeys(rows.value))
+    return rows.pivot(index="claim", columns="value", values="share")[order].dropna()
+
+
+def _differ(table: pd.DataFrame) -> pd.Series:
+    return table.nunique(axis=1) > 1
+
+
+def distances(held: pd.DataFrame) -> dict[str, np.ndarray]:
+    """By how much each variant's share of claims that hold wholly differs from the protocol's, by choice; for the length, the shares themselves."""
+    out = {}
+    for choice, part in held.groupby("choice", sort=False):
+        values = part.set_index("value").held
+        out[choice] = (
+            values.to_numpy()
+            if "the protocol" not in values
+            else (values.drop("the protocol") - values["the protocol"]).abs().to_numpy()
+        )
+    return out
+
+
+def changed_by_length(found: pd.DataFrame) -> tuple[str, str, list[int], int]:
+    """The shortest and the longest training, the claims whose share of estimates differs between them, and how many can be judged."""
+    share = _pivot(found, "length")
+    first, last = share.columns[0], share.columns[-1]
+    return first, last, [int(n) for n in share.index[share[first] != share[last]]], len(share)
+
+
+def changed_by_precision(found: pd.DataFrame) -> list[int]:
+    """The claims that have another share of estimates on the wanted side in single precision."""
+    share = _pivot(found, "precision")
+    return [int(n) for n in share.index[_differ(share)]]
+
+
+def rounding_shares(points: pd.DataFrame) -> pd.DataFrame:
+    """`rounding` by d and data set: shares of rank-deficient points and of wrong signs, median error, smallest moduli."""
+    rows = points.assign(low=points["rank"] < points.d).groupby(["d", "set"], sort=False)
+    shares = rows.agg(
+        points=("rank", "size"), deficient=("low", "mean"), wrong=("wrong", "mean"), error=("error", "median"), exact=("exact", "min"), naive=("naive", "min"),
+    ).reset_index()  # fmt: skip
+    columns = ["$d$", "data set", "points", "deficient", "sign differs", "median relative error", "smallest modulus, $K_I$", "smallest of the top d, float32 $J_I$"]  # fmt: skip
+    return shares.set_axis(columns, axis=1)
 
 
 def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed") -> pd.DataFrame:

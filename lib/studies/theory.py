@@ -1,7 +1,7 @@
 """Small exact mathematics behind section I: what bounds a difference of spectra, and how projections differentiate.
 
 Nothing here is needed to regenerate the paper's figures; it is what the pages of section I
-compute. `lib.figures.drawings` draws it.
+compute. `lib.figures.theory` draws it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import re
 import time
@@ -15,13 +16,13 @@ import pandas as pd
 import pytest
 
 from lib import published, results
-from lib.figures import paper as figures
+from lib.figures import paper, studies, tables
 from lib.pages import albums, page
 from lib.protocol import REPRESENTATIVES, Protocol
 from lib.training import train
 
 PROTOCOL = Protocol(training_set="digits", dims=(2, 8), seeds=(0, 1), epochs=1, points=8)
-FIGURES = [getattr(figures, f"figure{i}") for i in range(1, 7)]
+FIGURES = [getattr(paper, f"figure{i}") for i in range(1, 7)]
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +37,40 @@ def read(file) -> pd.DataFrame:
 # --- the numbers -----------------------------------------------------------------------------------------------------
 
 
+#: The numbers that the chapter shows below each figure.
+NUMBERS = {
+    paper.figure1: ["distance_median", "distance_q1", "distance_q3", "distance_mean"],
+    paper.figure2: ["I_mean", "L_mean", "I_geometric", "L_geometric"],
+    paper.figure3: functools.partial(tables.boxes, what="log"),
+    paper.figure4: ["I_sd_log", "L_sd_log"],
+    paper.figure5: ["I_reversed", "L_reversed"],
+    paper.figure6: functools.partial(tables.boxes, what="arg"),
+}
+
+
+def shown(draw, table, tmp_path, monkeypatch) -> pd.DataFrame:
+    """The numbers behind a figure, from the file that the page offers."""
+    monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
+    block = page.figure("fig", draw, table, numbers=NUMBERS[draw], caption="Caption.", alt="Alt.")
+    assert f"<lib.figures.paper.{draw.__name__}>" in block.myst
+    (path,) = re.findall(r"\{download\}`[^`]*<([^`<>]*-cells-[^`<>]*\.csv)>`", block.myst)
+    assert path in block.lab
+    return read(path)
+
+
 @pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
-def test_a_figure_knows_who_drew_it_and_carries_cells_of_the_results_table(draw, table):
-    fig = draw(table)
-    assert fig.by is draw
-    cells = fig.data["cells"]
+def test_below_a_figure_stand_cells_of_the_results_table_to_the_last_bit(draw, table, tmp_path, monkeypatch):
+    cells = shown(draw, table, tmp_path, monkeypatch)
     same = cells[["set", "seed", "d"]].merge(table, how="left")[list(cells.columns)]
     pd.testing.assert_frame_equal(cells, same, check_exact=True)
-    assert len(cells.columns) > 3 and len(cells)
+    assert len(cells.columns) > 3 and len(cells) == len(table)
 
 
 @pytest.mark.parametrize("draw", FIGURES, ids=lambda draw: draw.__name__)
-def test_what_is_drawn_is_among_the_numbers(draw, table):
+def test_what_is_drawn_is_among_the_numbers(draw, table, tmp_path, monkeypatch):
     """Lines by their points, boxes by their medians: nothing is shown that is not in the file."""
     fig = draw(table)
-    numbers = fig.data["cells"].select_dtypes("number").to_numpy().ravel()
+    numbers = shown(draw, table, tmp_path, monkeypatch).select_dtypes("number").to_numpy().ravel()
     drawn = [
         line.get_ydata()
         for ax in fig.axes
@@ -61,7 +81,7 @@ def test_what_is_drawn_is_among_the_numbers(draw, table):
         line.get_ydata()[:1]
         for ax in fig.axes
         for line in ax.lines
-        if line.get_linewidth() == 1.6 and draw in (figures.figure3, figures.figure6)
+        if line.get_linewidth() == 1.6 and draw in (paper.figure3, paper.figure6)
     ]
     values = np.concatenate(drawn + medians)
     assert len(values) >= 16
@@ -70,7 +90,7 @@ def test_what_is_drawn_is_among_the_numbers(draw, table):
 
 @pytest.mark.parametrize("what", ["log", "arg"])
 def test_the_histograms_count_every_nonzero_eigenvalue(what, table):
-    counts = figures.histograms(table, what).groupby(["set", "seed", "d", "jacobian"])["count"].sum()
+    counts = tables.histograms(table, what).groupby(["set", "seed", "d", "jacobian"])["count"].sum()
     for _, row in table.iterrows():
         for j in "IL":
             assert counts.get((row.set, row.seed, row.d, j), 0) == round(
@@ -83,21 +103,25 @@ def test_a_caption_that_would_break_the_page_is_refused():
         page.table("tab", pd.DataFrame({"x": [1.0]}), "Times of `torch.func`.")
 
 
-def test_the_file_below_a_figure_holds_its_numbers_to_the_last_bit(table, tmp_path, monkeypatch):
+def test_other_numbers_have_another_name(table, tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
-    fig = figures.figure2(table)
-    block = page.figure("fig", fig, "Caption.", "Alt.")
-    (path,) = re.findall(r"\{download\}`[^`]*<([^`<>]*\.csv)>`", block.myst)
-    pd.testing.assert_frame_equal(read(path), fig.data["cells"], check_exact=True)
-    assert path in block.lab
-    page.figure("fig", figures.figure2(table[table.d == 2]), "Caption.", "Alt.")
-    assert len(list(tmp_path.glob("*.csv"))) == 2  # other numbers, another name
+    for part in (table, table[table.d == 2]):
+        page.figure(
+            "fig", paper.figure2, part, numbers=NUMBERS[paper.figure2], caption="Caption.", alt="Alt."
+        )
+    assert len(list(tmp_path.glob("*.csv"))) == 2
 
 
 def test_with_published_results_each_tab_has_its_own_numbers(table, tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
     block = page.figure(
-        "fig", **figures.both(figures.figure4, table, table[table.seed == 1]), caption="Caption.", alt="Alt."
+        "fig",
+        paper.figure4,
+        table,
+        table[table.seed == 1],
+        numbers=["I_sd_log"],
+        caption="Caption.",
+        alt="Alt.",
     )
     paths = re.findall(r"<([^`<>]*\.csv)>`", block.myst)
     assert [len(read(p)) for p in paths] == [(table.seed == 1).sum(), len(table)]
@@ -106,10 +130,15 @@ def test_with_published_results_each_tab_has_its_own_numbers(table, tmp_path, mo
 
 def test_few_numbers_are_shown_and_very_many_are_not_offered(tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
-    tables = {n: pd.DataFrame({"value": np.arange(n) / 7}) for n in (page.FEW, page.FEW + 1, page.MANY // 10)}
-    fig = figures.image_rows({"a": np.zeros((1, 784))})
+    numbers = {
+        n: pd.DataFrame({"value": np.arange(n) / 7}) for n in (page.FEW, page.FEW + 1, page.MANY // 10)
+    }
+    rows = {"a": np.zeros((1, 784))}
     texts = {
-        n: page.figure("fig", fig, "Caption.", "Alt.", data={"values": t}).myst for n, t in tables.items()
+        n: page.figure(
+            "fig", studies.image_rows, rows, numbers={"values": t}, caption="Caption.", alt="Alt."
+        ).myst
+        for n, t in numbers.items()
     }
     assert ["<table" in t for t in texts.values()] == [True, False, False]
     assert [".csv" in t for t in texts.values()] == [True, True, False]
@@ -117,7 +146,7 @@ def test_few_numbers_are_shown_and_very_many_are_not_offered(tmp_path, monkeypat
 
 def test_a_summary_leads_to_the_networks_it_sums_up(table, tmp_path, monkeypatch):
     monkeypatch.setenv("BOOK_PICTURES", str(tmp_path))
-    block = page.table("tab", figures.spread(table, {"I_mean": "mean modulus"}), "Caption.")
+    block = page.table("tab", tables.spread(table, {"I_mean": "mean modulus"}), "Caption.")
     (path,) = re.findall(r"<([^`<>]*\.csv)>`", block.myst)
     pd.testing.assert_frame_equal(read(path), table[["set", "seed", "d", "I_mean"]], check_exact=True)
 
@@ -162,7 +191,7 @@ def test_the_slider_over_d_shows_the_histograms_in_proportion(what, table):
     drawing = shown[next(a for a in shown if a.endswith("seed 1, d 8"))]
     paths = [d for d in re.findall(r' d="M0 0([^"]*)V0"', drawing)]
     expected = [
-        table[(table.set == name) & (table.seed == 1) & (table.d == 8)].iloc[0] for name in figures.PANELS
+        table[(table.set == name) & (table.seed == 1) & (table.d == 8)].iloc[0] for name in paper.PANELS
     ]
     for row, pair in zip(expected, zip(paths[::2], paths[1::2]), strict=True):
         heights = [
@@ -215,7 +244,8 @@ def test_the_link_below_figure_1_leads_to_its_numbers(book, browser, monkeypatch
     (link,) = [x for x in links if re.search(r"/fig-1(-build)?-cells-[0-9a-f]{8}\.csv$", x)]
     monkeypatch.setenv("BOOK_RESULTS", str(book[0] / "results"))
     cells = results.run(Protocol.from_profile("smoke"), progress=False).table
-    pd.testing.assert_frame_equal(read(file_of(link)), figures.figure1(cells).data["cells"], check_exact=True)
+    expected = cells[["set", "seed", "d", *NUMBERS[paper.figure1]]]
+    pd.testing.assert_frame_equal(read(file_of(link)), expected, check_exact=True)
 
 
 def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(book, browser, root):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_book
+from building import make_book
 
 from lib.paths import ROOT
 from lib.press.build import BuildError, build, pages

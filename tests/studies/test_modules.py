@@ -624,3 +624,28 @@ def test_a_batch_is_a_loop_and_permuting_points_permutes_rows(kind, n, batch, se
     mixed = matrices(encoder, decoder, x[order], batch)
     for a, b, c in zip(found, loop, mixed):
         assert torch.allclose(a, b, rtol=0, atol=1e-12) and torch.allclose(a[order], c, rtol=0, atol=1e-12)
+
+
+def test_points_go_together_as_far_as_memory_allows(monkeypatch):
+    """The forward passes of the points differentiated together keep no more than is allowed, and all points come out."""
+    seen = []
+
+    def encoder(x):
+        seen.append(len(x))
+        return x.repeat(1, 1000).tanh().view(len(x), 1000, 6).mean(1)[:, :D]
+
+    decoder = lambda z: torch.cat([z, z], 1).sin()
+    x = torch.rand(70, 6, dtype=torch.float64)
+    free = matrices(encoder, decoder, x)
+    assert max(seen) == 70
+    a_point = 2 * 6000 * 8  # what tanh keeps of one point, at x and at y
+    monkeypatch.setattr("lib.studies.diagnose.MEMORY", 10 * a_point)
+    monkeypatch.setattr("lib.studies.differentiable.WIDER", 3)
+    seen.clear()
+    bounded = matrices(encoder, decoder, x)
+    assert 7 <= max(seen) <= 10
+    for a, b in zip(free, bounded):
+        assert torch.allclose(a, b, rtol=0, atol=1e-14)
+    seen.clear()
+    monkeypatch.setattr("lib.studies.diagnose.MEMORY", 1)  # never less than one point
+    assert matrices(encoder, decoder, x[:5])[0].shape == (5, D)

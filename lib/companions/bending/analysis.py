@@ -150,6 +150,20 @@ def colouring(manifold: str, p: Tensor) -> Tensor:
     return space.distance(p, torch.tensor([centre], dtype=p.dtype).expand_as(p))
 
 
+def components(
+    nets: Mapping[tuple[str, str], Trained], settings: Settings
+) -> dict[tuple[str, str], np.ndarray]:
+    """`principal` of every network, by manifold and kind."""
+    return {key: principal(net, settings.held_out) for key, net in nets.items()}
+
+
+def clouds(
+    nets: Mapping[tuple[str, str], Trained], settings: Settings
+) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """`embedded` of every network, by manifold and kind."""
+    return {key: embedded(net, settings.held_out) for key, net in nets.items()}
+
+
 def embedded(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes of random points in their first three principal components ``(n, 3)``, and the `colouring` of each ``(n,)``."""
     p = net.space.sample(points, torch.Generator().manual_seed(7))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import BLUE, RED, styled
+from ...figures.style import BLUE, GREEN, INK, ORANGE, ORDERED, RED, WIDTH, styled
 from .functional import slope
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
     "learning",
     "distortion",
     "components",
+    "share_table",
     "clouds",
     "journeys",
     "by_distance",
 ]
 
-INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
 COLOURS = {"bending": BLUE, "plain": RED, "pixels": INK}
 NAMES = {"bending": "low bending", "plain": "plain", "pixels": "blend of pixels"}
 TITLES = {"sundial": "sundial", "solid": "rotating solid", "ellipse": "ellipses"}
@@ -43,13 +43,13 @@ def _strip(ax: Axes, images: np.ndarray) -> None:
 
 
 def _label(ax: Axes, text: str) -> None:
-    ax.text(-0.012, 0.5, text, transform=ax.transAxes, ha="right", va="center", size=8.5)
+    ax.text(-0.012, 0.5, text, transform=ax.transAxes, ha="right", va="center")
 
 
 @styled
 def pictures(images: Mapping[str, np.ndarray]) -> Figure:
     """Images of each manifold, a row each: manifold -> (n, pixels, pixels)."""
-    fig, axes = plt.subplots(len(images), 1, figsize=(7.2, 0.72 * len(images)), squeeze=False)
+    fig, axes = plt.subplots(len(images), 1, figsize=(WIDTH, 0.72 * len(images)), squeeze=False)
     for ax, (manifold, row) in zip(axes[:, 0], images.items()):
         _strip(ax, row)
         _label(ax, TITLES[manifold])
@@ -60,7 +60,7 @@ def pictures(images: Mapping[str, np.ndarray]) -> Figure:
 def journeys(blocks: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """Strips of interpolated images: a column for each block, a row for each way; title -> label -> (steps, pixels, pixels)."""
     rows = len(next(iter(blocks.values())))
-    fig, axes = plt.subplots(rows, len(blocks), figsize=(7.2, 0.6 * rows + 0.25), squeeze=False)
+    fig, axes = plt.subplots(rows, len(blocks), figsize=(WIDTH, 0.6 * rows + 0.25), squeeze=False)
     for column, (title, ways) in zip(axes.T, blocks.items()):
         column[0].set_title(title)
         for ax, (label, images) in zip(column, ways.items()):
@@ -76,7 +76,7 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
 
     Against ε (both terms, and the bending term in float32), against the number of pairs, and the best scale of a sphere.
     """
-    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.4))
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.4))
     colours = dict(zip(epsilon.example.unique(), (BLUE, RED, GREEN)))
     for ax, column, title in ((axes[0, 0], "stretch", "first term"), (axes[0, 1], "bending", "second term")):
         for name, part in epsilon.groupby("example", sort=False):
@@ -114,14 +114,14 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
         ax.set_xticks([0.05, 0.1, 0.2, 0.4, 0.8], ["0.05", "0.1", "0.2", "0.4", "0.8"])
         ax.minorticks_off()
     for ax in axes.flat:
-        ax.legend(title="fitted slopes" if ax is axes[0, 0] else None, title_fontsize=8)
+        ax.legend(title="fitted slopes" if ax is axes[0, 0] else None)
     return fig
 
 
 @styled
 def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float) -> Figure:
     """Training: the two terms of the encoder's loss, λ times the second, then the pixel errors of decoder and plain autoencoder; running means."""
-    fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), sharey="row")
+    fig, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.2), sharey="row")
 
     def smooth(y: Tensor, width: int = 25) -> tuple[np.ndarray, np.ndarray]:
         width = min(width, len(y))
@@ -142,7 +142,7 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
     axes[1, 0].set_ylabel("mean squared pixel error")
     handles = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
     fig.legend(
-        handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside lower center", ncols=2
+        handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside upper center", ncols=2
     )
     return fig
 
@@ -151,7 +151,7 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
 def distortion(pairs: pd.DataFrame) -> Figure:
     """Distribution functions of the difference quotient and of the second difference over near pairs."""
     manifolds = list(pairs.manifold.unique())
-    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharey=True)
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 4.4), sharey=True)
     for column, manifold in zip(axes.T, manifolds):
         for kind in ("bending", "plain"):
             part = pairs[(pairs.manifold == manifold) & (pairs.kind == kind)]
@@ -172,7 +172,7 @@ def distortion(pairs: pd.DataFrame) -> Figure:
         column[1].set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
     for ax in axes[:, 0]:
         ax.set_ylabel("share of pairs")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
@@ -180,7 +180,7 @@ def distortion(pairs: pd.DataFrame) -> Figure:
 def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
     """Share of the codes' variance in each principal component, a panel for each manifold."""
     manifolds = list(dict.fromkeys(manifold for manifold, _ in shares))
-    fig, axes = plt.subplots(1, len(manifolds), figsize=(7.2, 2.5), sharey=True)
+    fig, axes = plt.subplots(1, len(manifolds), figsize=(WIDTH, 2.5), sharey=True)
     for ax, manifold in zip(axes, manifolds):
         for kind, marker in (("bending", "o"), ("plain", "s")):
             share = shares[manifold, kind]
@@ -195,25 +195,28 @@ def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
         ax.set(yscale="log", ylim=(1e-6, 1.5), xlabel="principal component", title=TITLES[manifold])
         ax.set_xticks(range(1, len(share) + 1, 2 if len(share) < 14 else 3))
     axes[0].set_ylabel("share of variance")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    table = pd.DataFrame({" ".join(key): share for key, share in shares.items()})
-    fig.data = {"shares": table.rename_axis("component").rename(index=lambda i: i + 1).reset_index()}
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
+
+
+def share_table(shares: Mapping[tuple[str, str], np.ndarray]) -> dict[str, pd.DataFrame]:
+    """The numbers behind `components`: a row a component, a column a manifold and kind."""
+    table = pd.DataFrame({" ".join(key): share for key, share in shares.items()})
+    return {"shares": table.rename_axis("component").rename(index=lambda i: i + 1).reset_index()}
 
 
 @styled
 def clouds(embedded: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
     """First three principal components of the codes, low bending above and plain below; equal scales on the three axes."""
     manifolds = list(dict.fromkeys(manifold for manifold, _ in embedded))
-    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 5.0), subplot_kw={"projection": "3d"})
-    colours = plt.get_cmap("viridis")
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 5.0), subplot_kw={"projection": "3d"})
     for row, kind in zip(axes, ("bending", "plain")):
         for ax, manifold in zip(row, manifolds):
             x, c = embedded[manifold, kind]
             span = c.max() - c.min()
             ax.scatter(
                 *x.T,
-                c=colours(0.22 + 0.75 * (c - c.min()) / span),
+                c=ORDERED((c - c.min()) / span),
                 s=3,
                 lw=0,
                 depthshade=False,
@@ -232,7 +235,7 @@ def clouds(embedded: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) ->
 def by_distance(table: pd.DataFrame) -> Figure:
     """Interpolation error (above) and detour in the latent space (below) against the distance of the end points: medians, and quartiles as bands."""
     manifolds = list(table.manifold.unique())
-    fig, axes = plt.subplots(2, len(manifolds), figsize=(7.2, 4.4), sharex="col")
+    fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 4.4), sharex="col")
     for column, manifold in zip(axes.T, manifolds):
         for kind in ("bending", "plain", "pixels"):
             part = table[(table.manifold == manifold) & (table.kind == kind)]
@@ -252,5 +255,5 @@ def by_distance(table: pd.DataFrame) -> Figure:
         column[1].set(xlabel="distance of the end points", ylim=(0, None))
     axes[0, 0].set_ylabel("pixel error")
     axes[1, 0].set_ylabel("detour / length")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ...figures.style import BLUE, COLORS, LABELS, RED, styled
+from ...figures.sets import chosen
+from ...figures.style import BLUE, COLORS, GREEN, INK, LABELS, LINES, RED, WIDTH, styled
 from .pictures import PICTURES
 
 __all__ = [
@@ -24,17 +25,16 @@ __all__ = [
     "tsne_figure",
 ]
 
-INK, GREEN = "#808792", "#009E73"
 LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pixels": (GREEN, None)}
-LINES = ("-", "--", ":", "-.")
 
 
 @styled
-def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+def distance_figure(table: pd.DataFrame) -> Figure:
     """W₁ between all pairs of classes, in units of the mean split-half distance: pixels and some latent spaces, one seed."""
+    dims = chosen(sorted(table.d[table.space == "trained"].unique()), 3)
     shown = [("pixels", 784)] + [("trained", d) for d in dims]
     keys = [(s, d, table[(table.space == s) & (table.d == d)].seed.min()) for s, d in shown]
-    fig, axes = plt.subplots(1, len(keys), figsize=(7.2, 2.6), squeeze=False)
+    fig, axes = plt.subplots(1, len(keys), figsize=(WIDTH, 2.6), squeeze=False)
     for ax, (space, d, seed) in zip(axes.flat, keys):
         part = table[(table.space == space) & (table.d == d) & (table.seed == seed)]
         grid = np.zeros((10, 10))
@@ -52,7 +52,7 @@ def distance_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
 @styled
 def cluster_figure(scores: pd.DataFrame) -> Figure:
     """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
-    fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.0))
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
     titles = {
         "ratio": "between / split-half",
         "silhouette": "silhouette of the labels",
@@ -71,14 +71,15 @@ def cluster_figure(scores: pd.DataFrame) -> Figure:
         Line2D([], [], color=c, marker=m, ls="-" if m else (0, (4, 2)), label={"pca": "PCA"}.get(k, k))
         for k, (c, m) in LOOK.items()
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=4)
+    fig.legend(handles=handles, loc="outside upper center", ncols=4)
     return fig
 
 
 @styled
-def bracket_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
+def bracket_figure(table: pd.DataFrame) -> Figure:
     """The measured distance between codes inside its bracket, all pairs of classes in the order of the measured one."""
-    fig, axes = plt.subplots(1, len(dims), figsize=(7.2, 3.2), squeeze=False)
+    dims = chosen(sorted(table.d.unique()), 3)
+    fig, axes = plt.subplots(1, len(dims), figsize=(WIDTH, 3.2), squeeze=False)
     for ax, d in zip(axes.flat, dims):
         part = table[(table.d == d) & (table.seed == table.seed.min())].sort_values("codes")
         x = np.arange(len(part))
@@ -91,14 +92,14 @@ def bracket_figure(table: pd.DataFrame, dims: tuple[int, ...]) -> Figure:
         ax.set(title=f"$d={d}$", xlabel="pairs of classes", yscale="symlog")
     axes[0, 0].set_ylabel("$W_1$ between codes")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
+    fig.legend(handles, labels, loc="outside upper center", ncols=4)
     return fig
 
 
 @styled
 def landing_figure(far: pd.DataFrame) -> Figure:
     """Distance of each noise set to the training law, in codes and in reconstructions, in units of a digit class's own; share outside."""
-    fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.4), sharex=True)
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), sharex=True)
     titles = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
     names = [name for name in COLORS if (far.set == name).any()]
     for ax, (column, title) in zip(axes, titles.items()):
@@ -118,24 +119,25 @@ def landing_figure(far: pd.DataFrame) -> Figure:
     handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
         Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7)
+    fig.legend(handles=handles, loc="outside upper center", ncols=6)
     return fig
 
 
 @styled
-def class_figure(landing: pd.DataFrame, d: int) -> Figure:
-    """W₁ from each data set's codes to each digit class's, one network; the unit is the median over pairs of different classes."""
+def class_figure(landing: pd.DataFrame) -> Figure:
+    """W₁ from each data set's codes to each digit class's, first seed and largest d; the unit is the median over pairs of different classes."""
+    d = landing.d.max()
     part = landing[(landing.d == d) & (landing.seed == landing.seed.min())].set_index("set")
     columns = [f"to_{c}" for c in range(10)]
     digits = part.loc[[f"class_{c}" for c in range(10)], columns].to_numpy()
     unit = np.median(digits[~np.eye(10, dtype=bool)])
     names = ["half", "held_out", *(n for n in COLORS if n in part.index)]
     labels = [{"half": "training", "held_out": "held out"}.get(n) or LABELS[n] for n in names]
-    fig, ax = plt.subplots(figsize=(7.2, 3.6))
+    fig, ax = plt.subplots(figsize=(WIDTH, 3.6))
     values = part.loc[names, columns].to_numpy() / unit
     image = ax.imshow(np.log2(values), cmap="RdYlBu_r", vmin=-3, vmax=3, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        ax.text(j, i, f"{value:.1f}", ha="center", va="center", fontsize=7, color="#30343a")
+        ax.text(j, i, f"{value:.1f}", ha="center", va="center", color="#30343a")
     ax.set(xticks=range(10), yticks=range(len(names)), xlabel="digit class", title=f"codes, $d={d}$")
     ax.set_yticklabels(labels)
     ax.grid(False)
@@ -154,7 +156,7 @@ def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
         "pixels": "pixels",
         "gaussian": "a Gaussian, no classes",
     }
-    fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.2))
+    fig, axes = plt.subplots(1, 4, figsize=(WIDTH, 2.2))
     for ax, name in zip(axes, PICTURES):
         color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())
         ax.scatter(*pictures[f"{name}.picture"].numpy().T, color=color, s=3, lw=0)

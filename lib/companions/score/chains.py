@@ -291,3 +291,9 @@ def image_chains(
     )
     columns = ["distance", "floor", "start", "acceptance", "nearest", "nearest_held_out", "classes", "ess"]
     return pd.concat([heads, pd.DataFrame(values, columns=columns)], axis=1), stored
+
+
+def frames(protocol: Protocol, settings: Settings) -> dict[str, Tensor]:
+    """The denoised states of eight Langevin chains on images (`image_chains`), by the step they were taken at."""
+    every, states = max(1, settings.image_chain_steps // 8), image_chains(protocol, settings)[1]
+    return {f"step {i * every:,}": x for i, x in enumerate(states["denoiser.langevin"])}

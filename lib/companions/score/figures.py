@@ -13,25 +13,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ...figures.style import BLUE, RED, styled
+from ...figures.style import BLUE, GREEN, INK, ORDERED, RED, WIDTH, shades, styled
 from .optimum import Mixture
 
 __all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]
 
-GREEN, INK = "#009E73", "#808792"
 COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
-
-
-def shades(count: int) -> np.ndarray:
-    """Colours of an ordered quantity, readable on white and on dark."""
-    return plt.get_cmap("plasma")(np.linspace(0.25, 0.8, count))
 
 
 @styled
 def optimum_figure(curves: pd.DataFrame) -> Figure:
     """(r − x)/σ² and (r′ − 1)/σ² of both optima, against the score and its slope, for each σ in `curves`."""
     sigmas = sorted(curves.sigma.unique())
-    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.2), sharex=True, sharey="row")
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.2), sharex=True, sharey="row")
     for col, kind in enumerate(("contractive", "denoising")):
         for row, (truth, column) in enumerate((("score", kind), ("second", f"{kind}_slope"))):
             ax = axes[row, col]
@@ -46,7 +40,7 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
             ax.set_title(kind if row == 0 else "")
     axes[0, 0].set_ylabel(r"$(r(x)-x)/\sigma^2$")
     axes[1, 0].set_ylabel(r"$(r'(x)-1)/\sigma^2$")
-    axes[0, 1].legend(fontsize=7)
+    axes[0, 1].legend()
     for ax in axes[1]:
         ax.set_xlabel("$x$")
     return fig
@@ -55,7 +49,7 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
 @styled
 def error_figure(errors: pd.DataFrame) -> Figure:
     """Relative errors of the one-dimensional optima against σ, on logarithmic axes."""
-    fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9))
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9))
     titles = (r"$(r-x)/\sigma^2$ against $\nabla\log p$", r"$(r'-1)/\sigma^2$ against $\nabla^2\log p$")
     for ax, order, title in zip(axes, (1, 2), titles):
         for kind, width in (("contractive", 3.2), ("denoising", 1.2)):
@@ -72,14 +66,14 @@ def error_figure(errors: pd.DataFrame) -> Figure:
         ax.loglog(
             guide, 0.4 * part.error.min() * (guide / guide[0]) ** 2, color=INK, lw=1, ls=":", label="slope 2"
         )
-        ax.set_title(title, fontsize=8.5)
+        ax.set_title(title)
         ax.set_xlabel(r"$\sigma$")
     exact = errors[errors.target == "smoothed"]
     axes[2].loglog(exact.sigma, exact.error, color=RED, marker="^", lw=1)
-    axes[2].set_title(r"denoising against $\nabla\log(p*N_\sigma)$", fontsize=8.5)
+    axes[2].set_title(r"denoising against $\nabla\log(p*N_\sigma)$")
     axes[2].set(xlabel=r"$\sigma$", ylim=(1e-16, 1e-8))
     axes[0].set_ylabel(r"relative error in $L^2(p)$")
-    axes[0].legend(fontsize=7)
+    axes[0].legend()
     return fig
 
 
@@ -87,7 +81,7 @@ def error_figure(errors: pd.DataFrame) -> Figure:
 def mixture_figure(table: pd.DataFrame) -> Figure:
     """Errors of trained denoisers against σ: to the smoothed score by training length, and to the score of the data."""
     dims = sorted(table.n.unique())
-    fig, axes = plt.subplots(2, len(dims), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
+    fig, axes = plt.subplots(2, len(dims), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
     steps = sorted(table.step.unique())
     for n, axs in zip(dims, axes.T):
         part = table[table.n == n]
@@ -104,24 +98,24 @@ def mixture_figure(table: pd.DataFrame) -> Figure:
         axs[1].minorticks_off()
     axes[0, 0].set_ylabel(r"error to $\nabla\log(p*N_\sigma)$")
     axes[1, 0].set_ylabel(r"error to $\nabla\log p$")
-    axes[0, -1].legend(fontsize=7)
-    axes[1, -1].legend(fontsize=7)
+    axes[0, -1].legend()
+    axes[1, -1].legend()
     return fig
 
 
 @styled
 def stream_figure(
     fields: Mapping[str, Callable[[Tensor], Tensor]],
+    zeros: pd.DataFrame,
     law: Mixture,
     sigma: float,
-    zeros: pd.DataFrame,
     windows: tuple[tuple[float, float, float], ...],
 ) -> Figure:
     """Streamlines of each field at several zooms; each window is (centre x, centre y, half width).
 
     The band is where p ∗ N_σ is more than a tenth of its largest value on the spiral; marks are the field's zeros.
     """
-    fig, axes = plt.subplots(len(windows), len(fields), figsize=(7.2, 2.45 * len(windows)), squeeze=False)
+    fig, axes = plt.subplots(len(windows), len(fields), figsize=(WIDTH, 2.45 * len(windows)), squeeze=False)
     top = law.log_density(law.means, sigma).max()
     for axs, (cx, cy, half) in zip(axes, windows):
         axis = np.linspace(-half, half, 60)
@@ -133,7 +127,7 @@ def stream_figure(
             ax.contourf(cx + axis, cy + axis, density, levels=[0.1, 2.0], colors=[GREEN], alpha=0.25)
             speed = np.hypot(v[..., 0], v[..., 1])
             ax.streamplot(
-                cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap="plasma", density=1.0, linewidth=0.7, arrowsize=0.6,
+                cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap=ORDERED, density=1.0, linewidth=0.7, arrowsize=0.6,
                 norm=plt.Normalize(-3.5, 0.2),
             )  # fmt: skip
             _marks(ax, zeros[zeros.field == name], (cx, cy, half))
@@ -145,7 +139,7 @@ def stream_figure(
     for ax, name in zip(axes[0], fields):
         ax.set_title({"exact": r"$\sigma^2\nabla\log(p*N_\sigma)$"}.get(name, name + r", $r(x)-x$"))
     handles = [Line2D([], [], ls="", marker=m, color=c, label=k) for k, (m, c) in MARKS.items()]
-    fig.legend(handles=handles, loc="outside lower center", ncols=3)
+    fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
 
 
@@ -168,7 +162,7 @@ def ray_figure(
     r = np.linspace(0.15, 1.75, 801)
     unit = np.array([np.cos(angle), np.sin(angle)])
     points = torch.from_numpy(r[:, None] * unit)
-    fig, axes = plt.subplots(3, 1, figsize=(7.2, 5.0), sharex=True, height_ratios=(1, 1.6, 1.6))
+    fig, axes = plt.subplots(3, 1, figsize=(WIDTH, 5.0), sharex=True, height_ratios=(1, 1.6, 1.6))
     density = law.log_density(points, sigma).exp().numpy()
     axes[0].fill_between(r, 0, density, color=GREEN, alpha=0.4, lw=0)
     axes[0].set_ylabel(r"$p*N_\sigma$")
@@ -185,7 +179,7 @@ def ray_figure(
     axes[1].axhline(0, color=INK, lw=0.8)
     axes[1].set(ylabel=r"radial part of $r(x)-x$", ylim=(-0.3, 0.3))
     axes[2].set(ylabel=r"$\|r(x)-x\|$", xlabel="distance from the origin", ylim=(1e-4, 1))
-    axes[1].legend(ncols=3, fontsize=7)
+    axes[1].legend(ncols=3)
     interior = np.flatnonzero((density[1:-1] - density[:-2]) * (density[2:] - density[1:-1]) < 0) + 1
     for i in interior:
         kind = density[i] > density[i - 1]
@@ -197,7 +191,7 @@ def ray_figure(
 @styled
 def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Figure:
     """Held-out draws of p ∗ N_σ beside the last states of both samplers, on the mixture and on the spiral."""
-    fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.9))
+    fig, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.9))
     for axs, law in zip(axes, ("mixture", "spiral")):
         panels = {"held out": samples[f"{law}.held_out"]} | {
             s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")

@@ -128,6 +128,14 @@ def spiral_networks(
     return net.load((store or Store()).tensors("score", fields, compute, "companions/score-spiral"), "p")
 
 
+def spiral_results(
+    protocol: Protocol, settings: Settings
+) -> tuple[dict[str, Callable[[Tensor], Tensor]], pd.DataFrame]:
+    """`spiral_fields` and `zero_table` of the trained networks: what the figures of the spiral show."""
+    net = spiral_networks(protocol, settings)
+    return spiral_fields(settings, net), zero_table(settings, net)
+
+
 def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tensor], Tensor]]:
     """Score of p ∗ N_σ, and its two estimates, by name."""
     law, sigma = spiral(), settings.spiral_sigma

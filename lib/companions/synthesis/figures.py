@@ -8,12 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...figures.style import BLUE, COLORS, LABELS, RED, styled
+from ...figures.style import BLUE, COLORS, FAINT, GREEN, INK, LABELS, RED, WIDTH, styled
 from .measure import SIGNS, instability, named
 
-__all__ = ["share_figure", "sign_figure", "trade_figure"]
-
-INK = "#808792"
+__all__ = ["share_figure", "sign_figure", "sign_table", "trade_figure", "trade_table"]
 
 
 def _rows(ax: Axes, table: pd.DataFrame, column: str, networks: list[str]) -> None:
@@ -43,14 +41,14 @@ def _legend(fig: Figure, sets: list[str]) -> None:
         for n in COLORS
         if n in sets and n != "test"
     ]
-    fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=7, handletextpad=0.2)
+    fig.legend(handles=handles, loc="outside upper center", ncols=6, handletextpad=0.2)
 
 
 @styled
 def share_figure(shares: pd.DataFrame) -> Figure:
     """Shares of non-real and of negative real eigenvalues, one row a network, one dot a data set."""
     networks = [n for n in dict.fromkeys(shares.network) if not n.startswith("bending")]
-    fig, axes = plt.subplots(1, 2, figsize=(7.2, 0.34 * len(networks) + 1.3), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 0.34 * len(networks) + 1.3), sharey=True)
     for ax, column, title in zip(axes, ("I_nonreal", "I_negative_real"), ("non-real", "negative real")):
         _rows(ax, shares, column, networks)
         ax.set(title=f"share of {title} eigenvalues", xlim=(-0.02, max(0.5, 1.05 * shares[column].max())))
@@ -62,10 +60,9 @@ def share_figure(shares: pd.DataFrame) -> Figure:
 @styled
 def sign_figure(table: pd.DataFrame) -> Figure:
     """The four signs of instability, one panel each: a row a network, a dot a data set, means over d and seeds."""
-    mean = named(table).groupby(["network", "set"], sort=False)[list(SIGNS)].mean().reset_index()
-    networks = [n for n in dict.fromkeys(mean.network) if n != "untrained"]
-    mean = mean[mean.network != "untrained"]
-    fig, axes = plt.subplots(1, len(SIGNS), figsize=(7.2, 0.34 * len(networks) + 1.4), sharey=True)
+    mean = sign_table(table)["means"]
+    networks = list(dict.fromkeys(mean.network))
+    fig, axes = plt.subplots(1, len(SIGNS), figsize=(WIDTH, 0.34 * len(networks) + 1.4), sharey=True)
     for ax, (column, title) in zip(axes, SIGNS.items()):
         _rows(ax, mean, column, networks)
         ax.set_title(title)
@@ -74,21 +71,26 @@ def sign_figure(table: pd.DataFrame) -> Figure:
             ax.set_xlim(left=max(1e-6, ax.get_xlim()[0]))
     axes[0].set_yticklabels(networks)
     _legend(fig, list(mean.set.unique()))
-    fig.data = {"means": mean}
     return fig
+
+
+def sign_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The numbers behind `sign_figure`: means over d and seeds by network and data set."""
+    mean = named(table).groupby(["network", "set"], sort=False)[list(SIGNS)].mean().reset_index()
+    return {"means": mean[mean.network != "untrained"]}
 
 
 @styled
 def trade_figure(table: pd.DataFrame) -> Figure:
     """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
     summary = instability(table)
-    fig, ax = plt.subplots(figsize=(5.4, 3.2))
+    fig, ax = plt.subplots(figsize=(WIDTH, 3.8))
     look = {
         "plain": (INK, "D"),
         "twin": (INK, "d"),
         "denoising": (RED, "o"),
         "contractive": (BLUE, "s"),
-        "bending": ("#009E73", "^"),
+        "bending": (GREEN, "^"),
     }
     for _, row in summary[summary.network != "untrained"].iterrows():
         color, marker = look[row.network.split()[0]]
@@ -99,16 +101,19 @@ def trade_figure(table: pd.DataFrame) -> Figure:
             (row.cost, row.worse),
             xytext=(-7 if left else 7, -2),
             textcoords="offset points",
-            fontsize=7,
             color=color,
             ha="right" if left else "left",
         )
-    ax.axvline(1, color=INK, lw=0.8, ls=":")
+    ax.axvline(1, color=FAINT, lw=0.8, ls=":")
     ax.set(
         xlabel="held-out error / plain network's",
         ylabel="share of noise cells above\nthe training cell",
         ylim=(0, 1.02),
     )
     ax.margins(x=0.2)
-    fig.data = {"summary": summary}
     return fig
+
+
+def trade_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The numbers behind `trade_figure`."""
+    return {"summary": instability(table)}

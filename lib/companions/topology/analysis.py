@@ -87,6 +87,19 @@ def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def closed_errors(nets: Iterable[Trained], settings: Settings) -> pd.DataFrame:
+    """`errors` of the networks of the main width after the whole training, on every manifold but the arc."""
+    last = select(nets, width=settings.width, step=settings.steps)
+    return errors([net for net in last if net.manifold != "arc"], settings.points)
+
+
+def closed_spectra(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
+    """`spectra` of the first network on every manifold but the arc."""
+    return {
+        name: spectra(net, settings.points) for name, net in first(nets, settings).items() if name != "arc"
+    }
+
+
 def circle_errors(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
     """`errors` on the circle with d = 1: by ``width`` after the whole training, and by ``step`` at the main width."""
     of = {"width": {"step": settings.steps}, "step": {"width": settings.width}}

@@ -11,13 +11,22 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from ...figures.style import BLUE, RED, styled
+from ...figures.style import BLUE, FAINT, ORANGE, RED, WIDTH, shades, styled
 from .analysis import summary, survival
 from .manifolds import MANIFOLDS
 
-__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
+__all__ = [
+    "manifolds",
+    "curves",
+    "bad_sets",
+    "bad_set_tables",
+    "dimensions",
+    "dimension_table",
+    "cuts",
+    "scatter",
+    "ERROR_MAP",
+]
 
-INK, GREEN, ORANGE = "#808792", "#009E73", "#E69F00"
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
 ERROR_MAP = LinearSegmentedColormap.from_list(
     "error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"]
@@ -38,7 +47,7 @@ FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 @styled
 def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Each manifold in space, coloured by reconstruction error; of `analysis.clouds`."""
-    fig, axes = plt.subplots(1, len(clouds), figsize=(7.2, 2.6), subplot_kw={"projection": "3d"})
+    fig, axes = plt.subplots(1, len(clouds), figsize=(WIDTH, 2.6), subplot_kw={"projection": "3d"})
     norm = Normalize(0, 2)
     for ax, (name, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
         if e.ndim == 2:
@@ -93,7 +102,7 @@ def curves(
     lines : manifold -> component -> table of `analysis.along`
     pairs : manifold -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
     """
-    fig, axes = plt.subplots(3, len(lines), figsize=(7.2, 5.2), sharex=True, sharey="row", squeeze=False)
+    fig, axes = plt.subplots(3, len(lines), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
     for column, (name, components) in zip(axes.T, lines.items()):
         spread = max(c.code.abs().max() for c in components.values())
         for (label, line), color in zip(components.items(), (BLUE, RED)):
@@ -107,8 +116,8 @@ def curves(
                 code = np.interp(both, line.q, line.code / spread)
                 column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
                 column[1].plot(both, np.interp(both, line.q, line.error), "o", color=ORANGE, ms=5)
-        column[1].axhline(1, color=INK, lw=0.9, ls=":")
-        column[2].axhline(1, color=INK, lw=0.9, ls=":")
+        column[1].axhline(1, color=FAINT, lw=0.9, ls=":")
+        column[2].axhline(1, color=FAINT, lw=0.9, ls=":")
         column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
         column[2].set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
@@ -122,17 +131,14 @@ def curves(
 
 def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarray, name: str) -> None:
     values = sorted(table[column].unique())
-    colors = plt.get_cmap("viridis")(np.linspace(0.25, 0.85, len(values)))
-    for value, color in zip(values, colors):
+    for value, color in zip(values, shades(len(values))):
         share = np.mean([survival(e, delta) for e in table.errors[table[column] == value]], axis=0)
         ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
-    ax.axvline(1, color=INK, lw=0.9, ls=":")
+    ax.axvline(1, color=FAINT, lw=0.9, ls=":")
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
     ax.legend(
         title=name,
-        fontsize=7,
-        title_fontsize=7,
-        handlelength=1.2,
+        title_handlelength=1.2,
         ncols=2 if len(values) > 6 else 1,
         loc="lower left",
     )
@@ -141,9 +147,9 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarra
 @styled
 def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
     """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; of `analysis.circle_errors`."""
-    summaries = {column: summary(table, delta) for column, table in errors.items()}
+    summaries = bad_set_tables(errors, delta)
     names = {"width": "hidden width", "step": "training steps"}
-    fig, axes = plt.subplots(2, 2, figsize=(7.2, 5.0), sharey="row")
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.0), sharey="row")
     grid = np.geomspace(3e-3, 2.2, 200)
     for (above, below), (column, name) in zip(axes.T, names.items()):
         _survival_lines(above, errors[column], column, grid, name)
@@ -162,28 +168,32 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
                 mew=0,
             )
             below.plot(table.groupby(column)[what].median(), color=color, lw=1.3, label=label)
-        below.axhline(1, color=INK, lw=0.9, ls=":")
+        below.axhline(1, color=FAINT, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
         below.set_xticks(ticks, [f"{t:g}" for t in ticks])
         below.minorticks_off()
     axes[1, 1].legend(loc="lower left")
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
-    fig.data = summaries  # the errors themselves are arrays of thousands
     return fig
+
+
+def bad_set_tables(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> dict[str, pd.DataFrame]:
+    """The numbers behind `bad_sets`; the errors themselves are arrays of thousands."""
+    return {column: summary(table, delta) for column, table in errors.items()}
 
 
 @styled
 def dimensions(table: pd.DataFrame) -> Figure:
     """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; of `analysis.errors`."""
     names = table.manifold.unique()
-    fig, axes = plt.subplots(1, len(names), figsize=(7.2, 2.5), sharey=True, sharex=True)
-    delta, shares = np.geomspace(3e-4, 2.4, 250), {}
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.5), sharey=True, sharex=True)
+    delta = np.geomspace(3e-4, 2.4, 250)
     for ax, name in zip(axes, names):
         k = MANIFOLDS[name].dim
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
-                share = shares[f"{name}, d={d}, line {i + 1}"] = survival(e, delta)
+                share = survival(e, delta)
                 ax.plot(
                     delta,
                     np.where(share > 0, share, np.nan),
@@ -192,7 +202,7 @@ def dimensions(table: pd.DataFrame) -> Figure:
                     alpha=0.85,
                     label=label if i == 0 else None,
                 )
-        ax.axvline(1, color=INK, lw=0.9, ls=":")
+        ax.axvline(1, color=FAINT, lw=0.9, ls=":")
         ax.set(
             xscale="log",
             yscale="log",
@@ -202,19 +212,29 @@ def dimensions(table: pd.DataFrame) -> Figure:
             xlim=(delta[0], 3),
         )
     axes[0].set_ylabel(r"share with error $>\delta$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    fig.data = {"shares": pd.DataFrame({"delta": delta} | shares)}
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
+
+
+def dimension_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The numbers behind `dimensions`: the share of the measure with error > δ, a column a line."""
+    delta = np.geomspace(3e-4, 2.4, 250)
+    lines = {
+        f"{name}, d={d}, line {i + 1}": survival(e, delta)
+        for (name, d), part in table.groupby(["manifold", "d"], sort=False)
+        for i, e in enumerate(part.errors)
+    }
+    return {"shares": pd.DataFrame({"delta": delta} | lines)}
 
 
 @styled
 def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
     """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
     for ax, line, x in ((left, whole, whole.q), (right, close, close.q - middle)):
         ax.plot(x, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
         ax.plot(x, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
-        ax.axhline(1, color=INK, lw=0.9, ls=":")
+        ax.axhline(1, color=FAINT, lw=0.9, ls=":")
         ax.set_yscale("symlog", linthresh=2, linscale=0.8)
         ax.set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
     left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
@@ -225,14 +245,14 @@ def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
     top.grid(False)
     top.spines.right.set_visible(True)
     handles = [*left.get_legend_handles_labels(), *top.get_legend_handles_labels()]
-    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside lower center", ncols=3)
+    fig.legend(handles[0] + handles[2], handles[1] + handles[3], loc="outside upper center", ncols=3)
     return fig
 
 
 @styled
 def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red. Manifold -> table of `analysis.spectra`."""
-    fig, axes = plt.subplots(1, len(tables), figsize=(7.2, 2.7), sharey=True, sharex=True)
+    fig, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
     for ax, (name, t) in zip(axes, tables.items()):
         for flag, color, label in (
             (False, BLUE, r"$\det K_\mathcal{I}>0$"),
@@ -259,5 +279,5 @@ def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
         )
         ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, markerscale=5)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig

@@ -1,0 +1,39 @@
+"""The paper's figures, tables and theorems keep the paper's numbers; everything else is numbered by chapter."""
+
+from __future__ import annotations
+
+#: label → the number it has in the paper.
+PAPER = {f"fig-{n}": (n,) for n in range(1, 7)} | {
+    "tab-I": ("I",), "tab-II": ("II",),
+    "observed-thm-one": ("I", 1), "observed-thm-two": ("I", 2), "observed-thm-three": ("I", 3),
+}  # fmt: skip
+
+
+def setup(app):
+    app.connect("env-get-updated", by_chapter, priority=900)  # after Sphinx has numbered them
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def by_chapter(app, env):
+    """Number what can be numbered anew: (chapter, place in it), chapters in the order of the table of contents."""
+    paper = {label.lower(): number for label, number in PAPER.items()}
+    for chapter, page in enumerate(pages(env, env.config.root_doc)):
+        for numbered in env.toc_fignumbers.get(page, {}).values():
+            place = 0
+            for label in numbered:
+                if label.lower() in paper:
+                    numbered[label] = paper[label.lower()]
+                else:
+                    place += 1
+                    numbered[label] = (chapter, place)
+    return []
+
+
+def pages(env, page, seen=None):
+    """Documents in reading order, the root first."""
+    seen = set() if seen is None else seen
+    if page not in seen:
+        seen.add(page)
+        yield page
+        for below in env.toctree_includes.get(page, []):
+            yield from pages(env, below, seen)
