@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from docutils import nodes
+
 #: label → the number it has in the paper.
 PAPER = {f"fig-{n}": (n,) for n in range(1, 7)} | {
     "tab-I": ("I",), "tab-II": ("II",),
@@ -18,14 +20,20 @@ def by_chapter(app, env):
     """Number what can be numbered anew: (chapter, place in it), chapters in the order of the table of contents."""
     paper = {label.lower(): number for label, number in PAPER.items()}
     for chapter, page in enumerate(pages(env, env.config.root_doc)):
-        for numbered in env.toc_fignumbers.get(page, {}).values():
+        kinds = env.toc_fignumbers.get(page)
+        if not kinds:
+            continue
+        names = {
+            node["ids"][0]: node["ids"]
+            for node in env.get_doctree(page).findall(nodes.Element)
+            if node["ids"]
+        }
+        for numbered in kinds.values():
             place = 0
-            for label in numbered:
-                if label.lower() in paper:
-                    numbered[label] = paper[label.lower()]
-                else:
-                    place += 1
-                    numbered[label] = (chapter, place)
+            for first in numbered:
+                known = [paper[name] for name in names.get(first, [first]) if name in paper]
+                place += not known
+                numbered[first] = known[0] if known else (chapter, place)
     return []
 
 
