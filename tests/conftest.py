@@ -22,6 +22,7 @@ def pytest_addoption(parser):
     parser.addoption("--site", type=Path, metavar="FOLDER", help="the finished site that tests/site checks")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """``-n auto``: none beside this process on one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -32,16 +33,20 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # before tor
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist writes the groups into the names
-def pytest_collection_modifyitems(items):
-    """A file's tests stay together, as they share fixtures; only the pages of the site go to whichever worker is free.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay together, as they share fixtures; the pages of the site go to whichever worker is free."""
+    from xdist.scheduler import LoadFileScheduling
 
-    The file that builds the smoke book is begun first and those that look at it come last:
-    meanwhile the other workers do all the rest.
-    """
-    for item in items:
-        if "page_name" not in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_a_page_opens" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items):
+    """The file that builds the smoke book comes first and those that look at it last: meanwhile others do all the rest."""
     looks = {i.path for i in items if {"book", "site"} & set(getattr(i, "fixturenames", ()))}
     items.sort(key=lambda item: 0 if item.path.name == "test_build.py" else 2 if item.path in looks else 1)
 
