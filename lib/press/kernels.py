@@ -21,10 +21,21 @@ from typing import Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-__all__ = ["Kernels"]
+from ..paths import absolute_environment
+
+__all__ = ["Kernels", "environment"]
 
 #: Imported before the first fork, besides what the notebooks import themselves.
 MACHINERY = "import ipykernel.kernelapp, ipykernel.zmqshell, matplotlib.pyplot, torch"
+
+
+def environment(root: Path, threads: int) -> dict[str, str]:
+    """That of every kernel: a reader's choice of matplotlib's backend is not the book's."""
+    env = absolute_environment()
+    env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
+    env["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    # OpenBLAS starts its threads when it is loaded, and a process with threads cannot fork
+    return {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"} | env
 
 
 class Kernels:

@@ -16,8 +16,8 @@ from nbformat import NotebookNode
 
 from ..paths import ROOT
 from ..store import write_atomically
-from . import notebooks
-from .build import pages
+from . import texts
+from .texts import pages
 
 __all__ = ["write", "requirements"]
 
@@ -65,8 +65,8 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
     """
     written = []
     for name in pages(root / "_toc.yml"):
-        notebook = notebooks.read(root / "book" / f"{name}.md")
-        if notebooks.has_code(notebook):
+        notebook = texts.read(root / "book" / f"{name}.md")
+        if texts.has_code(notebook):
             notebook.metadata.pop("jupytext", None)  # no longer text
             notebook.cells[:0] = _setup(root)
             for i, cell in enumerate(notebook.cells):

@@ -173,7 +173,7 @@ def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = 
 
     Returns
     -------
-    DataFrame: number, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
+    DataFrame: ``number``, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
     values on the side wanted (``toward``) and how many do not (``away``), ``verdict``, and the verdict ``without``
     networks that are rank-deficient at most points.
     """
@@ -184,7 +184,7 @@ def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = 
         parts = by_part(found)
         toward = sum(all(e.side for e in found if e.part == part) for part in parts)
         rows.append(
-            {"": claim.number, "claim": claim.says}
+            {"number": claim.number, "claim": claim.says}
             | {verdict: list(parts.values()).count(verdict) for verdict in MARKS}
             | {"toward": toward, "away": len(parts) - toward, "verdict": judge(found)}
             | {"without": judge(claim.estimates(rest)) if evidence.deficient else judge(found)}

@@ -11,9 +11,8 @@ import sys
 import nbformat
 import pytest
 
-from lib.press import notebooks
-from lib.press.build import pages
 from lib.press.freshness import Sources, statements
+from lib.press.texts import has_code, pages, read
 
 #: Runs what each page imports and notes which module of this project asks for which: the reference.
 IMPORTED = """
@@ -45,8 +44,8 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def texts(root):
-    found = {name: notebooks.read(root / "book" / f"{name}.md") for name in pages(root / "_toc.yml")}
-    return {name: notebook for name, notebook in found.items() if notebooks.has_code(notebook)}
+    found = {name: read(root / "book" / f"{name}.md") for name in pages(root / "_toc.yml")}
+    return {name: notebook for name, notebook in found.items() if has_code(notebook)}
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import nbformat
 import pytest
 from test_build import SmallBook
 
-from lib.press import launch, notebooks
-from lib.press.build import pages
+from lib.press import launch, texts
+from lib.press.texts import pages
 
 URL = "https://github.com/someone/a-book"
 
@@ -47,7 +47,7 @@ def test_every_page_with_code_is_a_valid_notebook_with_the_same_cells(written, r
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-        text = notebooks.read(root / "book" / path.relative_to(folder / "book").with_suffix(".md"))
+        text = texts.read(root / "book" / path.relative_to(folder / "book").with_suffix(".md"))
         assert [c.source for c in notebook.cells if c.source not in {t.source for t in text.cells}] in (
             [],
             [c.source for c in launch._setup(root)],

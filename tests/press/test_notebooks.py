@@ -15,7 +15,8 @@ import nbformat
 import pytest
 
 from lib.paths import ROOT
-from lib.press.notebooks import Job, NotebookError, execute_all
+from lib.press.freshness import Job
+from lib.press.notebooks import NotebookError, execute_all
 
 
 def job(name: str, *cells: str, **parameters) -> Job:

@@ -7,15 +7,16 @@ import subprocess
 
 import pytest
 
-from lib.press import build, checksums
+from lib.press import checksums, places, texts
 from lib.press.commands import main
+from lib.press.provenance import git
 from lib.protocol import ProtocolError
 
 
 def pages(folder, text):
     folder.mkdir(parents=True)
     (folder / "index.html").write_text(text)
-    (folder / build.RECORD).write_text("made from something")
+    (folder / places.RECORD).write_text("made from something")
     checksums.write(folder)
     return folder
 
@@ -23,10 +24,10 @@ def pages(folder, text):
 @pytest.mark.parametrize("exchange", [True, False])
 def test_new_pages_take_the_place_of_old_ones(exchange, tmp_path, monkeypatch):
     if not exchange:
-        monkeypatch.setattr(build, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(places, "_exchange", lambda one, other: False)
     place = tmp_path / "html"
     for text in ("old", "new"):
-        build._swap(pages(tmp_path / text, text), place)
+        places.swap(pages(tmp_path / text, text), place)
         assert (place / "index.html").read_text() == text
     assert not (tmp_path / ".html-previous").exists()
 
@@ -36,9 +37,9 @@ def test_an_exchange_interrupted_at_any_step_leaves_whole_pages_at_the_next_star
     step, tmp_path, monkeypatch
 ):
     place, new = pages(tmp_path / "html", "old"), pages(tmp_path / "new", "new")
-    monkeypatch.setattr(build, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(places, "_exchange", lambda one, other: False)
     name, count = step.split()
-    owner = {"rename": build.os, "rmtree": build.shutil}[name]
+    owner = {"rename": places.os, "rmtree": places.shutil}[name]
     real, calls = getattr(owner, name), []
 
     def interrupted(*arguments):
@@ -49,9 +50,9 @@ def test_an_exchange_interrupted_at_any_step_leaves_whole_pages_at_the_next_star
 
     monkeypatch.setattr(owner, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build._swap(new, place)
+        places.swap(new, place)
     monkeypatch.setattr(owner, name, real)
-    build._recover(place)
+    places.recover(place)
     assert (place / "index.html").read_text() in ("old", "new") and checksums.whole(place)
     assert not (tmp_path / ".html-previous").exists()
 
@@ -65,7 +66,7 @@ def test_what_is_no_book_stays_and_is_named_before_anything_is_computed(kind, tm
         place.mkdir()
         (place / "index.html").write_text("mine")
     with pytest.raises(ProtocolError, match="expected nothing there or a book of this project"):
-        build._recover(place)
+        places.recover(place)
     assert main(["book", "--profile", "smoke", "--output", str(tmp_path)]) == 2
     told = capsys.readouterr()
     assert len(told.err.strip().splitlines()) == 1 and "html: expected nothing there or a book" in told.err
@@ -82,15 +83,15 @@ def test_damaged_pages_are_noticed(tmp_path):
 
 
 def test_the_commit_is_that_of_this_folder_alone(tmp_path, monkeypatch):
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
     for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "outer"]):
-        subprocess.run([*git, *words], check=True)
+        subprocess.run([*command, *words], check=True)
     inner = tmp_path / "unpacked"
     inner.mkdir()
-    outer = build._git(tmp_path, "rev-parse", "HEAD")
-    assert len(outer) == 40 and build._git(inner, "rev-parse", "HEAD") == ""
+    outer = git(tmp_path, "rev-parse", "HEAD")
+    assert len(outer) == 40 and git(inner, "rev-parse", "HEAD") == ""
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert build._git(inner, "rev-parse", "HEAD") == "" and build._git(tmp_path, "rev-parse", "HEAD") == outer
+    assert git(inner, "rev-parse", "HEAD") == "" and git(tmp_path, "rev-parse", "HEAD") == outer
 
 
 def test_cleaning_removes_artefacts_and_nothing_else(tmp_path, monkeypatch, capsys):
@@ -143,4 +144,4 @@ def test_folders_of_the_environment_are_those_of_where_the_command_was_given(tmp
 def test_a_table_of_contents_that_is_none_is_named(text, tmp_path):
     (tmp_path / "_toc.yml").write_bytes(text)
     with pytest.raises(ProtocolError, match="expected"):
-        build.parts(tmp_path / "_toc.yml")
+        texts.parts(tmp_path / "_toc.yml")

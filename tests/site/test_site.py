@@ -14,7 +14,7 @@ import pytest
 
 from lib.paths import ROOT
 from lib.press import checksums
-from lib.press.build import pages
+from lib.press.texts import pages
 
 NAMES = ["index", *pages(ROOT / "_toc.yml")]
 #: What Sphinx adds: the library's source code, index and search.
