@@ -455,11 +455,14 @@ STATISTICS = {f"{j}_{name}": scale for j in "IL" for name, scale in (
 def architecture(evidence: Evidence) -> pd.DataFrame:
     """Is it the architecture or the initialisation? Shares of variance of each statistic on each data set over all d.
 
+    The paper's title *holds* for a statistic where the lower limit of d's share is above one half, is *refuted* where the
+    upper limit is below, and is *open* elsewhere.
+
     Returns
     -------
-    DataFrame: ``statistic, set``, the components ``d, seed, rest`` on the scale of `STATISTICS`, the ``share`` of d with its 95 %
-    interval ``low, high``, and ``verdict`` on the paper's title: *holds* where the lower limit is above one
-    half, *refuted* where the upper limit is below, else *open*.
+    DataFrame
+        ``statistic, set``; the components ``d, seed, rest`` on the scale of `STATISTICS`; the ``share`` of d with its
+        95 % interval ``low, high``; ``verdict``.
     """
     rows = []
     for column, scale in STATISTICS.items():
