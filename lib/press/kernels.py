@@ -60,13 +60,18 @@ class Kernels:
             self._send([MACHINERY, *imports])
             self._ready = None
 
-    def manager(self, environment: dict[str, str]) -> AsyncKernelManager:
-        """A manager, as nbclient takes it, of one kernel in this environment."""
+    def manager(self, environment: dict[str, str]) -> type[AsyncKernelManager]:
+        """The class of a manager, as nbclient takes it, of one kernel in this environment, which nbclient then ends."""
         file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
         transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
-        return _Manager(
-            environment, self if self._forks() else None, connection_file=file, transport=transport
-        )
+        kernels = self if self._forks() else None
+
+        class Manager(_Manager):
+            def __init__(self, **kwargs: Any):
+                super().__init__(connection_file=file, transport=transport, **kwargs)
+                self.environment, self.kernels = environment, kernels
+
+        return Manager
 
     def close(self) -> None:
         """End every kernel that still runs."""
@@ -131,10 +136,6 @@ class _Provisioner(LocalProvisioner):
 
 
 class _Manager(AsyncKernelManager):
-    def __init__(self, environment: dict[str, str], kernels: Kernels | None, **kwargs: Any):
-        super().__init__(kernel_name="python3", **kwargs)
-        self.environment, self.kernels = environment, kernels
-
     async def start_kernel(self, **kwargs: Any) -> None:
         if self.kernels:
             self.provisioner = _Provisioner(parent=self, kernel_id="forked", kernel_spec=self.kernel_spec)

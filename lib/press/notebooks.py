@@ -231,7 +231,7 @@ class _Task:
                 language="python",
                 progress_bar=False,
                 request_save_on_cell_execute=False,
-                km=kernels.manager(env),
+                kernel_manager_class=kernels.manager(env),
                 resources={"metadata": {"path": str(folder)}},
                 timeout_func=lambda cell: max(1, deadline - time.monotonic()),
                 on_cell_start=self._begin,

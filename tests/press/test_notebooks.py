@@ -69,6 +69,25 @@ def test_forked_kernels_show_what_ordinary_ones_show(tmp_path, monkeypatch):
     assert strip[0] == strip[1]
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="two notebooks at once, on Linux"
+)
+def test_a_kernel_ends_with_its_notebook(tmp_path):
+    pid = tmp_path / "pid"
+    first = job("first", f"import os; open({str(pid)!r}, 'w').write(str(os.getpid()))")
+    waits = f"""
+import os, time
+for _ in range(1200):
+    time.sleep(0.1)
+    if os.path.exists({str(pid)!r}) and (number := open({str(pid)!r}).read()):
+        if not os.path.exists("/proc/" + number):
+            print("gone")
+            break
+"""
+    done, _ = execute(tmp_path, first, job("second", waits))
+    assert shown(done["second"]) == "gone\n"
+
+
 def test_a_kept_notebook_is_used_while_it_is_whole_and_executed_again_when_it_is_damaged(tmp_path):
     a, b = job("a", PICTURE), job("b", "print(2)")
     done, _ = execute(tmp_path, a, b)
