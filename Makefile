@@ -3,14 +3,12 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
-PUSH    ?=
 SCORED  ?=
-RESULTS := $(or $(BOOK_RESULTS),results)
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
 # on all cores, files in the order of tests/conftest.py
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -54,8 +52,8 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
-notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch (PUSH=origin: onto the branch that Binder and Colab open)
-	@$(RUN) -m lib notebooks --push '$(PUSH)'
+notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
+	@$(RUN) -m lib notebooks
 
 gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
 	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html
@@ -63,8 +61,8 @@ gate: $(TESTS) ## check the finished pages before they are deployed (needs Chrom
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
 
-clean-results: ## remove trained networks and results; a downloaded MNIST stays
-	[ ! -d '$(RESULTS)' ] || find '$(RESULTS)' -mindepth 1 -maxdepth 1 ! -name mnist -exec rm -rf {} +
+clean-results: $(STAMP) ## remove trained networks and results, and nothing else
+	@$(RUN) -m lib clean-results
 
 # the stamp is written last: an installation that was interrupted is taken up again
 $(STAMP): requirements.txt

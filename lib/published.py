@@ -18,7 +18,7 @@ from torch import Tensor
 from . import noise, paths, results, spectrum
 from .model import Ensemble
 from .protocol import Protocol
-from .store import Store, read_table, read_tensors
+from .store import Store, digest, read_table, read_tensors
 
 __all__ = [
     "FOLDER",
@@ -41,14 +41,19 @@ class Mismatch(RuntimeError):
 
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
-    """What is published, or None while nothing is."""
+    """What is published, or None while nothing is; held to its own digest, which manifests from before it lack."""
     path = folder / "manifest.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        about = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     except ValueError as error:
         raise Mismatch(
             f"{path}: expected JSON, got {error}; restore it from the repository, or publish anew"
         ) from None
+    if about is not None:
+        given = about.pop("digest", None) if isinstance(about, dict) else "none"
+        if given not in (None, digest({"manifest": about})):
+            raise Mismatch(f"{path}: it does not match its own digest; restore it from the repository")
+    return about
 
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:
@@ -69,7 +74,7 @@ def file(name: str, folder: Path = FOLDER) -> Path | None:
     if expected is None:
         return None
     path = folder / name
-    if not path.exists() or _sha256(path) != expected:
+    if not path.is_file() or _sha256(path) != expected:
         raise Mismatch(
             f"published: {path} is missing or not the file that was published; restore it from the repository"
         )

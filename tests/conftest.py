@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from building import ROOT, make_book
 
-ROOT = Path(__file__).resolve().parent.parent
 #: Cores for tests, at most: each worker imports torch, and the longest file bounds the whole.
 WORKERS = 4
 
@@ -24,6 +22,7 @@ def pytest_addoption(parser):
     parser.addoption("--site", type=Path, metavar="FOLDER", help="the finished site that tests/site checks")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """``-n auto``: none beside this process on one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -34,16 +33,20 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # before tor
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist writes the groups into the names
-def pytest_collection_modifyitems(items):
-    """A file's tests stay together, as they share fixtures; only the pages of the site go to whichever worker is free.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests stay together, as they share fixtures; the pages of the site go to whichever worker is free."""
+    from xdist.scheduler import LoadFileScheduling
 
-    The file that builds the smoke book is begun first and those that look at it come last:
-    meanwhile the other workers do all the rest.
-    """
-    for item in items:
-        if "page_name" not in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_a_page_opens" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items):
+    """The file that builds the smoke book comes first and those that look at it last: meanwhile others do all the rest."""
     looks = {i.path for i in items if {"book", "site"} & set(getattr(i, "fixturenames", ()))}
     items.sort(key=lambda item: 0 if item.path.name == "test_build.py" else 2 if item.path in looks else 1)
 
@@ -78,14 +81,6 @@ def own_results(shared) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOOK_RESULTS", str(shared / "results"))
         yield shared / "results"
-
-
-def make_book(output: Path) -> subprocess.CompletedProcess:
-    """Build the smoke book into `output`, with results in a folder beside its pages."""
-    command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(output)]
-    env = os.environ | {"BOOK_RESULTS": str(output / "results")}
-    env.pop("OMP_NUM_THREADS", None)  # the build shares the cores out itself
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ def setup(app):
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", with_punctuation, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
+    app.connect("html-page-context", with_text_source, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -62,9 +63,15 @@ def with_provenance(app, pagename, templatename, context, doctree):
         if about["commit"]
         else "none (not a git checkout)"
     )
+    shown = {name for name, word in (("published", "-published-"), ("build", "-build-")) if word in context["body"]}
+    trained = TRAINED_ON.get(about["training_set"], about["training_set"])
+    if not shown:
+        shown = {"build"} if "_pictures/" in context["body"] or "_images/" in context["body"] else set()
+    origins = {"Published results trained on": TRAINED_ON["mnist"]} if "published" in shown else {}
+    origins |= {"This build trained on" if origins else "Trained on": trained} if "build" in shown else {}
     parts = {
         "Profile": about["profile"],
-        "Trained on": TRAINED_ON.get(about["training_set"], about["training_set"]),
+        **origins,
         "Key": about["key"],
         "Commit": commit,
     }
@@ -74,3 +81,13 @@ def with_provenance(app, pagename, templatename, context, doctree):
     context["body"] += (
         f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
     )
+
+
+def with_text_source(app, pagename, templatename, context, doctree):
+    """The source that a page offers is its text, which the build puts there: an executed notebook holds every picture once more."""
+    name, suffix = context.get("sourcename") or "", ".ipynb"
+    if name.endswith(suffix):
+        context["sourcename"] = name.removesuffix(suffix) + ".md"
+        for button in (b for group in context.get("header_buttons", ()) for b in group.get("buttons", ())):
+            if button.get("label") == "download-source-button":
+                button |= {"url": button["url"].removesuffix(suffix) + ".md", "text": ".md"}

@@ -8,23 +8,24 @@ from typing import Any
 
 from ..protocol import Protocol
 from ..store import Store
-from . import Sizes, bending, score, synthesis, topology
-from . import codes as embedding
+from . import Sizes, bending, codes, score, synthesis, topology
+from .bending import analysis as bending_analysis
 from .bending import training as bending_training
-from .codes import codes
+from .codes import codes as measures
 from .score import chains, plane
 from .synthesis import measure
+from .topology import analysis as topology_analysis
 from .topology import training as topology_training
 
-__all__ = ["CHAPTERS"]
+__all__ = ["CHAPTERS", "SHOWN"]
 
 #: chapter → its settings, and the experiments whose named artefacts are published.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
     "topology": (topology.Settings, (topology_training.train,)),
     "bending": (bending.Settings, (bending_training.train,)),
     "codes": (
-        embedding.Settings,
-        (codes.class_distances, codes.cluster_scores, codes.brackets, codes.noise_landing),
+        codes.Settings,
+        (measures.class_distances, measures.cluster_scores, measures.brackets, measures.noise_landing),
     ),
     "synthesis": (
         synthesis.Settings,
@@ -38,4 +39,11 @@ CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | No
         score.Settings,
         (chains.image_chains, chains.plane_chains, plane.spiral_networks, plane.mixture_errors),
     ),
+}
+
+#: chapter → what its page shows of trained networks: small tables, published beside the networks they are taken from.
+SHOWN: dict[str, Callable[[Protocol, Any, Store | None], Any]] = {
+    "topology": topology_analysis.shown,
+    "bending": bending_analysis.shown,
+    "score": plane.spiral_tables,
 }

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import model
+from ..training import subnormals_flushed
 
 __all__ = ["Stack", "fit"]
 
@@ -67,6 +68,7 @@ class Stack(model.Stack):
         return self._like([tensors[f"{prefix}{i}"] for i in range(len(self.shapes))], sizes)
 
 
+@subnormals_flushed()
 def fit(
     stacks: Sequence[model.Stack],
     loss: Callable[[int], Tensor],

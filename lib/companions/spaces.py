@@ -27,7 +27,7 @@ class Sampled:
 def bisect(f: Callable[[Tensor], Tensor], target: Tensor, high: float) -> Tensor:
     """Where an increasing function takes the values `target`, between 0 and `high`, to rounding.
 
-    >>> bisect(torch.square, torch.tensor([4.0, 9.0], dtype=torch.float64), 10.0).tolist()
+    >>> bisect(torch.square, torch.tensor([4.0, 9.0], dtype=torch.float64), 10.0).round(decimals=6).tolist()
     [2.0, 3.0]
     """
     low, top = torch.zeros_like(target), torch.full_like(target, high)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from ..studies.claims import outcomes
 from ..studies.evidence import NOISE, Estimate
@@ -83,13 +84,21 @@ def _side(axs: Sequence[Axes], e: Estimate) -> None:
     low, high = min(low, *to(edges)), max(high, *to(edges))
     pad = 0.05 * (high - low)
     low, high = back(low - pad), back(high + pad)
+    far = e.part.scale == "log" and high / low > 8
     for ax in axs:
         ax.axvspan(
             low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
         )
         for edge in edges:
             ax.axvline(edge, color=FAINT, lw=0.8)
-    axs[0].set_xlim(low, high)
+    axs[0].set(xscale="log" if far else "linear", xlim=(low, high))
+    if far:
+        axs[0].xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 500 else (1, 3), numticks=5))
+    else:
+        axs[0].xaxis.set_major_locator(MaxNLocator(4, prune="both"))
+    for ax in axs:
+        ax.xaxis.set_major_formatter("{x:.3g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 @styled
@@ -111,7 +120,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
             if count:
                 ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5, bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
         left = left + width
-    ax.set_yticks(y, table[""], fontsize=7)
+    ax.set_yticks(y, table.number, fontsize=7)
     ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)

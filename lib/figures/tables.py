@@ -145,8 +145,8 @@ def typeset(text: str) -> str:
         if part.startswith("`"):
             continue
         formula = part.startswith("$")
-        part = EXPONENT.sub(lambda found, formula=formula: power(found, formula), part)
-        parts[i] = part if formula else MINUS.sub("−", part)
+        part = part if formula else MINUS.sub("−", part)
+        parts[i] = EXPONENT.sub(lambda found, formula=formula: power(found, formula), part)
     return "".join(parts)
 
 
@@ -181,5 +181,6 @@ def plain(text: str) -> str:
     1.2·10<sup>−16</sup> 𝒟<sub>.8,5</sub>
     """
     text = html.escape(text.replace("$", "").replace(r"\mathcal{D}", "𝒟").replace(r"\cdot", "·"))
+    text = re.sub(r"(?<![\w{])-(?=\d)", "−", text)
     text = re.sub(r"\^\{(-?)(\d+)\}", lambda m: f"<sup>{'−' * bool(m[1])}{m[2]}</sup>", text)
     return re.sub(r"_\{([^}]*)\}", r"<sub>\1</sub>", text)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from ..figures import style
 from ..figures.paper import PANELS
 from ..protocol import REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
@@ -34,8 +35,12 @@ __all__ = [
     "RED",
 ]
 
-#: The page's own ink, and colours that can be told apart on white and on dark pages.
-INK, GREEN, BLUE, RED = "currentColor", "#009E73", "#2F8BD0", "#E0651F"
+#: The page's own ink, and the figures' colours; book.css gives them their counterparts on a dark page.
+INK = "currentColor"
+GREEN, BLUE, RED = (
+    f"var(--fig-{name}, {color})"
+    for name, color in (("green", style.GREEN), ("blue", style.BLUE), ("red", style.RED))
+)
 #: The data sets of Figures 1, 3 and 6 in words.
 WORDS = {"train": "training data"} | {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
 

@@ -93,6 +93,12 @@ def _chain(half: torch.nn.Sequential, patterns: list[Tensor]) -> Tensor:
     return out
 
 
+def few(x: Tensor) -> Tensor:
+    """`CODES` evenly spaced ones of the images ``x (n, 784)``, or all if there are fewer."""
+    count = min(CODES, len(x))
+    return x[torch.arange(count) * len(x) // count]
+
+
 class Codes:
     """Some training codes of a network, for the place of another among them.
 
@@ -107,7 +113,7 @@ class Codes:
 
     def __init__(self, net: Autoencoder, x: Tensor, of: str = "training"):
         self.of = of
-        z = net.encoder(x[torch.arange(min(CODES, len(x))) * len(x) // min(CODES, len(x))])
+        z = net.encoder(few(x))
         self.mean = z.mean(0)
         variances, axes = torch.linalg.eigh(torch.cov(z.T))
         self.precision = (axes / variances.clamp_min(1e-12 * variances[-1])) @ axes.T
@@ -224,19 +230,20 @@ def _named(protocol: Protocol) -> dict[str, str]:
 
 def points(protocol: Protocol) -> dict[str, Tensor]:
     """One point of each of four data sets, by name: a held-out image and the paper's representatives."""
-    return {_named(protocol)["test"]: data.load(protocol.training_set).test[0]} | {
-        f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()
-    }
+    return {
+        _named(protocol)["test"]: live.as_known(protocol, data.load(protocol.training_set).test[:1])[0]
+    } | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
     """Drawings of `points` for the networks of `grid`, by (data set, seed, d)."""
     images, ensembles, inputs = data.load(protocol.training_set), grid(protocol)[0], points(protocol)
+    shown_codes = live.as_known(protocol, few(images.train))
     out = {}
     for ensemble in ensembles:
         for d in live.chosen(ensemble.dims):
             net = ensemble.member(d).double()
-            codes = Codes(net, images.train, _named(protocol)["codes"])
+            codes = Codes(net, shown_codes, _named(protocol)["codes"])
             out |= {
                 (name, str(ensemble.seed), str(d)): drawing(look(net, x), codes) for name, x in inputs.items()
             }
@@ -294,7 +301,8 @@ class Explorer:
     """
 
     def __init__(self, protocol: Protocol):
-        self.images, self.names = data.load(protocol.training_set), _named(protocol)
+        self.protocol, self.images, self.names = protocol, data.load(protocol.training_set), _named(protocol)
+        self.around = live.as_known(protocol, few(self.images.train))
         ensembles, which = grid(protocol)
         self.nets: dict[tuple, Autoencoder] = {}
         self.all_codes: dict[tuple, Codes] = {}
@@ -360,7 +368,7 @@ class Explorer:
         key = (self.seed.value, self.trained.value, self.d.value)
         if key not in self.nets:
             self.nets[key] = self.ensembles[key[:2]].member(key[2]).double()
-            self.all_codes[key] = Codes(self.nets[key], self.images.train, self.names["codes"])
+            self.all_codes[key] = Codes(self.nets[key], self.around, self.names["codes"])
         self.seen = look(self.nets[key], self.input)
         alt = f"d = {self.d.value}: input, reconstructions, eigenvalues, singular values and code; rank {self.seen.rank['I']}, orientation {self.seen.orientation['I']}"
         self.picture.value = shown(drawing(self.seen, self.all_codes[key]), alt)
@@ -370,7 +378,10 @@ class Explorer:
             return self.painted
         if name in ("train", "test"):
             x = self.images.train if name == "train" else self.images.test
-            return x[self.index.value % len(x)]  # the digits have fewer than 500 held-out images
+            i = self.index.value % len(x)
+            return live.as_known(self.protocol, x[i : i + 1])[
+                0
+            ]  # the digits have fewer than 500 held-out images
         return _drawn(name)[self.index.value]
 
     def _canvas(self) -> widgets.Widget:

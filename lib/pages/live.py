@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn import functional
 
 from .. import data, jacobian, noise, paths, published, spectrum
 from ..figures.sets import NETWORKS, chosen
@@ -34,6 +35,8 @@ __all__ = [
     "export",
     "export_samples",
     "samples",
+    "framed",
+    "as_known",
     "block",
     "still",
     "NETWORKS",
@@ -128,12 +131,39 @@ def export_samples(protocol: Protocol, path: Path) -> Path:
     )
 
 
+def framed(x: Tensor) -> Tensor:
+    """Images ``(n, 784)`` framed as MNIST's are: the ink's box scaled to fit 20×20, its centre of mass in the middle of 28×28.
+
+    The aspect ratio is kept, scaling is bilinear, the shift is by whole pixels; an empty image stays empty.
+    """
+    out = torch.zeros(len(x), 28, 28, dtype=x.dtype)
+    for image, canvas in zip(x.reshape(-1, 28, 28), out):
+        rows, columns = ((image > 0.1).any(k).nonzero()[:, 0] for k in (1, 0))
+        if not len(rows):
+            continue
+        ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        size = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
+        ink = functional.interpolate(ink[None, None], size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
+        corner = []
+        for k, n in enumerate(ink.shape):
+            mass = ink.sum(1 - k)
+            centre = float((mass * torch.arange(n)).sum() / mass.sum())
+            corner.append(min(max(round(13.5 - centre), 0), 28 - n))
+        canvas[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+    return out.reshape(-1, 784)
+
+
+def as_known(protocol: Protocol, x: Tensor) -> Tensor:
+    """Images as the networks shown know them: framed like MNIST's where these were trained on MNIST and the images are others."""
+    return framed(x) if foreign(protocol) else x
+
+
 def samples(protocol: Protocol) -> tuple[Tensor, Tensor]:
-    """Held-out images of the protocol's training set, ``(20, 784)``, and their labels: 0 … 9, and again."""
+    """Held-out images of the protocol's training set, ``(20, 784)``, and their labels: 0 … 9, and again; `as_known` to the networks."""
     images = data.load(protocol.training_set)
     labels = images.labels[images.trained :]
     rows = [(labels == c).nonzero().squeeze(1)[i].item() for i in range(SAMPLES // 10) for c in range(10)]
-    return images.test[rows], labels[rows]
+    return as_known(protocol, images.test[rows]), labels[rows]
 
 
 def _base64(array: np.ndarray) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +15,9 @@ from .. import paths
 from . import prepare
 
 __all__ = ["main"]
+
+#: Names of what `lib.store` writes: a key, and while it is being written a dot before it and some letters behind.
+ARTEFACT = re.compile(r"\.?[0-9a-f]{20}\.(csv|safetensors|lock)(\.\w+)?")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,7 +73,9 @@ def _run(options: argparse.Namespace) -> int:
         return _tell("expected someone to read what is said, got a closed pipe; stopped", 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _tell(f"{where}{error.strerror or error}; expected a folder that can be read and written", 2)
+        return _tell(
+            f"{where}expected a place that can be read and written, got: {error.strerror or error}", 2
+        )
 
 
 def _tell(error: object, status: int) -> int:
@@ -202,14 +209,12 @@ def _parser() -> argparse.ArgumentParser:
     launch.add_argument(
         "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
     )
-    launch.add_argument(
-        "--push",
-        default="",
-        metavar="REMOTE",
-        help="put them on the branch named in _config.yml, at this remote (default: do not)",
-    )
     launch.set_defaults(command=_notebooks)
 
+    clean = commands.add_parser(
+        "clean-results", help="remove trained networks and results; what is not this project's stays"
+    )
+    clean.set_defaults(command=_clean_results)
     return parser
 
 
@@ -319,5 +324,22 @@ def _notebooks(options: argparse.Namespace) -> None:
 
     written = launch.write(options.output)
     print(f"{len(written)} notebooks in {options.output.resolve()}")
-    if options.push:
-        print(f"Pushed {launch.push(options.output, options.push)} to {options.push}")
+
+
+def _clean_results(options: argparse.Namespace) -> None:
+    """Remove what `lib.store` has written, which is known by its names, and the folders that are empty then."""
+    folder, removed, stages = paths.results(), 0, set()
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    for path in folder.glob("*/*"):
+        if ARTEFACT.fullmatch(path.name) and path.is_file() and not path.parent.is_symlink():
+            path.unlink()
+            stages.add(path.parent)
+            removed += path.suffix != ".lock"
+    for stage in stages:
+        with contextlib.suppress(OSError):  # what is not empty stays
+            stage.rmdir()
+    left = sorted(p.name for p in folder.glob("*"))
+    print(
+        f"{removed} artefacts removed from {folder}" + (f"; what is left: {', '.join(left)}" if left else "")
+    )

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import jupytext
+import torch
 from nbformat import NotebookNode
 
-__all__ = ["Sources", "statements", "digests", "files"]
+__all__ = ["Job", "Sources", "statements", "digests", "files"]
 
 #: What stands behind the names of `lib.paths`: a module that uses one of them reads what is there.
 READS = {
@@ -115,3 +120,30 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
         above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
         base = ".".join([*above, *filter(None, [node.module])])
         yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+@dataclass
+class Job:
+    """One notebook to execute: a name, its cells, its parameters, the file it was read from."""
+
+    name: str
+    notebook: NotebookNode
+    parameters: dict[str, Any]
+    path: str
+    sees: set[Path] = field(default_factory=set)
+
+    def inputs(self, root: Path, key: Mapping[str, Any]) -> dict[str, Any]:
+        """What the executed notebook is kept under; of `key` only what it can see."""
+        seen = digests(root, self.sees)
+        return {
+            "source": jupytext.writes(self.notebook, fmt="md:myst"),
+            "parameters": self.parameters,
+            "files": seen,
+            "versions": [platform.python_version(), torch.__version__],
+            **{name: value for name, value in key.items() if f"lib/{name}.py" in seen},
+        }
+
+    @property
+    def trains(self) -> bool:
+        """Whether it may want this build's networks: it reaches `lib.training` by import."""
+        return any(p.parts[-2:] == ("lib", "training.py") for p in self.sees)

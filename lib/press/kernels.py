@@ -21,10 +21,21 @@ from typing import Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-__all__ = ["Kernels"]
+from ..paths import absolute_environment
+
+__all__ = ["Kernels", "environment"]
 
 #: Imported before the first fork, besides what the notebooks import themselves.
 MACHINERY = "import ipykernel.kernelapp, ipykernel.zmqshell, matplotlib.pyplot, torch"
+
+
+def environment(root: Path, threads: int) -> dict[str, str]:
+    """That of every kernel: a reader's choice of matplotlib's backend is not the book's."""
+    env = absolute_environment()
+    env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
+    env["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    # OpenBLAS starts its threads when it is loaded, and a process with threads cannot fork
+    return {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"} | env
 
 
 class Kernels:
@@ -49,13 +60,18 @@ class Kernels:
             self._send([MACHINERY, *imports])
             self._ready = None
 
-    def manager(self, environment: dict[str, str]) -> AsyncKernelManager:
-        """A manager, as nbclient takes it, of one kernel in this environment."""
+    def manager(self, environment: dict[str, str]) -> type[AsyncKernelManager]:
+        """The class of a manager, as nbclient takes it, of one kernel in this environment, which nbclient then ends."""
         file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
         transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
-        return _Manager(
-            environment, self if self._forks() else None, connection_file=file, transport=transport
-        )
+        kernels = self if self._forks() else None
+
+        class Manager(_Manager):
+            def __init__(self, **kwargs: Any):
+                super().__init__(connection_file=file, transport=transport, **kwargs)
+                self.environment, self.kernels = environment, kernels
+
+        return Manager
 
     def close(self) -> None:
         """End every kernel that still runs."""
@@ -120,10 +136,6 @@ class _Provisioner(LocalProvisioner):
 
 
 class _Manager(AsyncKernelManager):
-    def __init__(self, environment: dict[str, str], kernels: Kernels | None, **kwargs: Any):
-        super().__init__(kernel_name="python3", **kwargs)
-        self.environment, self.kernels = environment, kernels
-
     async def start_kernel(self, **kwargs: Any) -> None:
         if self.kernels:
             self.provisioner = _Provisioner(parent=self, kernel_id="forked", kernel_spec=self.kernel_spec)

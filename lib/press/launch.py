@@ -2,14 +2,11 @@
 
 Neither service opens MyST text as a notebook. ``_config.yml`` says in ``repository`` where the
 repository is public and what the branch is called; the launch buttons of the pages follow from the same lines.
+The workflow that publishes pushes what is written here.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import tempfile
 import tomllib
 from pathlib import Path
 
@@ -19,10 +16,10 @@ from nbformat import NotebookNode
 
 from ..paths import ROOT
 from ..store import write_atomically
-from . import notebooks
-from .build import BuildError, pages
+from . import texts
+from .texts import pages
 
-__all__ = ["write", "push", "requirements"]
+__all__ = ["write", "requirements"]
 
 #: Direct dependencies that only building, serving and testing need; no notebook imports them.
 TOOLS = frozenset(
@@ -68,8 +65,8 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
     """
     written = []
     for name in pages(root / "_toc.yml"):
-        notebook = notebooks.read(root / "book" / f"{name}.md")
-        if notebooks.has_code(notebook):
+        notebook = texts.read(root / "book" / f"{name}.md")
+        if texts.has_code(notebook):
             notebook.metadata.pop("jupytext", None)  # no longer text
             notebook.cells[:0] = _setup(root)
             for i, cell in enumerate(notebook.cells):
@@ -99,50 +96,3 @@ def _setup(root: Path) -> list[NotebookNode]:
 
 def _repository(root: Path) -> dict[str, str]:
     return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
-
-
-def push(folder: Path, remote: str, root: Path = ROOT) -> str:
-    """Put the last commit together with the notebooks in `folder` on the branch for Binder and Colab; returns the commit.
-
-    The branch is replaced: each time it is the present commit and one more on top, which has
-    that commit's author and date, so that the same notebooks give the same commit. The
-    working tree, the index and local branches stay as they are.
-
-    Raises
-    ------
-    BuildError
-        When git refuses, with what it said.
-    """
-    branch = _repository(root)["branch"]
-    with tempfile.TemporaryDirectory() as index:
-        env = os.environ | {"GIT_INDEX_FILE": f"{index}/index"}
-        name, email, date, last = _git(root, env, "log", "-1", "--format=%an%n%ae%n%aI%n%h").splitlines()
-        for role in ("AUTHOR", "COMMITTER"):
-            env |= {f"GIT_{role}_NAME": name, f"GIT_{role}_EMAIL": email, f"GIT_{role}_DATE": date}
-        _git(root, env, "read-tree", "HEAD")
-        for path in sorted(folder.rglob("*.ipynb")):
-            blob = _git(root, env, "hash-object", "-w", str(path.resolve()))
-            _git(
-                root,
-                env,
-                "update-index",
-                "--add",
-                "--cacheinfo",
-                f"100644,{blob},{path.relative_to(folder).as_posix()}",
-            )
-        tree = _git(root, env, "write-tree")
-        commit = _git(
-            root, env, "commit-tree", tree, "-p", "HEAD", "-m", f"Notebooks of {last}, for Binder and Colab"
-        )
-        _git(root, env, "push", "--quiet", "--force", remote, f"{commit}:refs/heads/{branch}")
-    return commit
-
-
-def _git(root: Path, env: dict[str, str], *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *words], env=env, capture_output=True, text=True)
-    if done.returncode:
-        told = re.sub(r"\s+", " ", done.stderr).strip()
-        raise BuildError(
-            f"notebooks: git {words[0]} failed: {told}; expected a git checkout, and a remote that may be written to"
-        )
-    return done.stdout.strip()

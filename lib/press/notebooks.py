@@ -10,17 +10,14 @@ from __future__ import annotations
 import ast
 import logging
 import os
-import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 import papermill
 import torch
@@ -30,15 +27,14 @@ from papermill.cli import _resolve_type
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from ..paths import absolute_environment
 from ..protocol import ProtocolError
 from ..store import digest
 from . import begin, checksums
-from .freshness import Sources, digests, statements
-from .kernels import Kernels
+from .freshness import Job, Sources, statements
+from .kernels import Kernels, environment
+from .texts import check_parameters, declared, read, tidy
 
-__all__ = ["NotebookError", "Job", "read", "has_code", "declared", "check_parameters", "execute_all"]
-__all__ += ["execute_one", "seconds", "LIMIT"]
+__all__ = ["NotebookError", "execute_all", "execute_one", "seconds", "LIMIT"]
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
@@ -52,72 +48,6 @@ logging.getLogger("papermill").setLevel(logging.ERROR)
 
 class NotebookError(RuntimeError):
     """A notebook that cannot be executed; the message says which cell and why."""
-
-
-def read(path: Path) -> NotebookNode:
-    """The MyST-Markdown text notebook at `path`; `ProtocolError` where it is none."""
-    try:
-        return jupytext.reads(path.read_text(encoding="utf-8"), fmt="md:myst")
-    except Exception as error:  # whatever its readers raise: YAML's, jupytext's, Python's own
-        told = " ".join(str(error).split())
-        raise ProtocolError(f"{path}: expected a MyST text notebook in UTF-8, got {told}") from None
-
-
-def has_code(notebook: NotebookNode) -> bool:
-    return any(cell.cell_type == "code" for cell in notebook.cells)
-
-
-def declared(notebook: NotebookNode) -> list[str]:
-    """The names set in the notebook's cells tagged ``parameters``.
-
-    Read from the syntax tree: ``papermill.inspect_notebook`` passes over every line with a
-    second equals sign, be it in a comment.
-    """
-    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
-    body = statements(nbformat.v4.new_notebook(cells=cells))
-    if body is None:
-        raise ProtocolError("expected assignments in the cell tagged parameters, got what is no Python")
-    assigned = [s for s in body if isinstance(s, (ast.Assign, ast.AnnAssign))]
-    targets = [t for s in assigned for t in (s.targets if isinstance(s, ast.Assign) else [s.target])]
-    return [t.id for t in targets if isinstance(t, ast.Name)]
-
-
-def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> None:
-    """Papermill only warns of a parameter that a notebook does not have; here it is an error."""
-    known = list(known)
-    for word in given:
-        if word not in known:
-            expected = f"expected one of {', '.join(known)}" if known else "it has no cell tagged parameters"
-            raise ProtocolError(
-                f"{name}: unknown parameter {word!r}: {expected}; remove it or correct its name"
-            )
-
-
-@dataclass
-class Job:
-    """One notebook to execute: a name, its cells, its parameters, the file it was read from."""
-
-    name: str
-    notebook: NotebookNode
-    parameters: dict[str, Any]
-    path: str
-    sees: set[Path] = field(default_factory=set)
-
-    def inputs(self, root: Path, key: Mapping[str, Any]) -> dict[str, Any]:
-        """What the executed notebook is kept under; of `key` only what it can see."""
-        seen = digests(root, self.sees)
-        return {
-            "source": jupytext.writes(self.notebook, fmt="md:myst"),
-            "parameters": self.parameters,
-            "files": seen,
-            "versions": [platform.python_version(), torch.__version__],
-            **{name: value for name, value in key.items() if f"lib/{name}.py" in seen},
-        }
-
-    @property
-    def trains(self) -> bool:
-        """Whether it may want this build's networks: it reaches `lib.training` by import."""
-        return any(p.parts[-2:] == ("lib", "training.py") for p in self.sees)
 
 
 def execute_all(
@@ -173,7 +103,7 @@ def execute_all(
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(WORKERS, cores)
-    env = _environment(root, max(1, cores // workers))
+    env = environment(root, max(1, cores // workers))
     own = (
         sources.root == Path(__file__).resolve().parent.parent.parent
     )  # else it is not the library imported here
@@ -265,15 +195,6 @@ def _imports(statement: ast.stmt) -> bool:
     return isinstance(statement, (ast.Import, ast.ImportFrom))
 
 
-def _environment(root: Path, threads: int) -> dict[str, str]:
-    """That of every kernel: a reader's choice of matplotlib's backend is not the book's."""
-    env = absolute_environment()
-    env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [env.get("PYTHONPATH")])])
-    env["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    # OpenBLAS starts its threads when it is loaded, and a process with threads cannot fork
-    return {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"} | env
-
-
 class _Task:
     """A notebook to be executed in a folder of its own, and the place where it is kept."""
 
@@ -310,7 +231,7 @@ class _Task:
                 language="python",
                 progress_bar=False,
                 request_save_on_cell_execute=False,
-                km=kernels.manager(env),
+                kernel_manager_class=kernels.manager(env),
                 resources={"metadata": {"path": str(folder)}},
                 timeout_func=lambda cell: max(1, deadline - time.monotonic()),
                 on_cell_start=self._begin,
@@ -329,7 +250,7 @@ class _Task:
 
     def _keep(self, notebook: NotebookNode, folder: Path) -> None:
         """Move the result to its place, unless what it was made from has changed meanwhile."""
-        _tidy(notebook)
+        tidy(notebook)
         nbformat.write(notebook, folder / "notebook.ipynb")
         checksums.write(folder)
         now = digest(self.job.inputs(self.root, self.key))
@@ -344,20 +265,6 @@ class _Task:
         except OSError:  # another build was first with the same content
             if not checksums.whole(self.place):
                 raise
-
-
-def _tidy(notebook: NotebookNode) -> None:
-    """Take out what papermill wrote about this machine and this moment, and hide the defaults that did not apply."""
-    notebook.metadata.pop("papermill", None)
-    injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in notebook.cells)
-    for cell in notebook.cells:
-        for name in ("papermill", "execution"):
-            cell.metadata.pop(name, None)
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
-            cell.metadata["tags"] = [*tags, "hide-input"]
-        elif "parameters" in tags and injected:
-            cell.metadata["tags"] = [*tags, "remove-cell"]
 
 
 def _prune(kept: Path, name: str) -> None:

@@ -22,7 +22,8 @@ import yaml
 from ..paths import ROOT
 from ..store import write_atomically
 from . import checksums
-from .build import BuildError, parts
+from .build import BuildError
+from .texts import parts
 
 __all__ = ["write", "assemble", "chromium", "CHROMIUM", "NAME", "MARK"]
 

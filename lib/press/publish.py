@@ -23,11 +23,11 @@ import torch
 
 from .. import data, noise, results, spectrum, training
 from ..companions import Sizes
-from ..companions.catalogue import CHAPTERS
+from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
-from ..store import Store, write_atomically, write_table, write_tensors
+from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import detection, detection_cases, findings, reconstructions, sensitivity, theory
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
@@ -125,7 +125,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     kept = {
         k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "detection", "companions")
     }
-    return _write_manifest(about | kept, folder)
+    return write_manifest(about | kept, folder)
 
 
 def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
@@ -213,7 +213,7 @@ def publish_sensitivity(
         "numbers": _numbers(),
         **_origin(),
     }
-    return _write_manifest(about, folder)
+    return write_manifest(about, folder)
 
 
 def publish_detection(
@@ -269,7 +269,7 @@ def publish_detection(
         new = pd.concat([before[~same], new])
     write_table(folder / "detection.csv", new.reset_index(drop=True))
     about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **_origin()}
-    return _write_manifest(about, folder)
+    return write_manifest(about, folder)
 
 
 def publish_companions(
@@ -305,16 +305,24 @@ def publish_companions(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
                 for compute in experiments
             )
-        for name, content in (item for found in made for item in found.items()):
-            write_atomically(folder / name, content)
+        trained = {name: content for found in made for name, content in found.items()}
         now = manifest(folder)  # another chapter may have been added meanwhile
-        now.setdefault("companions", {})[chapter] = {
-            "protocol": about["protocol"],
-            "settings": vars(settings),
-            **_origin(),
-        }
-        _write_manifest(now, folder)
+        entry = now.setdefault("companions", {}).get(chapter)
+        if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+        for name, content in trained.items():
+            write_atomically(folder / name, content)
+        if chapter in SHOWN:
+            for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
+                write_atomically(folder / name, content)
+            entry = entry | {"shown": _origin()}
+        now["companions"][chapter] = entry
+        write_manifest(now, folder)
     return folder
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return not path.exists() or path.read_bytes() != content
 
 
 def _artefacts(
@@ -350,8 +358,10 @@ def _origin() -> dict[str, Any]:
     }
 
 
-def _write_manifest(about: dict[str, Any], folder: Path) -> Path:
+def write_manifest(about: dict[str, Any], folder: Path) -> Path:
+    """Write `about` beside the files it is about, with their digests and its own."""
     about["files"] = digests(folder)
+    about = about | {"digest": digest({"manifest": about})}
     write_atomically(folder / "manifest.json", (json.dumps(about, indent=1, sort_keys=True) + "\n").encode())
     return folder
 

@@ -173,7 +173,7 @@ def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = 
 
     Returns
     -------
-    DataFrame: number, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
+    DataFrame: ``number``, ``claim``, how many of its parts hold, are open and are refuted, how many lie with all their
     values on the side wanted (``toward``) and how many do not (``away``), ``verdict``, and the verdict ``without``
     networks that are rank-deficient at most points.
     """
@@ -184,7 +184,7 @@ def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = 
         parts = by_part(found)
         toward = sum(all(e.side for e in found if e.part == part) for part in parts)
         rows.append(
-            {"": claim.number, "claim": claim.says}
+            {"number": claim.number, "claim": claim.says}
             | {verdict: list(parts.values()).count(verdict) for verdict in MARKS}
             | {"toward": toward, "away": len(parts) - toward, "verdict": judge(found)}
             | {"without": judge(claim.estimates(rest)) if evidence.deficient else judge(found)}
@@ -455,11 +455,14 @@ STATISTICS = {f"{j}_{name}": scale for j in "IL" for name, scale in (
 def architecture(evidence: Evidence) -> pd.DataFrame:
     """Is it the architecture or the initialisation? Shares of variance of each statistic on each data set over all d.
 
+    The paper's title *holds* for a statistic where the lower limit of d's share is above one half, is *refuted* where the
+    upper limit is below, and is *open* elsewhere.
+
     Returns
     -------
-    DataFrame: ``statistic, set``, the components ``d, seed, rest`` on the scale of `STATISTICS`, the ``share`` of d with its 95 %
-    interval ``low, high``, and ``verdict`` on the paper's title: *holds* where the lower limit is above one
-    half, *refuted* where the upper limit is below, else *open*.
+    DataFrame
+        ``statistic, set``; the components ``d, seed, rest`` on the scale of `STATISTICS`; the ``share`` of d with its
+        95 % interval ``low, high``; ``verdict``.
     """
     rows = []
     for column, scale in STATISTICS.items():

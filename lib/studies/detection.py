@@ -243,12 +243,15 @@ def _holm(p: pd.Series) -> np.ndarray:
 def primary(found: pd.DataFrame) -> pd.DataFrame:
     """The eight primary statements with their verdicts.
 
+    A score *beats* where Holm's p over the eight is below 5 %; it *does not beat* where it is below some rival with a
+    p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight; else the statement is *open*,
+    and *not judged yet* until all eight seeds are there.
+
     Returns
     -------
-    DataFrame, one row a statement: the least favourable of the three mean differences and its interval, the largest p,
-    Holm's p over the eight, and the verdict: *beats* where Holm's p is below 5 %; *does not beat* where the score is below
-    some rival with a p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight;
-    *open* elsewhere, and *not judged yet* until all eight seeds are there.
+    DataFrame
+        One row a statement: the least favourable of the three mean differences and its interval, the largest p, Holm's p
+        over the eight, and the verdict.
     """
     out = []
     for score, training_set, name in PRIMARY:

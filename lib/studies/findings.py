@@ -14,7 +14,7 @@ from ..model import Autoencoder
 from ..protocol import GROUPS
 from ..spectrum import eigenvalues
 
-__all__ = ["opening", "findings", "LARGE"]
+__all__ = ["opening", "findings", "side_by_side", "LARGE"]
 
 #: Latent dimensions at which the paper's statements about wide bottlenecks are looked at.
 LARGE = range(14, 21)
@@ -44,13 +44,14 @@ def opening(net: Autoencoder, inputs: Mapping[str, Tensor], shown: int = 6) -> d
     return out
 
 
-def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame) -> dict[str, float]:
+def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.DataFrame) -> dict[str, float]:
     """The main results as single numbers, medians over networks (and, on noise, over sets).
 
     Parameters
     ----------
     cells : the results table (`lib.results`)
     reconstructions : that of `lib.studies.reconstructions`
+    untrained : the results table of the networks before training
 
     Returns
     -------
@@ -59,7 +60,10 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame) -> dict[str, fl
     groups over `LARGE`; ``spread_train``, ``spread_noise``: standard deviation over networks of d ≥ 5 of the log mean
     |λ|, seeds centred; ``apart_networks``, ``apart_sets``: root mean square pixel distance of a set's mean
     reconstruction at d ≥ 12 from the same set's under other networks of the seed, and from other sets' on its side of
-    mean one half under the same network.
+    mean one half under the same network; ``spread_low``, ``sure_low``, ``spread_late``, ``sure_late``: spread of a noise
+    set's reconstructions, and a classifier's confidence in them, over the training images', at d ≤ 4 and d ≥ 12;
+    ``lowest``, ``highest``: the ends of the reversed share on noise over `LARGE`; ``negative_noise`` and
+    ``negative_untrained``: share of negative real eigenvalues on noise, all d, after and before training.
     """
     train = cells[cells.set == "train"]
     noise = cells[~cells.set.isin(["train", "test"])]
@@ -74,4 +78,39 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame) -> dict[str, fl
     out |= {"spread_train": over["train"], "spread_noise": over.drop(["train", "test"]).median()}
     late = reconstructions[(reconstructions.d >= 12) & (reconstructions.set != "train")]
     out |= {"apart_networks": late.from_networks.median(), "apart_sets": late.same_side.median()}
+    for word, dims in (("low", range(2, 5)), ("late", range(12, 21))):
+        part = reconstructions[reconstructions.d.isin(dims)].set_index(["seed", "d"])
+        own, foreign = part[part.set == "train"], part[part.set != "train"]
+        for name, column in (("spread", "spread"), ("sure", "confidence")):
+            out[f"{name}_{word}"] = (foreign[column] / own[column].reindex(foreign.index)).median()
+    out |= {"lowest": large.I_reversed.min(), "highest": large.I_reversed.max()}
+    before = untrained[~untrained.set.isin(["train", "test"])]
+    out |= {
+        "negative_noise": noise.I_negative_real.mean(),
+        "negative_untrained": before.I_negative_real.mean(),
+    }
     return {name: float(value) for name, value in out.items()}
+
+
+#: Columns of the results table in the conclusion, and what they are called there.
+COLUMNS = {
+    "I_mean": "mean $|\\lambda|$",
+    "I_geometric": "geometric mean",
+    "I_sd_log": "sd of $\\log|\\lambda|$",
+    "I_arg_mean": "mean $|\\mathrm{Arg}\\,\\lambda|$",
+    "I_reversed": "orientation reversed",
+    "I_deficient": "rank-deficient points",
+    "y_sd": "spread of the reconstructions",
+}
+
+
+def side_by_side(cells: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame:
+    """Medians of `COLUMNS` over networks and sets: on the training data and on noise, after training and before."""
+    out = {"quantity": list(COLUMNS.values())}
+    for word, table in (("", cells), (", untrained", untrained)):
+        for name, rows in (
+            ("training data", table.set == "train"),
+            ("noise", ~table.set.isin(["train", "test"])),
+        ):
+            out[name + word] = table.loc[rows, list(COLUMNS)].median().tolist()
+    return pd.DataFrame(out)

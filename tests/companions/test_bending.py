@@ -9,7 +9,7 @@ from scipy.linalg import logm, sqrtm
 
 from lib.companions.bending import Settings, analysis, functional, render
 from lib.companions.bending.geometry import Cap, Ellipses, Flat, Rotations, multiply, rotation_matrix
-from lib.companions.bending.training import train
+from lib.companions.bending.training import train, training_curves
 from lib.protocol import Protocol
 from lib.store import Store
 
@@ -273,7 +273,8 @@ def trained(tmp_path_factory):
         plain_steps=300,
         held_out=300,
     )
-    return settings, *train(Protocol(), settings, Store(tmp_path_factory.mktemp("store")), progress=False)
+    run = Protocol(), settings, Store(tmp_path_factory.mktemp("store"))
+    return settings, train(*run, progress=False), training_curves(*run)
 
 
 def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):

@@ -13,6 +13,7 @@ from lib import published, results
 from lib.model import Ensemble
 from lib.protocol import Protocol
 from lib.published import Mismatch
+from lib.store import digest
 
 
 def test_reading_a_table_imports_the_core_alone(root):
@@ -32,6 +33,21 @@ def test_nothing_published_is_nothing(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"files": {}}))
     (tmp_path / "cells.csv").write_text("a table that no manifest names")
     assert published.cells(tmp_path) is None
+
+
+def test_a_changed_word_of_the_manifest_is_noticed_and_one_without_a_digest_is_read(tmp_path):
+    bare = published.manifest()
+    text = json.dumps(bare | {"digest": digest({"manifest": bare})})
+    (tmp_path / "manifest.json").write_text(text)
+    assert published.manifest(tmp_path) == bare
+    (tmp_path / "manifest.json").write_text(text.replace('"epochs": 300', '"epochs": 301'))
+    with pytest.raises(Mismatch, match="manifest.json: it does not match its own digest; restore it"):
+        published.manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(bare))
+    assert published.manifest(tmp_path) == bare
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(Mismatch):
+        published.manifest(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["characters.csv", "opening.safetensors"])

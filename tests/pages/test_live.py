@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from lib import jacobian, noise, spectrum
+from lib import jacobian, noise, published, spectrum
 from lib.data import load
 from lib.model import Ensemble
 from lib.pages import live
@@ -213,3 +213,20 @@ def test_the_bundle_was_made_from_the_sources_beside_it(root):
     assert sha.hexdigest() in (folder / "live.js").read_text(encoding="utf-8")[:300], (
         "run: npm install && node build.mjs, in book/_assets/live"
     )
+
+
+def test_framing_puts_the_ink_in_twenty_pixels_around_its_centre_of_mass():
+    x = torch.zeros(2, 28, 28, dtype=torch.float64)
+    x[0, 1:27, 2:10] = 1
+    out = live.framed(x.reshape(2, 784)).reshape(2, 28, 28)
+    rows, columns = ((out[0] > 0.05).any(k).nonzero()[:, 0] for k in (1, 0))
+    assert len(rows) == 20 and abs(float(rows.double().mean()) - 13.5) <= 0.5
+    assert abs(float(columns.double().mean()) - 13.5) <= 0.5 and len(columns) == 6
+    assert not out[1].any()
+
+
+def test_framed_digits_are_less_foreign_to_the_published_networks():
+    x = load("digits").test[:100]
+    net = published.ensembles()[0].member(5)
+    error = lambda images: float((net(images.float())[1] - images).square().mean())  # noqa: E731
+    assert error(live.framed(x)) < error(x) / 2

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lib import published
-from lib.press import notebooks
+from lib.press import texts
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_the_checklist_runs_with_and_without_published_results(root, monkeypatch
         names: dict = {}
         cells = [
             c.source
-            for c in notebooks.read(root / "book" / "appendices" / "reproducibility.md").cells
+            for c in texts.read(root / "book" / "appendices" / "reproducibility.md").cells
             if c.cell_type == "code"
         ]
         blocks = []

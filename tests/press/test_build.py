@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_book
+from building import make_book
 
 from lib.paths import ROOT
-from lib.press.build import BuildError, build, pages
-from lib.press.notebooks import NotebookError, read
+from lib.press.build import BuildError, build
+from lib.press.notebooks import NotebookError
+from lib.press.texts import pages, read
 from lib.protocol import ProtocolError
 
 # --- the smoke book --------------------------------------------------------------------------------------------------

@@ -15,9 +15,7 @@ from lib.training import train
 
 @pytest.fixture(scope="module")
 def evidence(own_results) -> Evidence:
-    protocol = Protocol(
-        training_set="digits", dims=(2, 3, 4, 14), seeds=tuple(JUDGES)[:3], epochs=1, points=24
-    )
+    protocol = Protocol(training_set="digits", dims=(2, 3, 4), seeds=tuple(JUDGES)[:3], epochs=1, points=24)
     return Evidence(results.cells(train(protocol, progress=False), protocol, progress=False))
 
 

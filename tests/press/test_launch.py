@@ -14,8 +14,8 @@ import nbformat
 import pytest
 from test_build import SmallBook
 
-from lib.press import launch, notebooks
-from lib.press.build import BuildError, pages
+from lib.press import launch, texts
+from lib.press.texts import pages
 
 URL = "https://github.com/someone/a-book"
 
@@ -47,7 +47,7 @@ def test_every_page_with_code_is_a_valid_notebook_with_the_same_cells(written, r
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-        text = notebooks.read(root / "book" / path.relative_to(folder / "book").with_suffix(".md"))
+        text = texts.read(root / "book" / path.relative_to(folder / "book").with_suffix(".md"))
         assert [c.source for c in notebook.cells if c.source not in {t.source for t in text.cells}] in (
             [],
             [c.source for c in launch._setup(root)],
@@ -138,37 +138,6 @@ def test_without_an_address_there_is_no_cell_for_colab(root, tmp_path):
     addressed(tmp_path, root)
     (tmp_path / "_config.yml").write_text((tmp_path / "_config.yml").read_text().replace(URL, ""))
     assert launch._setup(tmp_path) == []
-
-
-def git(folder: Path, *words: str) -> str:
-    names = ("-c", "user.name=A", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false")
-    return subprocess.run(
-        ["git", "-C", str(folder), *names, *words], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def test_the_branch_is_the_last_commit_and_the_notebooks(written, root, tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there.git"
-    here.mkdir()
-    git(tmp_path, "init", "--quiet", "--bare", str(there))
-    git(here, "init", "--quiet")
-    (here / "_config.yml").write_text((root / "_config.yml").read_text())
-    git(here, "add", ".")
-    git(here, "commit", "--quiet", "-m", "all")
-    git(here, "remote", "add", "origin", str(there))
-    commit = launch.push(written[0], "origin", here)
-    assert git(there, "rev-parse", "notebooks") == commit == launch.push(written[0], "origin", here)
-    assert git(there, "rev-parse", "notebooks^") == git(here, "rev-parse", "HEAD")
-    names = git(there, "ls-tree", "-r", "--name-only", "notebooks").splitlines()
-    assert sorted(names) == sorted(
-        ["_config.yml", *(p.relative_to(written[0]).as_posix() for p in written[1])]
-    )
-    assert git(here, "status", "--porcelain") == "" and git(here, "branch", "--format=%(refname)") == git(
-        here, "symbolic-ref", "HEAD"
-    )
-    with pytest.raises(BuildError, match=r"^notebooks: git push failed: .*nowhere") as error:
-        launch.push(written[0], "nowhere", here)
-    assert "\n" not in str(error.value)
 
 
 def test_buttons_lead_to_the_notebooks_once_there_is_an_address(own_results, root, tmp_path):

@@ -11,7 +11,8 @@ from pypdf import PdfReader
 from pypdf.generic import ArrayObject
 
 from lib.press import checksums, pdf
-from lib.press.build import BuildError, pages
+from lib.press.build import BuildError
+from lib.press.texts import pages
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <link rel="stylesheet" href="{up}book.css"><script src="{up}access.js"></script></head>

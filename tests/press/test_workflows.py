@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 import yaml
 
+#: Jobs that may write something, what that is, and the only commands that are no make target.
+WRITING = {
+    "deploy": {"pages": "write", "id-token": "write"},
+    "notebooks": {"contents": "write"},
+    "report": {"issues": "write"},
+}
+COMMANDS = {"notebooks": ["cp -r", "git add", "git -c", "git push"], "report": ["gh issue"]}
 
-@pytest.fixture(params=["ci", "publish"])
+
+@pytest.fixture(params=["ci", "publish", "weekly"])
 def workflow(request, root) -> dict:
     found = yaml.safe_load((root / ".github" / "workflows" / f"{request.param}.yml").read_text())
     return found | {"on": found.pop(True)}  # YAML 1.1 reads the key as a truth value
@@ -22,11 +31,14 @@ def steps(workflow: dict) -> list[dict]:
 
 def test_every_command_is_a_make_target_that_exists(workflow, root):
     targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.M))
-    commands = [step["run"] for step in steps(workflow) if "run" in step]
+    commands = []
+    for name, job in workflow["jobs"].items():
+        lines = [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+        others = [line for line in lines if not line.startswith("make ")]
+        assert [" ".join(line.split()[:2]) for line in others] == (COMMANDS.get(name, []))
+        commands += [line for line in lines if line.startswith("make ")]
     assert commands and all(
-        re.fullmatch(
-            r"make [a-z-]+( [A-Z]+=\S+)?", command.strip().replace("${{ matrix.profile }}", "laptop")
-        )
+        re.fullmatch(r"make [a-z-]+( [A-Z]+=\S+)?", command.replace("${{ matrix.profile }}", "laptop"))
         for command in commands
     )
     assert {command.split()[1] for command in commands} <= targets
@@ -42,16 +54,12 @@ def test_actions_are_pinned_by_commit(workflow):
 
 def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
     assert workflow["permissions"] == {"contents": "read"}
-    more = {"deploy": {"pages": "write", "id-token": "write"}, "notebooks": {"contents": "write"}}
     for name, job in workflow["jobs"].items():
-        assert job.get("permissions", {}) == more.get(name, {})
+        assert job.get("permissions", {}) == WRITING.get(name, {})
         kept = {
             step["with"]["persist-credentials"] for step in job["steps"] if "checkout" in step.get("uses", "")
         }
         assert kept <= {name == "notebooks"}  # credentials stay where something is pushed, and there alone
-    assert [
-        step["run"] for step in workflow["jobs"].get("notebooks", {"steps": []})["steps"] if "run" in step
-    ] in ([], ["make notebooks PUSH=origin"])
     assert "secrets." not in yaml.safe_dump(workflow)
 
 
@@ -76,7 +84,26 @@ def test_what_goes_out_has_a_pdf_and_passed_the_gate(workflow):
             assert made.index("book") < made.index("pdf") < made.index("gate")
 
 
-@pytest.mark.skipif(not shutil.which("actionlint"), reason="no actionlint on the PATH")
-def test_actionlint_has_no_complaint(root):
-    done = subprocess.run(["actionlint"], cwd=root, capture_output=True, text=True)
+def test_the_branch_that_is_pushed_is_the_one_that_the_pages_lead_to(root):
+    branch = yaml.safe_load((root / "_config.yml").read_text())["repository"]["branch"]
+    assert f"HEAD:refs/heads/{branch}\n" in (root / ".github" / "workflows" / "publish.yml").read_text()
+
+
+def test_pythons_that_are_tried_are_those_that_are_promised(root):
+    tried = yaml.safe_load((root / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["tests"]
+    tried = tried["strategy"]["matrix"]["python"]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={tried[0]}" and "3.14" in tried
+
+
+def test_proposals_cover_actions_and_packages(root):
+    found = yaml.safe_load((root / ".github" / "dependabot.yml").read_text())
+    assert {update["package-ecosystem"] for update in found["updates"]} == {"github-actions", "pip"}
+
+
+@pytest.mark.parametrize("words", ["actionlint", "zizmor --offline --quiet .github"])
+def test_linters_of_workflows_have_no_complaint(root, words):
+    if not shutil.which(words.split()[0]):
+        pytest.skip(f"no {words.split()[0]} on the PATH")
+    done = subprocess.run(words.split(), cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from lib.press.build import pages
+from lib.press.texts import pages
 
 __all__ = ["html_pages", "absent", "broken", "opened", "inaccessible"]
 

@@ -14,7 +14,7 @@ import pytest
 
 from lib.paths import ROOT
 from lib.press import checksums
-from lib.press.build import pages
+from lib.press.texts import pages
 
 NAMES = ["index", *pages(ROOT / "_toc.yml")]
 #: What Sphinx adds: the library's source code, index and search.
@@ -33,9 +33,9 @@ def test_every_page_says_what_it_shows(site):
     for name in pages(ROOT / "_toc.yml"):
         text = (site / f"{name}.html").read_text(encoding="utf-8")
         foot = re.search(r'<footer class="provenance".*?</footer>', text, re.S)
-        assert foot and all(
-            f"<b>{word}</b>" in foot[0] for word in ("Profile", "Trained on", "Key", "Commit")
-        ), name
+        assert foot and all(f"<b>{word}</b>" in foot[0] for word in ("Profile", "Key", "Commit")), name
+        published = "-published-" in text
+        assert ("<b>Published results trained on</b> MNIST" in foot[0]) == published, name
 
 
 def test_no_path_of_the_building_machine_is_published(site):

@@ -308,7 +308,12 @@ def test_the_title_is_judged_by_the_share_of_d():
 
 def test_the_summary_counts_parts(right):
     table = summary(right)
-    assert len(table) == 28 and (table.verdict == "holds").all() and (table.side == 1).all()
+    assert (
+        len(table) == 28
+        and (table.verdict == "holds").all()
+        and (table.away == 0).all()
+        and (table.without == table.verdict).all()
+    )
     assert table.holds.tolist() == [
         sum((p.above, p.below) != (None, None) or p.scale == "yes" for p in c.parts) for c in CLAIMS
     ]

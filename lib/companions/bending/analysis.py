@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from ...protocol import Protocol
+from ...store import Store
 from .functional import terms
 from .geometry import Cap, Ellipses, Rotations, rotation_matrix
 from .render import SPACES, draw
-from .settings import Settings
-from .training import Trained
+from .settings import VERSION, Settings
+from .training import Trained, train
 
 __all__ = [
-    "pair_table",
-    "quality",
-    "references",
-    "principal",
-    "harmonics",
-    "embedded",
-    "colouring",
-    "far_pairs",
-    "journeys",
-    "strips",
-    "interpolation",
-    "binned",
-]
+    "shown", "pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "strips",
+    "interpolation", "binned", "medians",
+]  # fmt: skip
+
+#: Raise when what `shown` makes of the same networks changes.
+SHOWN = 1
 
 #: An encoder with the loss on bending and a decoder after it, and a plain autoencoder.
 KINDS = ("bending", "plain")
@@ -150,20 +147,6 @@ def colouring(manifold: str, p: Tensor) -> Tensor:
     return space.distance(p, torch.tensor([centre], dtype=p.dtype).expand_as(p))
 
 
-def components(
-    nets: Mapping[tuple[str, str], Trained], settings: Settings
-) -> dict[tuple[str, str], np.ndarray]:
-    """`principal` of every network, by manifold and kind."""
-    return {key: principal(net, settings.held_out) for key, net in nets.items()}
-
-
-def clouds(
-    nets: Mapping[tuple[str, str], Trained], settings: Settings
-) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """`embedded` of every network, by manifold and kind."""
-    return {key: embedded(net, settings.held_out) for key, net in nets.items()}
-
-
 def embedded(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes of random points in their first three principal components ``(n, 3)``, and the `colouring` of each ``(n,)``."""
     p = net.space.sample(points, torch.Generator().manual_seed(7))
@@ -188,21 +171,6 @@ def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> 
         )
     p, q = (torch.cat(column)[:count] for column in zip(*found))
     return p, q
-
-
-def journeys(
-    nets: Mapping[tuple[str, str], Trained], settings: Settings, manifold: str
-) -> dict[str, dict[str, np.ndarray]]:
-    """`strips` between a near and a far pair of points: title → row → pictures."""
-    ways = {"low bending": nets[manifold, "bending"], "plain": nets[manifold, "plain"]}
-    ends = {
-        "near": far_pairs(manifold, 1, 0.5, settings.epsilon, seed=4),
-        "far": far_pairs(manifold, 1, *FAR[manifold], seed=4),
-    }
-    return {
-        f"{key}, $d={SPACES[manifold].distance(*pair).item():.2f}$": strips(ways, *pair, steps=5)
-        for key, pair in ends.items()
-    }
 
 
 def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) -> dict[str, np.ndarray]:
@@ -287,3 +255,73 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
                     )
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def medians(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
+    """Medians of ``error`` and ``detour`` in a table of `interpolation`, over near pairs (d ≤ ε) and far ones (d > 2ε)."""
+    pairs = {"near": table[table.distance <= epsilon], "far": table[table.distance > 2 * epsilon]}
+    found = {
+        name: part.groupby(["manifold", "kind"])[["error", "detour"]].median() for name, part in pairs.items()
+    }
+    return pd.concat(found, names=["pairs"]).reset_index()
+
+
+def shown(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
+    """What the page shows, by name: loaded if stored or published, else taken from the networks.
+
+    ``quality``, ``shares`` (`principal`, a column a network), ``harmonics`` (of the ellipses' encoder of low bending),
+    ``distance`` and ``medians`` (of `interpolation`), and ``points``: of `pair_table`, sorted, ``quotient.<network>`` and
+    ``second.<network>``; `embedded` codes with their colour, ``cloud.<network>``; pictures of `strips` with 256 grey values,
+    ``way.<manifold>.<near or far>.<row>``, and the distance of the ends, ``ends.<manifold>.<near or far>``.
+    """
+
+    @functools.cache
+    def nets() -> dict[tuple[str, str], Trained]:
+        return train(protocol, settings, store, progress)
+
+    @functools.cache
+    def pairs() -> pd.DataFrame:
+        return pair_table(nets(), settings)
+
+    @functools.cache
+    def ways() -> pd.DataFrame:
+        return interpolation(nets(), settings)
+
+    def points() -> dict[str, Tensor]:
+        out: dict[str, Tensor] = {}
+        for (manifold, kind), net in nets().items():
+            part = pairs()[(pairs().manifold == manifold) & (pairs().kind == kind)]
+            for name in ("quotient", "second"):
+                out[f"{name}.{manifold}.{kind}"] = torch.tensor(np.sort(part[name])).float()
+            x, colour = embedded(net, settings.held_out)
+            out[f"cloud.{manifold}.{kind}"] = torch.tensor(np.column_stack([x, colour])).float()
+        for manifold, space in SPACES.items():
+            for name, (low, high) in {"near": (0.5, settings.epsilon), "far": FAR[manifold]}.items():
+                ends = far_pairs(manifold, 1, low, high, seed=4)
+                out[f"ends.{manifold}.{name}"] = space.distance(*ends)
+                rows = strips({kind: nets()[manifold, kind] for kind in KINDS}, *ends, steps=5)
+                for row, images in rows.items():
+                    grey = torch.tensor(images).clamp(0, 1) * 255
+                    out[f"way.{manifold}.{name}.{row}"] = grey.round().byte()
+        return out
+
+    keep = store or Store()
+    fields = asdict(settings) | {"version": VERSION, "shown": SHOWN}
+    make = {
+        "quality": lambda: quality(nets(), pairs(), settings),
+        "shares": lambda: pd.DataFrame(
+            {" ".join(k): principal(n, settings.held_out) for k, n in nets().items()}
+        ),
+        "harmonics": lambda: pd.DataFrame({"share": harmonics(nets()["ellipse", "bending"])}),
+        "distance": lambda: binned(ways()),
+        "medians": lambda: medians(ways(), settings.epsilon),
+    }
+    tables = {
+        name: keep.table("bending", fields | {"table": name}, compute, f"companions/bending-{name}")
+        for name, compute in make.items()
+    }
+    return tables | {
+        "points": keep.tensors("bending", fields | {"table": "points"}, points, "companions/bending-points")
+    }

@@ -20,7 +20,6 @@ __all__ = [
     "learning",
     "distortion",
     "components",
-    "share_table",
     "clouds",
     "journeys",
     "by_distance",
@@ -57,15 +56,20 @@ def pictures(images: Mapping[str, np.ndarray]) -> Figure:
 
 
 @styled
-def journeys(blocks: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Strips of interpolated images: a column for each block, a row for each way; title -> label -> (steps, pixels, pixels)."""
-    rows = len(next(iter(blocks.values())))
-    fig, axes = plt.subplots(rows, len(blocks), figsize=(WIDTH, 0.6 * rows + 0.25), squeeze=False)
-    for column, (title, ways) in zip(axes.T, blocks.items()):
-        column[0].set_title(title)
-        for ax, (label, images) in zip(column, ways.items()):
-            _strip(ax, images)
-            if ax in axes[:, 0]:
+def journeys(points: Mapping[str, Tensor], manifold: str) -> Figure:
+    """Strips of interpolated images between a near and a far pair, a column each, a row for each way; ``points`` of `analysis.shown`."""
+    labels = {
+        "geodesic": "geodesic",
+        "bending": "low bending",
+        "plain": "plain",
+        "blend of pixels": "blend of pixels",
+    }
+    fig, axes = plt.subplots(len(labels), 2, figsize=(WIDTH, 0.6 * len(labels) + 0.25), squeeze=False)
+    for column, ends in zip(axes.T, ("near", "far")):
+        column[0].set_title(f"{ends}, $d={points[f'ends.{manifold}.{ends}'].item():.2f}$")
+        for ax, (row, label) in zip(column, labels.items()):
+            _strip(ax, points[f"way.{manifold}.{ends}.{row}"].numpy() / 255)
+            if ends == "near":
                 _label(ax, label)
     return fig
 
@@ -148,15 +152,14 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
 
 
 @styled
-def distortion(pairs: pd.DataFrame) -> Figure:
-    """Distribution functions of the difference quotient and of the second difference over near pairs."""
-    manifolds = list(pairs.manifold.unique())
+def distortion(points: Mapping[str, Tensor]) -> Figure:
+    """Distribution functions of the difference quotient and of the second difference over near pairs; ``points`` of `analysis.shown`."""
+    manifolds = list(TITLES)
     fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 4.4), sharey=True)
     for column, manifold in zip(axes.T, manifolds):
         for kind in ("bending", "plain"):
-            part = pairs[(pairs.manifold == manifold) & (pairs.kind == kind)]
             for ax, name in zip(column, ("quotient", "second")):
-                x = np.sort(part[name])
+                x = points[f"{name}.{manifold}.{kind}"].numpy()
                 ax.plot(x, (np.arange(len(x)) + 0.5) / len(x), color=COLOURS[kind], label=NAMES[kind])
         column[0].axvline(1, color=INK, lw=0.9, ls=":")
         column[0].set(
@@ -177,13 +180,13 @@ def distortion(pairs: pd.DataFrame) -> Figure:
 
 
 @styled
-def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
-    """Share of the codes' variance in each principal component, a panel for each manifold."""
-    manifolds = list(dict.fromkeys(manifold for manifold, _ in shares))
+def components(shares: pd.DataFrame) -> Figure:
+    """Share of the codes' variance in each principal component, a panel for each manifold; ``shares`` of `analysis.shown`."""
+    manifolds = list(TITLES)
     fig, axes = plt.subplots(1, len(manifolds), figsize=(WIDTH, 2.5), sharey=True)
     for ax, manifold in zip(axes, manifolds):
         for kind, marker in (("bending", "o"), ("plain", "s")):
-            share = shares[manifold, kind]
+            share = shares[f"{manifold} {kind}"]
             ax.plot(
                 np.arange(1, len(share) + 1),
                 share,
@@ -199,20 +202,15 @@ def components(shares: Mapping[tuple[str, str], np.ndarray]) -> Figure:
     return fig
 
 
-def share_table(shares: Mapping[tuple[str, str], np.ndarray]) -> dict[str, pd.DataFrame]:
-    """The numbers behind `components`: a row a component, a column a manifold and kind."""
-    table = pd.DataFrame({" ".join(key): share for key, share in shares.items()})
-    return {"shares": table.rename_axis("component").rename(index=lambda i: i + 1).reset_index()}
-
-
 @styled
-def clouds(embedded: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]]) -> Figure:
+def clouds(points: Mapping[str, Tensor]) -> Figure:
     """First three principal components of the codes, low bending above and plain below; equal scales on the three axes."""
-    manifolds = list(dict.fromkeys(manifold for manifold, _ in embedded))
+    manifolds = list(TITLES)
     fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 5.0), subplot_kw={"projection": "3d"})
     for row, kind in zip(axes, ("bending", "plain")):
         for ax, manifold in zip(row, manifolds):
-            x, c = embedded[manifold, kind]
+            cloud = points[f"cloud.{manifold}.{kind}"].numpy()
+            x, c = cloud[:, :3], cloud[:, 3]
             span = c.max() - c.min()
             ax.scatter(
                 *x.T,

@@ -38,14 +38,14 @@ class Settings(Sizes):
     d: int = 12
     lam: float = 0.1
     epsilon: float = 0.6
-    pool: int = 6_000
-    pairs: int = 48
-    encoder_steps: int = 2_000
-    decoder_steps: int = 2_000
-    plain_steps: int = 2_000
+    pool: int = 2_000
+    pairs: int = 32
+    encoder_steps: int = 700
+    decoder_steps: int = 700
+    plain_steps: int = 700
     rate: float = 3e-3
     seed: int = 0
-    held_out: int = 2_000
+    held_out: int = 1_000
     sobol: int = 16
     draws: tuple[int, ...] = (6, 7, 8, 9, 10, 11, 12, 13)
     repeats: int = 32
@@ -65,6 +65,6 @@ class Settings(Sizes):
         repeats=8,
     )
     FULL = dict(
-        pixels=28, d=16, pool=30_000, pairs=128, encoder_steps=15_000, decoder_steps=15_000, plain_steps=15_000, rate=1e-3, sobol=20,
+        pixels=28, d=16, pool=30_000, pairs=128, encoder_steps=15_000, decoder_steps=15_000, plain_steps=15_000, rate=1e-3, held_out=2_000, sobol=20,
         draws=tuple(range(6, 19)), repeats=64,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,14 +10,13 @@ from tqdm import tqdm
 
 from ...protocol import Protocol
 from ...store import Store
-from ...training import subnormals_flushed
 from ..networks import Stack, fit
 from .functional import terms
 from .geometry import Space
 from .render import SPACES, draw
 from .settings import VERSION, Settings
 
-__all__ = ["Trained", "train", "Pairs"]
+__all__ = ["Trained", "train", "training_curves", "Pairs"]
 
 
 @dataclass(frozen=True)
@@ -103,42 +102,43 @@ class Pairs:
 
 def train(
     protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> tuple[dict[tuple[str, str], Trained], dict[str, Tensor]]:
-    """Every autoencoder of the chapter by (manifold, kind), and the curves of training, loaded if stored. The protocol plays no part.
-
-    The curves: ``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and
-    ``plain``, mean squared pixel errors; each ``(steps, 3)``, in the order of `SPACES`.
-    """
-    fields = {
-        name: value
-        for name, value in asdict(settings).items()
-        if name not in ("held_out", "sobol", "draws", "repeats")
-    }
-    stacks = _stacks(settings)
-    tensors = (store or Store()).tensors(
-        "bending",
-        {**fields, "version": VERSION},
-        subnormals_flushed()(lambda: _train(settings, stacks, progress)),
-        "companions/bending-networks",
-    )
-    loaded = {name: stack.load(tensors, f"{name}.") for name, stack in stacks.items()}
+) -> dict[tuple[str, str], Trained]:
+    """Every autoencoder of the chapter by (manifold, kind), loaded if stored. The protocol plays no part."""
+    tensors = _tensors(settings, store, progress)
+    loaded = {name: stack.load(tensors, f"{name}.") for name, stack in _stacks(settings).items()}
+    halves = {"bending": ("encoder", "decoder"), "plain": ("plain_encoder", "plain_decoder")}
     nets = {}
     for i, (manifold, space) in enumerate(SPACES.items()):
-        for kind, encoder, decoder in (
-            ("bending", "encoder", "decoder"),
-            ("plain", "plain_encoder", "plain_decoder"),
-        ):
-            net = Trained(
-                manifold, kind, loaded[encoder].member(i), loaded[decoder].member(i), 1.0, settings.pixels
-            )
+        for kind, names in halves.items():
+            net = Trained(manifold, kind, *(loaded[name].member(i) for name in names), 1.0, settings.pixels)
             if kind == "plain":
                 p, q = space.pairs(1_000, settings.epsilon, torch.Generator().manual_seed(99))
                 quotient = (net.encode(q) - net.encode(p)).norm(dim=1) / space.distance(p, q)
-                net = Trained(
-                    manifold, kind, net.encoder, net.decoder, 1 / quotient.median().item(), settings.pixels
-                )
+                net = replace(net, scale=1 / quotient.median().item())
             nets[manifold, kind] = net
-    return nets, {name.removeprefix("curve."): t for name, t in tensors.items() if name.startswith("curve.")}
+    return nets
+
+
+def training_curves(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> dict[str, Tensor]:
+    """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``, mean squared pixel errors.
+
+    Each ``(steps, 3)``, in the order of `SPACES`.
+    """
+    tensors = _tensors(settings, store, progress)
+    return {name.removeprefix("curve."): t for name, t in tensors.items() if name.startswith("curve.")}
+
+
+def _tensors(settings: Settings, store: Store | None, progress: bool) -> dict[str, Tensor]:
+    measured = ("held_out", "sobol", "draws", "repeats")  # these play no part in training
+    fields = {name: value for name, value in asdict(settings).items() if name not in measured}
+    return (store or Store()).tensors(
+        "bending",
+        {**fields, "version": VERSION},
+        lambda: _train(settings, _stacks(settings), progress),
+        "companions/bending-networks",
+    )
 
 
 def _stacks(settings: Settings) -> dict[str, Stack]:

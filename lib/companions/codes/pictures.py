@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import subnormals_flushed, train, training_fields
+from ...training import train, training_fields
 from .settings import VERSION, Settings
 
 __all__ = ["tsne_pictures", "distortion", "agreement", "PICTURES"]
@@ -40,7 +40,6 @@ def tsne_pictures(
         "perplexity": PERPLEXITY,
     }
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         images = data.load(protocol.training_set)
         net = train(protocol, store)[0].member(protocol.dims[-1]).double().cpu()

@@ -24,10 +24,10 @@ class Settings(Sizes):
     pictured : images in a t-SNE picture
     """
 
-    half: int = 80
-    law: int = 300
+    half: int = 50
+    law: int = 150
     neighbours: int = 5
-    pictured: int = 500
+    pictured: int = 300
 
     SMOKE = dict(half=12, law=40, pictured=120)
     FULL = dict(half=300, law=800, pictured=3_000)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ... import data
 from ...protocol import Protocol
 from ...store import Store
-from ...training import subnormals_flushed, torch_device
+from ...training import torch_device
 from ..networks import Stack, fit
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
@@ -46,7 +46,6 @@ def plane_chains(
     dict : last states by ``law.field.sampler``, and ``law.held_out``.
     """
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         out, rows = {}, []
         jobs = [
@@ -174,7 +173,6 @@ def image_denoiser(
     sizes = [(784, settings.image_hidden, settings.image_hidden, 784)]
     net = Stack(sizes, (13,), hidden="relu").to(device)
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         x, generator = images.train.float(), torch.Generator().manual_seed(13)
 
@@ -219,7 +217,6 @@ def image_chains(
         "images": data.digest(protocol.training_set),
     } | {k: getattr(settings, k) for k in names}
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         images, device = data.load(protocol.training_set), torch_device()
         with torch.enable_grad():

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
-from ...training import subnormals_flushed
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, cloud, ring, spiral
 from .settings import VERSION, Settings
@@ -24,9 +23,12 @@ __all__ = [
     "crossing_table",
     "zeros",
     "zero_table",
+    "spiral_tables",
     "KINDS",
 ]
 
+#: Raise when what `spiral_tables` makes of the same networks changes.
+SHOWN = 1
 #: Members of the spiral's stack of networks.
 KINDS = ("denoising", "contractive")
 
@@ -108,7 +110,6 @@ def spiral_networks(
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         parts = []
         # the contractive loss has no noise in its target: half the steps on half the points serve as well
@@ -123,17 +124,16 @@ def spiral_networks(
             parts.append(kept[steps // share])
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    names = ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
-    fields = {"experiment": "spiral", "version": VERSION} | {k: getattr(settings, k) for k in names}
+    fields = {"experiment": "spiral", "version": VERSION} | _spiral_sizes(settings)
     return net.load((store or Store()).tensors("score", fields, compute, "companions/score-spiral"), "p")
 
 
 def spiral_results(
-    protocol: Protocol, settings: Settings
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> tuple[dict[str, Callable[[Tensor], Tensor]], pd.DataFrame]:
-    """`spiral_fields` and `zero_table` of the trained networks: what the figures of the spiral show."""
-    net = spiral_networks(protocol, settings)
-    return spiral_fields(settings, net), zero_table(settings, net)
+    """`spiral_fields` and their zeros, of `spiral_tables`."""
+    fields = spiral_fields(settings, spiral_networks(protocol, settings, store))
+    return fields, spiral_tables(protocol, settings, store)["zeros"]
 
 
 def spiral_fields(settings: Settings, net: Residual) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -254,6 +254,32 @@ def zeros(
     real = torch.linalg.eigvals(slope(points)).real
     kinds = np.array(["maximum", "saddle", "minimum"])[(real > 0).sum(1).numpy()]
     return pd.DataFrame({"x": points[:, 0], "y": points[:, 1], "kind": kinds})
+
+
+def spiral_tables(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> dict[str, pd.DataFrame]:
+    """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields: loaded if stored or published."""
+    make = {
+        "zeros": lambda net: zero_table(settings, net),
+        "crossings": lambda net: crossing_table(spiral_fields(settings, net)),
+    }
+    fields = _spiral_sizes(settings) | {"version": VERSION}
+    return {
+        name: (store or Store()).table(
+            "score",
+            fields | {"table": name, "shown": SHOWN},
+            lambda: compute(spiral_networks(protocol, settings, store, progress)),
+            f"companions/score-{name}",
+        )
+        for name, compute in make.items()
+    }
+
+
+def _spiral_sizes(settings: Settings) -> dict[str, float]:
+    return {
+        k: getattr(settings, k) for k in ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
+    }
 
 
 def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:

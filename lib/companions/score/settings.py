@@ -28,22 +28,22 @@ class Settings(Sizes):
 
     nodes: int = 40_001
     sigmas: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
-    mixture_steps: int = 1_500
-    mixture_seeds: tuple[int, ...] = (0, 1)
-    hidden: int = 64
-    batch: int = 256
+    mixture_steps: int = 500
+    mixture_seeds: tuple[int, ...] = (0,)
+    hidden: int = 32
+    batch: int = 128
     spiral_sigma: float = 0.1
-    spiral_steps: int = 4_000
-    spiral_hidden: int = 96
-    spiral_batch: int = 512
-    chains: int = 500
-    chain_steps: int = 800
+    spiral_steps: int = 2_000
+    spiral_hidden: int = 64
+    spiral_batch: int = 256
+    chains: int = 200
+    chain_steps: int = 300
     image_sigma: float = 1.0
-    image_hidden: int = 256
-    image_steps: int = 1_500
-    image_chains: int = 200
-    image_chain_steps: int = 400
-    held_out: int = 1_000
+    image_hidden: int = 128
+    image_steps: int = 500
+    image_chains: int = 60
+    image_chain_steps: int = 80
+    held_out: int = 400
 
     SMOKE = dict(
         nodes=4_001, sigmas=(0.2, 0.8), mixture_steps=40, mixture_seeds=(0,), hidden=16, batch=64, spiral_steps=40, spiral_hidden=16, spiral_batch=64,

@@ -30,15 +30,17 @@ class Settings(Sizes):
     epochs, points : as in the protocol
     """
 
-    dims: tuple[int, ...] = (2, 4)
+    dims: tuple[int, ...] = (4,)
     seeds: tuple[int, ...] = (0,)
-    noise: tuple[float, ...] = (0.25, 1.0)
-    bending: tuple[float, ...] = (0.001, 0.01)
-    epochs: int = 100
-    points: int = 300
+    noise: tuple[float, ...] = (0.5,)
+    bending: tuple[float, ...] = (0.01,)
+    epochs: int = 25
+    points: int = 100
 
     SMOKE = dict(dims=(2, 8), noise=(0.5,), bending=(0.01,), epochs=1, points=24)
-    FULL = dict(dims=(2, 8, 14, 20), noise=(0.25, 0.5), points=2_000)  # on MNIST, a hundred epochs are hours
+    FULL = dict(
+        dims=(2, 8, 14, 20), noise=(0.25, 0.5), bending=(0.001, 0.01), epochs=100, points=2_000
+    )  # on MNIST, a hundred epochs are hours
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
         """The strengths of one regulariser; the denoising stack also holds the plain networks (strength 0) and their twins."""

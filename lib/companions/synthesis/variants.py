@@ -22,7 +22,7 @@ from ... import data
 from ...model import Autoencoder, Ensemble
 from ...protocol import Protocol
 from ...store import Store
-from ...training import batch_order, subnormals_flushed, torch_device
+from ...training import batch_order, torch_device
 from ..networks import fit
 from .settings import VERSION, Settings
 
@@ -117,7 +117,7 @@ def variants(
         stored = (store or Store()).tensors(
             "variants",
             _fields(protocol, settings, regulariser, seed),
-            subnormals_flushed()(lambda: _train(protocol, settings, regulariser, seed, progress)),
+            lambda: _train(protocol, settings, regulariser, seed, progress),
         )
         for j, s in enumerate(strengths):
             own = {

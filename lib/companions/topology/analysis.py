@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -11,14 +13,19 @@ import torch
 from scipy.optimize import brentq, root
 from torch import Tensor
 
+from ...protocol import Protocol
 from ...spectrum import eigenvalues
-from .manifolds import MANIFOLDS, LinkedCircles, Sphere
-from .settings import Settings
-from .training import Trained
+from ...store import Store
+from .manifolds import MANIFOLDS, LinkedCircles, Manifold, Sphere
+from .settings import VERSION, Settings
+from .training import Trained, train
+
+#: Raise when what `shown` makes of the same networks changes.
+SHOWN = 1
 
 __all__ = [
-    "select", "first", "cloud", "clouds", "errors", "circle_errors", "survival", "summary", "antipodal_circle", "antipodal_sphere", "exhibits", "exhibit_table",
-    "along", "curves", "cut", "around_cut", "spectra", "nearest_codes",
+    "shown", "select", "first", "cloud", "errors", "by_width_and_step", "survival", "antipodal_circle", "antipodal_sphere", "exhibits",
+    "exhibit_table", "along", "thinned", "cut", "cut_bounds", "around_cut", "spectra", "at_cuts", "nearest_codes",
 ]  # fmt: skip
 
 Encoder = Callable[[Tensor], Tensor]
@@ -44,69 +51,43 @@ def first(nets: Iterable[Trained], settings: Settings) -> dict[str, Trained]:
     }
 
 
-def cloud(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """The manifold in space and the reconstruction error on it: curves ``(n, 3)`` and ``(n,)``, surfaces ``(a, b, 3)`` and ``(a, b)``."""
-    space = net.space
+def cloud(space: Manifold, points: int) -> tuple[Tensor, np.ndarray]:
+    """Coordinates ``(n, cube)`` that cover a manifold evenly for a picture, and its points in space: curves ``(n, 3)``, surfaces ``(a, b, 3)``."""
     if space.dim == 1:
         q, shape = space.grid(points), (points // space.cube * space.cube,)
     else:
         b = 2 * math.isqrt(points)
         u = torch.linspace(0, 1, b, dtype=torch.float64)
-        first = (
-            -(math.pi * torch.linspace(0, 1, b // 2, dtype=torch.float64)).cos()
-            if isinstance(space, Sphere)
-            else u * 2 * math.pi
-        )
+        heights = -(math.pi * torch.linspace(0, 1, b // 2, dtype=torch.float64)).cos()
+        first = heights if isinstance(space, Sphere) else u * 2 * math.pi
         q, shape = torch.cartesian_prod(first, u * 2 * math.pi), (len(first), b)
     x = space.points(q)
-    return torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy(), net.error(q).view(
-        shape
-    ).numpy()
+    return q, torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy()
 
 
-def clouds(nets: Iterable[Trained], settings: Settings) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """`cloud` of the first network of every manifold without boundary."""
-    return {name: cloud(net, settings.points) for name, net in first(nets, settings).items() if name != "arc"}
+#: Errors at which the share of the measure beyond is kept: of the networks for the circle, and of all of one width.
+DELTAS = {
+    name: np.array([float(f"{d:.4g}") for d in np.geomspace(*ends)])
+    for name, ends in {"circle": (3e-3, 2.2, 200), "dimensions": (3e-4, 2.4, 250)}.items()
+}
 
 
-def errors(nets: Iterable[Trained], points: int) -> pd.DataFrame:
-    """Reconstruction errors on a grid of equal measures: a row for each network, the sorted errors in column ``errors``."""
+def errors(nets: Iterable[Trained], points: int, deltas: np.ndarray, limit: float = 0.1) -> pd.DataFrame:
+    """Reconstruction errors on a grid of equal measures, a row for each network: their mean, the largest, the share above `limit`,
+    and in the columns named by `deltas` the share above each."""
     rows = []
     for net in nets:
         e = net.error(net.space.grid(points)).sort().values.numpy()
-        rows.append(
-            {
-                "manifold": net.manifold,
-                "d": net.d,
-                "width": net.width,
-                "seed": net.seed,
-                "step": net.step,
-                "errors": e,
-            }
-        )
+        row = {k: getattr(net, k) for k in ("manifold", "d", "width", "seed", "step")}
+        row |= {"mean": e.mean(), "share": float(survival(e, np.array(limit))), "largest": e[-1]}
+        rows.append(row | {f"{d:g}": s for d, s in zip(deltas, survival(e, deltas))})
     return pd.DataFrame(rows)
 
 
-def closed_errors(nets: Iterable[Trained], settings: Settings) -> pd.DataFrame:
-    """`errors` of the networks of the main width after the whole training, on every manifold but the arc."""
-    last = select(nets, width=settings.width, step=settings.steps)
-    return errors([net for net in last if net.manifold != "arc"], settings.points)
-
-
-def closed_spectra(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
-    """`spectra` of the first network on every manifold but the arc."""
-    return {
-        name: spectra(net, settings.points) for name, net in first(nets, settings).items() if name != "arc"
-    }
-
-
-def circle_errors(nets: Iterable[Trained], settings: Settings) -> dict[str, pd.DataFrame]:
-    """`errors` on the circle with d = 1: by ``width`` after the whole training, and by ``step`` at the main width."""
-    of = {"width": {"step": settings.steps}, "step": {"width": settings.width}}
-    return {
-        name: errors(select(nets, manifold="circle", d=1, **fixed), settings.points)
-        for name, fixed in of.items()
-    }
+def by_width_and_step(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of `errors` for the circle by ``width`` after the whole training, and by ``step`` at the width that is followed."""
+    followed = table.width[table.step < table.step.max()].unique()
+    return {"width": table[table.step == table.step.max()], "step": table[table.width.isin(followed)]}
 
 
 def survival(sorted_errors: np.ndarray, delta: np.ndarray) -> np.ndarray:
@@ -116,15 +97,6 @@ def survival(sorted_errors: np.ndarray, delta: np.ndarray) -> np.ndarray:
     array([0.75, 0.25])
     """
     return 1 - np.searchsorted(sorted_errors, delta, side="right") / len(sorted_errors)
-
-
-def summary(table: pd.DataFrame, delta: float = 0.1) -> pd.DataFrame:
-    """Mean and largest error and the share above δ of every network in a table of `errors`."""
-    out = table.drop(columns="errors")
-    out["mean"] = [e.mean() for e in table.errors]
-    out["share"] = [float(survival(e, np.array(delta))) for e in table.errors]
-    out["largest"] = [e[-1] for e in table.errors]
-    return out
 
 
 def antipodal_circle(code: Encoder, points: Callable[[Tensor], Tensor], grid: int = 512) -> np.ndarray:
@@ -248,7 +220,7 @@ def antipodal_sphere(
 def exhibits(net: Trained) -> pd.DataFrame:
     """Antipodal pairs that the encoder cannot tell apart, a row each, with the error at both points.
 
-    Columns: component, ``q`` (coordinates of the first point), ``gap`` = ‖f_enc(x) − f_enc(x')‖, ``first``, ``second``
+    Columns: component, ``q`` (first coordinate of the first point), ``gap`` = ‖f_enc(x) − f_enc(x')‖, ``first``, ``second``
     (errors at x and at x'), ``largest``. On the circles and the sphere the two errors sum to at
     least 2 less what a gap above 0 lets the decoder do.
     """
@@ -277,7 +249,7 @@ def exhibits(net: Trained) -> pd.DataFrame:
         gap = (net.encode(net.points(p)) - net.encode(net.points(q))).norm()
         first, second = net.error(p)[0], net.error(q)[0]
         rows.append({
-            "manifold": net.manifold, "width": net.width, "seed": net.seed, "component": label, "q": tuple(p[0].tolist()),
+            "manifold": net.manifold, "width": net.width, "seed": net.seed, "component": label, "q": float(p[0, 0]),
             "gap": float(gap), "first": float(first), "second": float(second), "largest": float(max(first, second)),
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -312,19 +284,6 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
 
 
-def curves(
-    nets: Iterable[Trained], settings: Settings
-) -> tuple[dict[str, dict[str, pd.DataFrame]], dict[str, list[float]]]:
-    """Manifold → component → `along`, for the first network of each curve; and the angles of the circle's antipodal pairs with equal codes."""
-    one = first(nets, settings)
-    lines = {
-        "arc": {"arc": along(one["arc"])},
-        "circle": {"circle": along(one["circle"])},
-        "linked": {c: along(one["linked"], component=float(c == "B")) for c in "AB"},
-    }
-    return lines, {"circle": [q[0] for q in exhibits(one["circle"]).q]}
-
-
 def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, float, float]:
     """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w, the least largest error).
 
@@ -343,11 +302,32 @@ def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, floa
     return (start + w / 2 - math.pi / points) % (2 * math.pi), w, max(least, 1.0)
 
 
-def around_cut(net: Trained) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-    """`along` the whole circle; the part within two widths of its cut, finely; and the middle of the smallest arc with all errors above 0.3."""
+def around_cut(net: Trained) -> pd.DataFrame:
+    """`along` the whole circle, and in a second ``part``, `close`, finely within two widths of its cut.
+
+    There ``q`` is the distance from the cut's middle, that of the smallest arc with all errors above 0.3.
+    """
     middle, width, _ = cut(net, 0.3)
     close = along(net, 40_000, start=middle - math.pi)
-    return along(net), close[(close.q - middle).abs() < 2 * width], middle
+    close["q"] -= middle
+    parts = {"whole": along(net), "close": close[close.q.abs() < 2 * width]}
+    return _parts({part: thinned(line, ["k_i", "k_l"]) for part, line in parts.items()}, "part")
+
+
+def thinned(line: pd.DataFrame, columns: Sequence[str], points: int = 2_000) -> pd.DataFrame:
+    """The rows of a finely sampled line that its picture needs, to seven digits.
+
+    They are evenly spaced along the way that ``q`` and the `columns` go in the picture, where each has its whole range for a
+    height; large values are drawn logarithmically.
+    """
+    drawn = [np.arcsinh(line[c].to_numpy()) for c in columns] + [line.q.to_numpy()]
+    way = np.concatenate([[0], sum(np.abs(np.diff(v)) / max(np.ptp(v), 1e-12) for v in drawn).cumsum()])
+    rows = np.unique(np.searchsorted(way, np.linspace(0, way[-1], points)).clip(max=len(line) - 1))
+    return line.iloc[rows].map(lambda v: float(f"{v:.7g}"))
+
+
+def _parts(tables: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
+    return pd.concat(tables, names=[column]).reset_index(column).reset_index(drop=True)
 
 
 def spectra(net: Trained, points: int) -> pd.DataFrame:
@@ -379,3 +359,101 @@ def nearest_codes(net: Trained, points: int) -> tuple[float, float]:
     gap[torch.cdist(x, x) < 1] = torch.inf  # a chord of 1 is a path of at least 1
     i, j = divmod(int(gap.argmin()), len(q))
     return float(gap[i, j]), float(net.space.distance(q[i : i + 1], q[j : j + 1])[0])
+
+
+def at_cuts(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of `spectra` away from the cuts and at them: share of the manifold, of it the share reversed, and medians."""
+    rows = []
+    for name, t in found.items():
+        for where, part in (("error below 0.1", t[t.error < 0.1]), ("error above 0.5", t[t.error > 0.5])):
+            if len(part):
+                row = {"manifold": MANIFOLDS[name].name, "where": where, "share": len(part) / len(t)}
+                row |= {"reversed": part.reversed.mean(), "mean |λ_I|": part.mean_i.median()}
+                rows.append(row | {"mean |λ_L|": part.mean_l.median(), "distance": part.distance.median()})
+    return pd.DataFrame(rows)
+
+
+def cut_bounds(nets: Iterable[Trained]) -> pd.DataFrame:
+    """For networks of the circle with d = 1: ``least``, the best bound of `cut` over five ε, and ``largest``, the largest error seen."""
+    rows = []
+    for net in nets:
+        least = max(cut(net, eps)[2] for eps in (0.03, 0.05, 0.1, 0.2, 0.3))
+        seen = max(float(net.error(net.space.grid(20_000)).max()), exhibits(net).largest.max())
+        rows.append({"width": net.width, "seed": net.seed, "least": least, "largest": seen})
+    return pd.DataFrame(rows)
+
+
+def shown(
+    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
+    """What the page shows, by name: loaded if stored or published, else taken from the networks.
+
+    ``pairs`` (`exhibit_table`), ``cuts`` (`cut_bounds`), ``circle`` and ``dimensions`` (`errors`), ``curves`` (`along` of the
+    first network on each curve), ``cut`` (`around_cut`), ``spectra`` (`at_cuts`), ``angles`` (of the first circle network's pairs),
+    ``torus`` (`nearest_codes`), and ``points``, float32: errors ``cloud.<manifold>`` on the points of `cloud`, and of `spectra`
+    ``error.<manifold>``, ``distance.<manifold>``, ``reversed.<manifold>``.
+    """
+
+    @functools.cache
+    def nets() -> list[Trained]:
+        return train(protocol, settings, store, progress)
+
+    def last(**fields) -> list[Trained]:
+        return select(nets(), step=settings.steps, **fields)
+
+    @functools.cache
+    def found() -> dict[str, pd.DataFrame]:
+        return {
+            name: spectra(net, settings.points)
+            for name, net in first(nets(), settings).items()
+            if name != "arc"
+        }
+
+    def curves() -> pd.DataFrame:
+        one = first(nets(), settings)
+        lines = {(n, n): along(one[n]) for n in ("arc", "circle")}
+        lines |= {("linked", c): along(one["linked"], component=float(c == "B")) for c in "AB"}
+        drawn = ["code", "error", "tangential"]
+        parts = [
+            thinned(t, drawn)[["q", *drawn]].assign(manifold=m, component=c) for (m, c), t in lines.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def points() -> dict[str, Tensor]:
+        out = {}
+        for name, table in found().items():
+            net = first(nets(), settings)[name]
+            out[f"cloud.{name}"] = net.error(cloud(net.space, settings.points)[0])
+            out |= {
+                f"{k}.{name}": torch.tensor(table[k].to_numpy()) for k in ("error", "distance", "reversed")
+            }
+        return {name: t.float() for name, t in out.items()}
+
+    def pairs() -> pd.DataFrame:
+        names = ("circle", "linked", "sphere")
+        return exhibit_table([n for n in last() if n.manifold in names and n.d == n.space.dim])
+
+    def torus() -> pd.DataFrame:
+        gap, far = nearest_codes(first(nets(), settings)["torus"], 1_500)
+        return pd.DataFrame({"gap": [gap], "distance": [far]})
+
+    size, keep = settings.points, store or Store()
+    fields = asdict(settings) | {"version": VERSION, "shown": SHOWN}
+    make = {
+        "pairs": pairs,
+        "cuts": lambda: cut_bounds(last(manifold="circle", d=1)),
+        "circle": lambda: errors(select(nets(), manifold="circle", d=1), size, DELTAS["circle"]),
+        "dimensions": lambda: errors(last(width=settings.width), size, DELTAS["dimensions"]),
+        "curves": curves,
+        "cut": lambda: around_cut(first(nets(), settings)["circle"]),
+        "spectra": lambda: at_cuts(found()),
+        "angles": lambda: exhibits(first(nets(), settings)["circle"])[["q"]],
+        "torus": torus,
+    }
+    tables = {
+        name: keep.table("topology", fields | {"table": name}, compute, f"companions/topology-{name}")
+        for name, compute in make.items()
+    }
+    return tables | {
+        "points": keep.tensors("topology", fields | {"table": "points"}, points, "companions/topology-points")
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,18 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ...figures.style import BLUE, FAINT, ORANGE, RED, WIDTH, shades, styled
-from .analysis import summary, survival
+from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
 __all__ = [
     "manifolds",
     "curves",
     "bad_sets",
-    "bad_set_tables",
     "dimensions",
-    "dimension_table",
     "cuts",
     "scatter",
     "ERROR_MAP",
@@ -45,11 +44,14 @@ FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 
 
 @styled
-def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Each manifold in space, coloured by reconstruction error; of `analysis.clouds`."""
-    fig, axes = plt.subplots(1, len(clouds), figsize=(WIDTH, 2.6), subplot_kw={"projection": "3d"})
+def manifolds(points: Mapping[str, Tensor], count: int) -> Figure:
+    """Each manifold in space, coloured by reconstruction error: ``points`` of `analysis.shown`, `count` of `analysis.cloud`."""
+    names = [name for name in MANIFOLDS if f"cloud.{name}" in points]
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), subplot_kw={"projection": "3d"})
     norm = Normalize(0, 2)
-    for ax, (name, (x, e)) in zip(np.atleast_1d(axes), clouds.items()):
+    for ax, name in zip(np.atleast_1d(axes), names):
+        x = cloud(MANIFOLDS[name], count)[1]
+        e = points[f"cloud.{name}"].numpy().reshape(x.shape[:-1])
         if e.ndim == 2:
             faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
             ax.plot_surface(
@@ -92,26 +94,23 @@ def manifolds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @styled
-def curves(
-    lines: Mapping[str, Mapping[str, pd.DataFrame]], pairs: Mapping[str, Sequence[float]] = {}
-) -> Figure:
+def curves(lines: pd.DataFrame, angles: pd.DataFrame) -> Figure:
     """Code, error and derivative of the round trip along curves: a column each, components in colours.
 
-    Parameters
-    ----------
-    lines : manifold -> component -> table of `analysis.along`
-    pairs : manifold -> angles θ of antipodal pairs (θ, θ + π) with equal codes, drawn as dots on the code
+    ``curves`` and ``angles`` of `analysis.shown`; antipodal pairs with equal codes are dots on the code.
     """
-    fig, axes = plt.subplots(3, len(lines), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
-    for column, (name, components) in zip(axes.T, lines.items()):
+    names = lines.manifold.unique()
+    fig, axes = plt.subplots(3, len(names), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
+    for column, name in zip(axes.T, names):
+        components = dict(list(lines[lines.manifold == name].groupby("component")))
         spread = max(c.code.abs().max() for c in components.values())
         for (label, line), color in zip(components.items(), (BLUE, RED)):
             column[0].plot(line.q, line.code / spread, color=color, label=label)
             column[1].plot(line.q, line.error, color=color)
             column[2].plot(line.q, line.tangential, color=color)
-        if name in pairs:
-            line = next(iter(components.values()))
-            for theta in pairs[name]:
+        if name == "circle":
+            line = components["circle"]
+            for theta in angles.q:
                 both = np.array([theta, theta + np.pi])
                 code = np.interp(both, line.q, line.code / spread)
                 column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
@@ -129,31 +128,36 @@ def curves(
     return fig
 
 
-def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, delta: np.ndarray, name: str) -> None:
-    values = sorted(table[column].unique())
-    for value, color in zip(values, shades(len(values))):
-        share = np.mean([survival(e, delta) for e in table.errors[table[column] == value]], axis=0)
+def _shares(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `analysis.errors` that are named by δ."""
+    named = table.loc[:, "largest":].iloc[:, 1:]
+    return named.set_axis(named.columns.astype(float), axis=1)
+
+
+def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
+    means = _shares(table).groupby(table[column]).mean()
+    values, delta = list(means.index), means.columns.to_numpy()
+    for (value, share), color in zip(means.iterrows(), shades(len(values))):
         ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
     ax.axvline(1, color=FAINT, lw=0.9, ls=":")
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
     ax.legend(
         title=name,
-        title_handlelength=1.2,
+        handlelength=1.2,
         ncols=2 if len(values) > 6 else 1,
         loc="lower left",
     )
 
 
 @styled
-def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
-    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; of `analysis.circle_errors`."""
-    summaries = bad_set_tables(errors, delta)
+def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
+    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; ``circle`` of `analysis.shown`."""
+    tables = by_width_and_step(circle)
     names = {"width": "hidden width", "step": "training steps"}
     fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.0), sharey="row")
-    grid = np.geomspace(3e-3, 2.2, 200)
     for (above, below), (column, name) in zip(axes.T, names.items()):
-        _survival_lines(above, errors[column], column, grid, name)
-        table = summaries[column]
+        table = tables[column]
+        _survival_lines(above, table, column, name)
         for what, color, marker, label in (
             ("share", BLUE, "o", rf"share with error $>{delta:g}$"),
             ("largest", RED, "s", "largest error"),
@@ -178,22 +182,17 @@ def bad_sets(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> Figure:
     return fig
 
 
-def bad_set_tables(errors: Mapping[str, pd.DataFrame], delta: float = 0.1) -> dict[str, pd.DataFrame]:
-    """The numbers behind `bad_sets`; the errors themselves are arrays of thousands."""
-    return {column: summary(table, delta) for column, table in errors.items()}
-
-
 @styled
 def dimensions(table: pd.DataFrame) -> Figure:
-    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; of `analysis.errors`."""
-    names = table.manifold.unique()
+    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; ``dimensions`` of `analysis.shown`."""
+    names = [name for name in table.manifold.unique() if name != "arc"]
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.5), sharey=True, sharex=True)
-    delta = np.geomspace(3e-4, 2.4, 250)
+    shares = _shares(table)
+    delta = shares.columns.to_numpy()
     for ax, name in zip(axes, names):
         k = MANIFOLDS[name].dim
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
-            for i, e in enumerate(table.errors[(table.manifold == name) & (table.d == d)]):
-                share = survival(e, delta)
+            for i, share in enumerate(shares[(table.manifold == name) & (table.d == d)].to_numpy()):
                 ax.plot(
                     delta,
                     np.where(share > 0, share, np.nan),
@@ -216,31 +215,21 @@ def dimensions(table: pd.DataFrame) -> Figure:
     return fig
 
 
-def dimension_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The numbers behind `dimensions`: the share of the measure with error > δ, a column a line."""
-    delta = np.geomspace(3e-4, 2.4, 250)
-    lines = {
-        f"{name}, d={d}, line {i + 1}": survival(e, delta)
-        for (name, d), part in table.groupby(["manifold", "d"], sort=False)
-        for i, e in enumerate(part.errors)
-    }
-    return {"shares": pd.DataFrame({"delta": delta} | lines)}
-
-
 @styled
-def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
-    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle."""
+def cuts(lines: pd.DataFrame) -> Figure:
+    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle; of `analysis.around_cut`."""
+    whole, close = (lines[lines.part == part] for part in ("whole", "close"))
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
-    for ax, line, x in ((left, whole, whole.q), (right, close, close.q - middle)):
-        ax.plot(x, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
-        ax.plot(x, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
+    for ax, line in ((left, whole), (right, close)):
+        ax.plot(line.q, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
+        ax.plot(line.q, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
         ax.axhline(1, color=FAINT, lw=0.9, ls=":")
         ax.set_yscale("symlog", linthresh=2, linscale=0.8)
         ax.set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
     left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
     right.set(xlabel="angle from the middle of the cut")
     top = right.twinx()
-    top.plot(close.q - middle, close.error, color=ORANGE, lw=1, label="error")
+    top.plot(close.q, close.error, color=ORANGE, lw=1, label="error")
     top.set(ylim=(0, 4.2), yticks=[0, 1, 2])
     top.grid(False)
     top.spines.right.set_visible(True)
@@ -250,10 +239,12 @@ def cuts(whole: pd.DataFrame, close: pd.DataFrame, middle: float) -> Figure:
 
 
 @styled
-def scatter(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red. Manifold -> table of `analysis.spectra`."""
-    fig, axes = plt.subplots(1, len(tables), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
-    for ax, (name, t) in zip(axes, tables.items()):
+def scatter(points: Mapping[str, Tensor]) -> Figure:
+    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red; ``points`` of `analysis.shown`."""
+    names = [name for name in MANIFOLDS if f"error.{name}" in points]
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
+    for ax, name in zip(axes, names):
+        t = pd.DataFrame({k: points[f"{k}.{name}"].numpy() for k in ("error", "distance", "reversed")})
         for flag, color, label in (
             (False, BLUE, r"$\det K_\mathcal{I}>0$"),
             (True, RED, r"$\det K_\mathcal{I}<0$"),

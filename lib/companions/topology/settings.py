@@ -29,13 +29,13 @@ class Settings(Sizes):
 
     ambient: int = 10
     width: int = 32
-    widths: tuple[int, ...] = (4, 8, 16, 32, 64)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 2_000
-    batch: int = 256
+    widths: tuple[int, ...] = (4, 16, 32)
+    seeds: tuple[int, ...] = (0, 1)
+    steps: int = 1_000
+    batch: int = 128
     rate: float = 1e-2
     snapshots: int = 9
-    points: int = 4_000
+    points: int = 2_000
 
     SMOKE = dict(width=8, widths=(4, 8), seeds=(0,), steps=60, batch=64, snapshots=3, points=400)
     FULL = dict(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
-from ...training import subnormals_flushed
 from ..networks import Stack, fit
 from .manifolds import MANIFOLDS, Manifold, isometry
 from .settings import VERSION, Settings
@@ -123,7 +122,6 @@ def _group(
         "version": VERSION,
     } | {k: getattr(settings, k) for k in names}
 
-    @subnormals_flushed()
     def compute() -> dict[str, Tensor]:
         label = f"autoencoders of width {width}"
         return _train(settings, members, encoder, decoder, kept, label, progress)

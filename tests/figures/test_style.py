@@ -1,0 +1,80 @@
+"""Figures can be read: on white and on dark pages, in the pages' type, and on a telephone."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib import font_manager
+from matplotlib.colors import to_rgb
+
+from lib.figures import style
+
+WHITE, NIGHT = "#ffffff", "#14171b"
+
+
+def luminance(color: str) -> float:
+    """Relative luminance of WCAG 2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("color", [style.INK, style.FAINT, style.BLUE, style.RED, style.GREEN, style.PURPLE])
+def test_what_words_are_written_in_has_a_contrast_of_four_and_a_half(color):
+    assert contrast(color, WHITE) >= 4.5 and contrast(style.DARK[color], NIGHT) >= 4.5
+
+
+@pytest.mark.parametrize("color", [*style.COLORS.values(), style.ORANGE, *style.shades(9)])
+def test_every_line_has_a_contrast_of_three(color):
+    assert contrast(color, WHITE) >= 3 and contrast(style.DARK.get(color, color), NIGHT) >= 3
+
+
+def test_data_sets_have_colours_of_their_own():
+    assert len(set(style.COLORS.values())) == len(style.COLORS)
+    assert len({style.DARK[c] for c in style.COLORS.values()}) == len(style.COLORS)
+
+
+@style.styled
+def small() -> plt.Figure:
+    fig, ax = plt.subplots()
+    ax.plot([1, 2], [-1, 1], color=style.BLUE)
+    ax.set(title="a title", xlabel=r"$\lambda_{\mathcal{I}}$")
+    return fig
+
+
+def test_a_picture_changes_its_ink_with_the_page_around_it():
+    svg = style.picture(small()).decode()
+    assert f"var(--c{style.BLUE[1:]}, {style.BLUE})" in svg
+    rule = re.search(r"prefers-color-scheme: dark\)\{:root\{([^}]*)\}", svg)[1]
+    assert f"--c{style.BLUE[1:]}:{style.DARK[style.BLUE]};" in rule
+    used = set(re.findall(r"var\(--c(\w+)", svg))
+    assert used == set(re.findall(r"--c(\w+):", rule))
+    assert style.picture(small()).decode() == svg
+
+
+def test_figures_are_set_in_the_pages_type_and_large_enough_for_a_telephone():
+    with plt.style.context(style.STYLE):
+        first = plt.rcParams["font.family"][0]
+        assert Path(font_manager.findfont(first, fallback_to_default=False)) == style.FONT
+        sizes = {
+            plt.rcParams[k] for k in ("font.size", "axes.labelsize", "xtick.labelsize", "legend.fontsize")
+        }
+        assert min(sizes) / 72 * (358 / style.WIDTH) >= 8.9  # pixels, in a column of 358 of a screen of 390
+
+
+def test_the_pages_and_the_figures_have_one_palette(root):
+    css = (root / "book" / "_assets" / "book.css").read_text()
+    for (name, color), theme in itertools.product(
+        (("blue", style.BLUE), ("red", style.RED), ("green", style.GREEN)), ("light", "dark")
+    ):
+        rule = re.search(rf'html\[data-theme="{theme}"\] \{{([^}}]*)\}}', css)[1]
+        assert f"color-scheme: {theme};" in rule
+        assert f"--fig-{name}: {color if theme == 'light' else style.DARK[color]};" in rule

@@ -1,0 +1,175 @@
+"""Notebooks, executed: forked kernels show what ordinary ones show, what fails is named, what is kept is whole and up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lib.paths import ROOT
+from lib.press.freshness import Job
+from lib.press.notebooks import NotebookError, execute_all
+
+
+def job(name: str, *cells: str, **parameters) -> Job:
+    new = [nbformat.v4.new_code_cell(code, metadata={}) for code in cells]
+    if parameters:
+        new[0].metadata["tags"] = ["parameters"]
+    return Job(name, nbformat.v4.new_notebook(cells=new), parameters, f"book/{name}.md")
+
+
+def execute(folder: Path, *jobs: Job, root: Path = ROOT, **options) -> tuple[dict[str, Path], list[str]]:
+    told: list[str] = []
+    (folder / "run").mkdir(exist_ok=True)
+    done = execute_all(list(jobs), root, folder / "kept", folder / "run", {}, say=told.append, **options)
+    return done, [" ".join(line.split()) for line in told]
+
+
+def shown(place: Path) -> str:
+    cells = nbformat.read(place / "notebook.ipynb", 4).cells
+    return "".join(o.get("text", "") or str(o.get("data")) for c in cells for o in c.get("outputs", ()))
+
+
+PICTURE = """
+import os
+from pathlib import Path
+folder = Path(os.environ["BOOK_PICTURES"])
+folder.mkdir(parents=True)
+(folder / "a.svg").write_text("<svg/>")
+"""
+
+
+def test_forked_kernels_show_what_ordinary_ones_show(tmp_path, monkeypatch):
+    cells = (
+        "n = 1",
+        "print(n, type(n).__name__, __name__)",
+        "import matplotlib.pyplot as plt, torch\nplt.plot([1, 2])\ntorch.arange(n)",
+    )
+    found = []
+    for cuda in (False, True):  # a process with CUDA does not fork
+        monkeypatch.setattr("torch.cuda.is_available", lambda cuda=cuda: cuda)
+        folder = tmp_path / str(cuda)
+        folder.mkdir()
+        done, told = execute(folder, job("a", *cells, n=5))
+        assert told[0].startswith("a ") and "5 int __main__" in shown(done["a"])
+        found.append((done["a"] / "notebook.ipynb").read_bytes())
+        assert b"image/png" in found[-1]  # open figures are shown, whatever the reader's backend
+    strip = [nbformat.reads(text.decode(), 4) for text in found]
+    for notebook in strip:
+        for cell in notebook.cells:
+            cell.id = ""
+    assert strip[0] == strip[1]
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="two notebooks at once, on Linux"
+)
+def test_a_kernel_ends_with_its_notebook(tmp_path):
+    pid = tmp_path / "pid"
+    first = job("first", f"import os; open({str(pid)!r}, 'w').write(str(os.getpid()))")
+    waits = f"""
+import os, time
+for _ in range(1200):
+    time.sleep(0.1)
+    if os.path.exists({str(pid)!r}) and (number := open({str(pid)!r}).read()):
+        if not os.path.exists("/proc/" + number):
+            print("gone")
+            break
+"""
+    done, _ = execute(tmp_path, first, job("second", waits))
+    assert shown(done["second"]) == "gone\n"
+
+
+def test_a_kept_notebook_is_used_while_it_is_whole_and_executed_again_when_it_is_damaged(tmp_path):
+    a, b = job("a", PICTURE), job("b", "print(2)")
+    done, _ = execute(tmp_path, a, b)
+    assert execute(tmp_path, a, b) == (done, ["a unchanged", "b unchanged"])
+    (done["a"] / "_pictures" / "a" / "a.svg").write_text("<svg></svg>")
+    text = (done["b"] / "notebook.ipynb").read_text()
+    (done["b"] / "notebook.ipynb").write_text(text.replace('"2\\n"', '"3\\n"'))
+    again, told = execute(tmp_path, a, b)
+    assert told[:2] == [f"{n} kept, but damaged: executed again" for n in "ab"]
+    assert again == done and shown(done["b"]) == "2\n"
+    assert (done["a"] / "_pictures" / "a" / "a.svg").read_text() == "<svg/>"
+
+
+def test_what_fails_hangs_or_dies_is_named_with_its_cell_and_the_others_are_kept(tmp_path):
+    jobs = [
+        job("fails", "1 + 1", "1 / 0"),
+        job("hangs", "import time; time.sleep(600)"),
+        job("dies", "import os; os.kill(os.getpid(), 9)"),
+        job("works", "print(4)"),
+    ]
+    with pytest.raises(NotebookError) as raised:
+        execute(tmp_path, *jobs, limit=20.0)
+    told = str(raised.value)
+    assert "book/fails.md failed in this cell:\n    | 1 / 0\n    ZeroDivisionError: division by zero" in told
+    assert "| import time; time.sleep(600)\n    not done after 20.0 s, which is the limit (--limit)" in told
+    assert "| import os; os.kill(os.getpid(), 9)\n    its kernel died" in told
+    assert [p.name.split("-")[0] for p in (tmp_path / "kept").iterdir()] == ["works"]
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A library of its own, small: what of it is imported is what lies there."""
+    (tmp_path / "project" / "lib").mkdir(parents=True)
+    for name in ("__init__.py", "paths.py"):
+        shutil.copy(ROOT / "lib" / name, tmp_path / "project" / "lib" / name)
+    (tmp_path / "project" / "lib" / "number.py").write_text("n = 1\n")
+    (tmp_path / "project" / "requirements.txt").touch()
+    return tmp_path / "project"
+
+
+def test_a_change_executes_the_notebooks_that_see_it_and_one_made_meanwhile_keeps_nothing(tmp_path, copy):
+    one = job("sees", "from lib.number import n\nprint(n)")
+    edits = job(
+        "edits", "from lib import number\nopen(number.__file__, 'a').write('n = 2\\n')\nprint(number.n)"
+    )
+    other = job("blind", "print(7)")
+    done, _ = execute(tmp_path, one, other, root=copy)
+    assert shown(done["sees"]) == "1\n"
+    with pytest.raises(NotebookError, match="book/edits.md: a file of lib or book .* not kept: build again"):
+        execute(tmp_path, edits, root=copy)
+    assert [p for p in (tmp_path / "kept").glob("edits-*")] == []
+    again, told = execute(tmp_path, one, other, root=copy)
+    assert shown(again["sees"]) == "2\n" and told[0] == "blind unchanged" and told[1].startswith("sees ")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux alone")
+def test_kernels_and_what_they_started_end_with_the_build_however_it_ends(tmp_path):
+    code = f"""
+import json, os, subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+open({str(tmp_path / "part")!r}, "w").write(json.dumps([os.getpid(), child.pid]))
+os.rename({str(tmp_path / "part")!r}, {str(tmp_path / "pids")!r})
+time.sleep(600)
+"""
+    start = f"from tests.press.test_notebooks import *; execute(Path({str(tmp_path)!r}), job('a', {code!r}))"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    build = subprocess.Popen([sys.executable, "-c", start], cwd=ROOT, env=env, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "pids").exists():
+        assert build.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    pids = json.loads((tmp_path / "pids").read_text())
+    assert all(map(alive, pids))
+    os.killpg(build.pid, signal.SIGKILL)
+    build.wait()
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
