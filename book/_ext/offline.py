@@ -63,7 +63,9 @@ def with_provenance(app, pagename, templatename, context, doctree):
         if about["commit"]
         else "none (not a git checkout)"
     )
-    shown = {name for name, word in (("published", "-published-"), ("build", "-build-")) if word in context["body"]}
+    shown = {
+        name for name, word in (("published", "-published-"), ("build", "-build-")) if word in context["body"]
+    }
     trained = TRAINED_ON.get(about["training_set"], about["training_set"])
     if not shown:
         shown = {"build"} if "_pictures/" in context["body"] or "_images/" in context["body"] else set()
