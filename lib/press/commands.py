@@ -176,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify", help="check every published file, recompute a random sample of published cells"
     )
-    verify.add_argument("--cells", type=int, default=4, metavar="N", help="cells to recompute (default: 4)")
+    verify.add_argument(
+        "--cells", type=_count, default=4, metavar="N", help="cells to recompute (default: 4)"
+    )
     verify.add_argument(
         "--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)"
     )
@@ -268,6 +270,15 @@ def _bench(options: argparse.Namespace) -> None:
     from .bench import main
 
     main()
+
+
+def _count(word: str) -> int:
+    """A whole number of at least 1, for argparse: nothing recomputed would agree with anything."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(
+            f"cells: expected a whole number of at least 1, got {word}; for instance 4"
+        )
+    return int(word)
 
 
 def _verify(options: argparse.Namespace) -> None:
