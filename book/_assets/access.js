@@ -17,3 +17,18 @@ document.addEventListener("DOMContentLoaded", () => {
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll(".bd-article details:not(.hide)")) fold.open = true;
 });
+// One switch a page for its code. Without scripts every cell keeps its own fold.
+document.addEventListener("DOMContentLoaded", () => {
+  const cells = document.querySelectorAll(".bd-article details.above-input"), place = document.querySelector(".article-header-buttons");
+  if (!cells.length || !place) return;
+  const button = Object.assign(document.createElement("button"), { className: "btn btn-sm show-code", type: "button" });
+  const show = (shown) => {
+    document.body.classList.toggle("code-hidden", !shown);
+    button.setAttribute("aria-pressed", shown);
+    button.textContent = shown ? "Hide code" : "Show code";
+    for (const cell of cells) cell.open = shown;
+  };
+  button.addEventListener("click", () => show(document.body.classList.contains("code-hidden")));
+  place.prepend(button);
+  show(false);
+});

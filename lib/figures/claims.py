@@ -66,7 +66,7 @@ def _panel(ax: Axes, part: Sequence[tuple[Estimate, str]], labels: bool) -> None
         ax.plot(list(e.seeds.values()), [-i] * len(e.seeds), ".", color=FAINT, ms=3.5, alpha=0.8)
         if np.isfinite(e.low):
             ax.plot([e.low, e.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
-            ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
+            ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "none", ms=4.5)
     names = [e.label.removeprefix(e.part.says).strip(", ") for e, _ in part]
     ax.set_yticks(-np.arange(len(part)), names if labels else [""] * len(part), fontsize=7)
     ax.set(ylim=(0.7 - len(part), 0.7), xscale="log" if part[0][0].part.scale == "log" else "linear")
@@ -118,7 +118,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
         ax.barh(y, width, 0.72, left, color=color + depth, edgecolor=color, hatch=hatch, lw=0.8, label=column)
         for row, start, count in zip(y, left, width):
             if count:
-                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5, bbox={"fc": "white", "ec": "none", "pad": 0.4})  # fmt: skip
+                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5)  # fmt: skip
         left = left + width
     ax.set_yticks(y, table.number, fontsize=7)
     ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
@@ -194,7 +194,7 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             _, marker, filled, _ = LOOKS[row.verdict]
             color = COLORS[name]
             ax.plot([row.low, row.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
-            ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "white", ms=4.5)
+            ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "none", ms=4.5)
         ax.axvline(0.5, color=FAINT, lw=0.8)
         ax.set_title(title, size=8)
         ax.set(xlim=(-0.03, 1.03), ylim=(0.7 - len(sets), 0.7))
@@ -203,6 +203,6 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
     fig.supxlabel("share of $d$ in the variance over $d$ and seeds", size=9)
-    handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "white", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
+    handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "none", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
     fig.legend(handles=handles, loc="outside upper right", ncols=3)
     return fig
