@@ -219,8 +219,8 @@ async function start() {
   const [images, ...links] = document.querySelectorAll(".live-weights a");
   if (!place || !links.length) return;
   const page = build(place, links);
-  // the largest of the small networks shows both a good reconstruction and a legible plane
-  page.dims.list.value = links[Math.min(1, links.length - 1)].href;
+  // one in the middle, as on the book's first page: it reconstructs well, and its plane can still be read
+  page.dims.list.value = links[Math.floor(links.length / 2)].href;
   await Promise.all([load(images.href), select(page.dims.list.value)]);
   page.digit();
 }
