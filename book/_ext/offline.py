@@ -44,6 +44,10 @@ def without_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
+#: Pages that show published networks in pictures without tabs, and chapters whose networks are trained on manifolds of their own.
+OF_PUBLISHED = ("intro", "claims", "sensitivity", "detection", "conclusion", "live", "explorer")
+OF_MANIFOLDS = ("companions/topology", "companions/bending")
+
 FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
 
 
@@ -69,6 +73,10 @@ def with_provenance(app, pagename, templatename, context, doctree):
     trained = TRAINED_ON.get(about["training_set"], about["training_set"])
     if not shown:
         shown = {"build"} if "_pictures/" in context["body"] or "_images/" in context["body"] else set()
+    if pagename in OF_PUBLISHED:
+        shown.add("published")
+    if pagename in OF_MANIFOLDS:
+        shown.clear()
     origins = {"Published results trained on": TRAINED_ON["mnist"]} if "published" in shown else {}
     origins |= {"This build trained on" if origins else "Trained on": trained} if "build" in shown else {}
     parts = {

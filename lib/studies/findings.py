@@ -55,15 +55,17 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.D
 
     Returns
     -------
-    dict. ``train_…`` is over all d, ``train_large_…`` and ``noise_…`` over `LARGE`: ``mean`` |λ|, ``sd_log`` of
-    log|λ|, ``arg`` mean |Arg λ|, ``reversed`` share of K_I; ``dark``, ``middle``, ``bright``: mean |λ| of the three
-    groups over `LARGE`; ``spread_train``, ``spread_noise``: standard deviation over networks of d ≥ 5 of the log mean
-    |λ|, seeds centred; ``apart_networks``, ``apart_sets``: root mean square pixel distance of a set's mean
-    reconstruction at d ≥ 12 from the same set's under other networks of the seed, and from other sets' on its side of
-    mean one half under the same network; ``spread_low``, ``sure_low``, ``spread_late``, ``sure_late``: spread of a noise
-    set's reconstructions, and a classifier's confidence in them, over the training images', at d ≤ 4 and d ≥ 12;
-    ``lowest``, ``highest``: the ends of the reversed share on noise over `LARGE`; ``negative_noise`` and
-    ``negative_untrained``: share of negative real eigenvalues on noise, all d, after and before training.
+    dict
+        Names that begin with ``train`` are of the training data, over all d or, with ``large``, over `LARGE`; with ``noise``
+        of the noise sets over `LARGE`: mean of the moduli, standard deviation of their logarithms, mean argument, share
+        of reversed points, of K_I. Then the mean modulus of the groups ``dark``, ``middle`` and ``bright`` over `LARGE`;
+        the spread over networks of d ≥ 5 of the log mean modulus, seeds centred, on training data and on noise; root mean
+        square pixel distances, at d ≥ 12, of a middle or bright set's mean reconstruction from the same set's under
+        other networks of the seed, from other such sets' and from dark sets' under the same network, and of a dark set's
+        from the same set's under other networks; spread of a noise set's
+        reconstructions and a classifier's confidence in them, over the training images', at d ≤ 4 and at d ≥ 12; the lowest
+        and highest reversed share on noise over `LARGE`; the share of negative real eigenvalues on noise after training
+        and before.
     """
     train = cells[cells.set == "train"]
     noise = cells[~cells.set.isin(["train", "test"])]
@@ -76,8 +78,12 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.D
     log = np.log(cells[cells.d >= 5].pivot(index=["seed", "d"], columns="set", values="I_mean"))
     over = (log - log.groupby("seed").transform("mean")).std()
     out |= {"spread_train": over["train"], "spread_noise": over.drop(["train", "test"]).median()}
-    late = reconstructions[(reconstructions.d >= 12) & (reconstructions.set != "train")]
+    late = reconstructions[
+        (reconstructions.d >= 12) & reconstructions.set.isin(GROUPS["middle"] + GROUPS["bright"])
+    ]
     out |= {"apart_networks": late.from_networks.median(), "apart_sets": late.same_side.median()}
+    dark = reconstructions[(reconstructions.d >= 12) & reconstructions.set.isin(GROUPS["dark"])]
+    out |= {"apart_dark": late.other_side.median(), "dark_networks": dark.from_networks.median()}
     for word, dims in (("low", range(2, 5)), ("late", range(12, 21))):
         part = reconstructions[reconstructions.d.isin(dims)].set_index(["seed", "d"])
         own, foreign = part[part.set == "train"], part[part.set != "train"]

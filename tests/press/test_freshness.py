@@ -95,7 +95,7 @@ def copy(root, tmp_path_factory):
         "lib/eigen.py",
         "lib/studies/theory.py",
         "lib/companions/topology/figures.py",
-        "lib/figures/drawings.py",
+        "lib/figures/diagrams.py",
         "lib/pages/live.py",
         "lib/press/bench.py",
     ],

@@ -34,8 +34,9 @@ def test_every_page_says_what_it_shows(site):
         text = (site / f"{name}.html").read_text(encoding="utf-8")
         foot = re.search(r'<footer class="provenance".*?</footer>', text, re.S)
         assert foot and all(f"<b>{word}</b>" in foot[0] for word in ("Profile", "Key", "Commit")), name
-        published = "-published-" in text
-        assert ("<b>Published results trained on</b> MNIST" in foot[0]) == published, name
+        manifolds = name in ("companions/topology", "companions/bending")  # trained on neither
+        if "-published-" in text:
+            assert ("<b>Published results trained on</b> MNIST" in foot[0]) != manifolds, name
 
 
 def test_no_path_of_the_building_machine_is_published(site):
