@@ -16,9 +16,9 @@ from lib.press.texts import pages
 __all__ = ["html_pages", "absent", "broken", "opened", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
-#: What a notebook puts on its page under a name: ``page.figure("name", …)``.
 #: Figures that a page shows only once their data are published stand below such a line.
-CONDITIONAL = re.compile(r"^if \\w+ is not None:\\n(?:(?: {4}.*)?\\n)+", re.M)
+CONDITIONAL = re.compile(r"^if \w+ is not None:\n(?:(?: {4}.*)?\n)+", re.M)
+#: What a notebook puts on its page under a name: ``page.figure("name", …)``.
 NAMED = re.compile(r"page\.(?:figure|pictures|table)\(\s*\"([^\"{}]+)\"")
 
 
