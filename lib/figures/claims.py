@@ -111,16 +111,16 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
     judged : by verdict; else by the side on which the values of each part lie
     """
     looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (FAINT, ""), "away": (FAINT, "////")}  # fmt: skip
-    fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.17 * len(table)))
+    fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.24 * len(table)))
     y, left = -np.arange(len(table)), np.zeros(len(table))
     for (column, (color, hatch)), depth in zip(looks.items(), ("60", "10", "30")):
         width = table[column].to_numpy()
         ax.barh(y, width, 0.72, left, color=color + depth, edgecolor=color, hatch=hatch, lw=0.8, label=column)
         for row, start, count in zip(y, left, width):
             if count:
-                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=6.5)  # fmt: skip
+                ax.text(start + count / 2, row, count, ha="center", va="center", fontsize=8)  # fmt: skip
         left = left + width
-    ax.set_yticks(y, table.number, fontsize=7)
+    ax.set_yticks(y, table.number, fontsize=8.5)
     ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)
