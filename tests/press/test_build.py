@@ -59,7 +59,8 @@ def test_every_page_names_its_profile_and_those_with_pictures_of_this_build_its_
     for name in pages(root / "_toc.yml"):
         text = (book[0] / "html" / f"{name}.html").read_text()
         assert "<b>Profile</b> smoke" in text, name
-        assert "-build-" not in text or "digits inside scikit-learn" in text, name
+        manifolds = name in ("companions/topology", "companions/bending")  # trained on neither
+        assert "-build-" not in text or manifolds or "digits inside scikit-learn" in text, name
 
 
 # --- small books, built and broken -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from lib.paths import ROOT
 from lib.press import checksums
 from lib.press.texts import pages
 
-NAMES = ["index", *pages(ROOT / "_toc.yml")]
+NAMES = pages(ROOT / "_toc.yml")
 #: What Sphinx adds: the library's source code, index and search.
 OTHERS = "the others"
 
@@ -27,6 +27,12 @@ def test_every_page_figure_and_table_is_there(site):
 
 def test_no_page_refers_to_a_missing_file_or_place_or_loads_anything_from_elsewhere(site):
     assert checks.broken(site) == []
+
+
+def test_the_index_leads_to_the_first_page(site):
+    """It is nothing else; a browser leaves it before it can be looked at."""
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert re.search(rf'http-equiv="refresh" content="0; url={NAMES[0]}\.html"', text, re.I)
 
 
 def test_every_page_says_what_it_shows(site):
@@ -68,7 +74,9 @@ def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, brow
     paths = [site / f"{page_name}.html"]
     if page_name == OTHERS:
         paths = [
-            p for p in checks.html_pages(site) if p.relative_to(site).with_suffix("").as_posix() not in NAMES
+            p
+            for p in checks.html_pages(site)
+            if p.relative_to(site).with_suffix("").as_posix() not in {*NAMES, "index"}
         ]
     complaints = []
     for path in paths:
