@@ -31,6 +31,7 @@ from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import detection, detection_cases, findings, reconstructions, sensitivity, theory
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
+from ..workers import processes
 
 __all__ = [
     "publish",
@@ -300,7 +301,7 @@ def publish_companions(
         kind, experiments = CHAPTERS[chapter]
         settings = kind.preset(size)
         workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
-        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        with processes(workers):
             made = joblib.Parallel()(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
                 for compute in experiments
