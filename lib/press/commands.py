@@ -196,16 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.set_defaults(command=_compare)
 
-    pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
-    pdf.add_argument(
-        "html",
-        type=Path,
-        nargs="?",
-        default=Path("_build/html"),
-        metavar="FOLDER",
-        help="default: _build/html",
-    )
-    pdf.set_defaults(command=_pdf)
+    for name, format, run in (("pdf", "one PDF", _pdf), ("epub", "EPUB", _epub)):
+        printed = commands.add_parser(name, help=f"write a finished site as {format} beside its pages")
+        printed.add_argument(
+            "html",
+            type=Path,
+            nargs="?",
+            default=Path("_build/html"),
+            metavar="FOLDER",
+            help="default: _build/html",
+        )
+        printed.set_defaults(command=run)
 
     launch = commands.add_parser("notebooks", help="write the notebooks as .ipynb for Binder and Colab")
     launch.add_argument(
@@ -326,6 +327,12 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
+
+    write(options.html)
+
+
+def _epub(options: argparse.Namespace) -> None:
+    from .epub import write
 
     write(options.html)
 

@@ -17,7 +17,7 @@ from lib.press.texts import pages
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <link rel="stylesheet" href="{up}book.css"><script src="{up}access.js"></script></head>
 <body><main class="bd-article"><section id="{name}"><h1>{name}<a class="headerlink" href="#{name}">#</a></h1>{body}</section>
-<footer class="provenance">made here<!-- book.pdf --></footer></main></body></html>"""
+<footer class="provenance">made here<!-- formats --></footer></main></body></html>"""
 FIRST = """<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a> <a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
 <details><summary>Numbers</summary><p>folded</p></details><details class="hide"><summary>Code</summary><p>secret code</p></details>
 <section id="section" style="break-before: page"><h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
@@ -163,10 +163,10 @@ def test_captions_have_the_numbers_of_the_pages(browser, root, site):
 
 def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "CHROMIUM", None)
-    with pytest.raises(BuildError, match=r"^pdf: expected Chromium .* install one") as error:
+    with pytest.raises(BuildError, match=r"^expected Chromium .* install one") as error:
         pdf.write(printed[0] / "html", printed[0])
     assert "\n" not in str(error.value)
     with pytest.raises(
-        BuildError, match=r"^pdf: expected a finished book with first\.html in .*; make book writes it$"
+        BuildError, match=r"^expected a finished book with first\.html in .*; make book writes it$"
     ):
         pdf.write(tmp_path, printed[0])
