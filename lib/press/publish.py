@@ -28,7 +28,15 @@ from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
-from ..studies import detection, detection_cases, findings, reconstructions, sensitivity, theory
+from ..studies import (
+    detection,
+    detection_cases,
+    detection_quantiles,
+    findings,
+    reconstructions,
+    sensitivity,
+    theory,
+)
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
@@ -263,6 +271,9 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+        dims = [d for d in detection.DIMS if d in protocol.dims]
+        usual = detection_quantiles.quantiles(networks, run.training_set, dims)
+        write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
     if before is not None and about["detection"]["numbers"] == numbers:
