@@ -44,9 +44,7 @@ def heat(table: pd.DataFrame) -> Figure:
     for (i, j), value in np.ndenumerate(wide.to_numpy()):
         if np.isfinite(value):
             text = f"{value:.2f}".removeprefix("0")
-            ax.text(
-                j, i, text, ha="center", va="center", size=9, color="w" if abs(value - 0.5) > 0.35 else "k"
-            )
+            ax.text(j, i, text, ha="center", va="center", color="w" if abs(value - 0.5) > 0.35 else "k")
     ax.set_xticks(range(len(sets)), sets, rotation=60, ha="right")
     ax.set_yticks(range(len(scores)), _labels(scores))
     ax.tick_params(length=0)
@@ -112,9 +110,7 @@ def pareto(table: pd.DataFrame) -> Figure:
         color = INKS.get(row.score, (INK, ""))[0]
         ax.plot(row.cost, row.near, "o", color=color, ms=4)
         if row.score in (*INKS, *best.score):
-            ax.annotate(
-                _labels([row.score])[0], (row.cost, row.near), (3, 2), textcoords="offset points", size=8
-            )
+            ax.annotate(_labels([row.score])[0], (row.cost, row.near), (3, 2), textcoords="offset points")
     ax.set(xscale="log", xlabel="cost of a point, in round trips", ylabel="mean AUROC over the near sets")
     return fig
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .sets import legend, lines
 from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, log_axis, plain_ticks, shades, styled
-from .tables import ordered
+from .tables import ordered, variant
 
 __all__ = [
     "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep", "choices", "lengths",
@@ -168,15 +168,10 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
             if before != after:
                 ax.axhline(y - 0.5, color=FAINT, lw=0.7)
         ax.grid(axis="y", lw=0.4)
-    axes[0, 0].set_yticks(list(rows.values()), [_variant(*name) for name in names])
+    axes[0, 0].set_yticks(list(rows.values()), [variant(*name) for name in names])
     fig.supxlabel(label)
     legend(fig, table, marker="o")
     return fig
-
-
-def _variant(choice: str, value: str) -> str:
-    """The name of a row; the choice goes without saying where the value names it."""
-    return value if choice in value or choice == "length" else f"{choice}: {value}"
 
 
 @styled
