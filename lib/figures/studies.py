@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from .sets import legend, lines
+from .sets import by_group, legend
 from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, log_axis, plain_ticks, shades, styled
 from .tables import ordered, variant
 
@@ -23,16 +23,8 @@ __all__ = [
 
 @styled
 def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str] = ()) -> Figure:
-    """Any columns of the table against d, one panel a column, all data sets."""
-    fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.9), sharex=True, squeeze=False)
-    for ax, (column, title) in zip(axes.flat, statistics.items()):
-        lines(ax, table, column)
-        ax.set_title(title)
-        if column in log:
-            log_axis(ax.yaxis, table[column])
-    fig.supxlabel("latent dimension $d$")
-    legend(fig, table)
-    return fig
+    """Any columns of the table against d, a row of panels a column, all data sets."""
+    return by_group(table, statistics, log)
 
 
 @styled

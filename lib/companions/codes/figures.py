@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ...figures.sets import chosen
+from ...figures.sets import by_group, chosen
 from ...figures.style import BLUE, COLORS, GREEN, INK, LABELS, LINES, RED, WIDTH, styled
 from .pictures import PICTURES
 
@@ -100,27 +100,10 @@ def bracket_figure(table: pd.DataFrame) -> Figure:
 @styled
 def landing_figure(far: pd.DataFrame) -> Figure:
     """Distance of each noise set to the training data, in codes and in reconstructions, in units of a digit class's own; share outside."""
-    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), sharex=True)
-    titles = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
-    names = [name for name in COLORS if (far.set == name).any()]
-    for ax, (column, title) in zip(axes, titles.items()):
-        for name in names:
-            for line, (_, rows) in zip(LINES, far[far.set == name].groupby("seed")):
-                ax.plot(rows.d, rows[column], line, color=COLORS[name], lw=1.3)
-        if column != "outside":
-            for line, (_, rows) in zip(LINES, far[far.set == "held_out"].groupby("seed")):
-                ax.plot(rows.d, rows[column], line, color=COLORS["train"], lw=2.2)
-            ax.axhline(1, color=INK, lw=0.9, ls=":")
-        ax.set(title=title, xlabel="latent dimension $d$", yscale="linear" if column == "outside" else "log")
-        if column != "outside":
-            ticks = [t for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
-            ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-            ax.minorticks_off()
-    axes[0].set_ylabel("$W_1$ / digit class's")
-    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
-        Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
-    ]
-    fig.legend(handles=handles, loc="outside upper center", ncols=6)
+    rows = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
+    fig = by_group(far, rows, log=("codes", "recon"), known="held_out")
+    for ax in fig.axes[:6]:
+        ax.axhline(1, color=INK, lw=0.9, ls=":")
     return fig
 
 
