@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -60,22 +59,43 @@ def parts(reversed_by: dict[tuple[int, ...], float]) -> np.ndarray:
     return effects
 
 
+def halves(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
+    """The transpose of G(z) = Df_dec and E(x) = Df_enc, each by itself and of shape (n, d, 784)."""
+    down, up = ([m.weight for m in half if hasattr(m, "weight")] for half in (net.decoder, net.encoder))
+    g = down[0].T.expand(len(trip.z), -1, -1)
+    for w, m in zip(down[1:], trip.at_z):
+        g = (g * m[:, None]) @ w.T
+    e = up[-1].expand(len(trip.z), -1, -1)
+    for w, m in zip(up[-2::-1], trip.at_x[::-1]):
+        e = (e * m[:, None]) @ w
+    return g * trip.slope[:, None], e
+
+
 def mixed(trip: RoundTrip, layers: Sequence[int]) -> list[Tensor]:
     """The encoder's activation pattern at y in these `layers`, at x in the others."""
     return [b if i in layers else a for i, (a, b) in enumerate(zip(trip.at_x, trip.at_y), 1)]
 
 
-def by_layers(net: Autoencoder, trip: RoundTrip) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
-    """K_S (n, d, d) and its orientation (n,) for each set S of `subsets`; K_∅ = K_I and K_{1,2,3} = K_L."""
-    out, every = {}, subsets()
-    for pair in zip(
-        every, every[::-1]
-    ):  # two at a time: what comes before the encoder's patterns is done once
-        if pair[0] in out:
-            break
-        a, b = (mixed(trip, s) for s in pair)
-        for s, at, k in zip(pair, (a, b), jacobian.matrices(net, replace(trip, at_x=a, at_y=b))):
-            out[s] = k, spectrum.orientation(net, trip, at, k, jacobian.rank(trip, at))
+def by_layers(net: Autoencoder, trip: RoundTrip, g: Tensor) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
+    """K_S (n, d, d) and its orientation (n,) for each set S of `subsets`; K_∅ = K_I and K_{1,2,3} = K_L.
+
+    The branches of a tree: at each hidden layer of the encoder the pattern at x or the one at y. What comes before, Gᵀ, is
+    nearly all of the work and is done once.
+
+    Parameters
+    ----------
+    g : Gᵀ of `halves`, shape (n, d, 784)
+    """
+    first, *rest = (m.weight for m in net.encoder if hasattr(m, "weight"))
+    branches = {(): g @ first.T}
+    for i, (w, x, y) in enumerate(zip(rest, trip.at_x, trip.at_y), 1):
+        branches = {
+            s + more: (h * m[:, None]) @ w.T for s, h in branches.items() for more, m in (((), x), ((i,), y))
+        }
+    out = {}
+    for s in subsets():
+        at, k = mixed(trip, s), branches[s].transpose(1, 2)
+        out[s] = k, spectrum.orientation(net, trip, at, k, jacobian.rank(trip, at))
     return out
 
 
@@ -142,7 +162,8 @@ class Cell:
         """Take in the points ``x (n, 784)``."""
         for part in x.split(PART):
             trip = jacobian.round_trip(self.net, part)
-            found = by_layers(self.net, trip)
+            g, e = halves(self.net, trip)
+            found = by_layers(self.net, trip, g)
             columns = {"hamming": sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y)).numpy()}
             for j, s, at in (("I", (), trip.at_x), ("L", (1, 2, 3), trip.at_y)):
                 k, sign = found[s]
@@ -155,10 +176,10 @@ class Cell:
                 self.columns.setdefault(name, []).append(values)
             if self.points < CLOSE:
                 few = slice(0, CLOSE - self.points)
-                self.close.append(self._eigenvectors(trip.take(few), found[()][0][few]))
+                self.close.append(self._eigenvectors(trip.take(few), found[()][0][few], g[few], e[few]))
             self.points += len(part)
 
-    def _eigenvectors(self, trip: RoundTrip, k: Tensor) -> pd.DataFrame:
+    def _eigenvectors(self, trip: RoundTrip, k: Tensor, g: Tensor, e: Tensor) -> pd.DataFrame:
         """Each real nonzero eigenvalue of K_I with its rank, its place, and whether it hangs on switched and on idle units."""
         r = jacobian.rank(trip, trip.at_x).numpy()
         (lam, right), (also, left) = (_sorted(*torch.linalg.eig(m)) for m in (k, k.transpose(1, 2)))
@@ -175,19 +196,8 @@ class Cell:
             "idle": _hangs(told, [m.expand(len(rows), -1) for m in self.idle], value),
         }
         return pd.DataFrame(
-            {"value": value, "rank": i / (rank - 1), "place": self._places(trip, rows, b, rank), **hangs}
+            {"value": value, "rank": i / (rank - 1), "place": _places(g, e, rows, b, rank), **hangs}
         )
-
-    def _places(self, trip: RoundTrip, rows: Tensor, b: Tensor, rank: np.ndarray) -> np.ndarray:
-        """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE, by falling singular value."""
-        g, e = halves(self.net, trip)  # (n, 784, d), (n, d, 784)
-        q, triangle = torch.linalg.qr(g)
-        u, _, _ = torch.linalg.svd(triangle @ torch.linalg.qr(e.transpose(1, 2)).R.transpose(1, 2))
-        direction = (triangle[rows] @ b[:, :, None]).squeeze(2)
-        weight = (u[rows].transpose(1, 2) @ direction[:, :, None]).squeeze(2).square()
-        weight = (weight / weight.sum(1, keepdim=True)).numpy()
-        index = np.minimum(np.arange(weight.shape[1]) / (rank[:, None] - 1), 1.0)
-        return (weight * index).sum(1)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything taken in so far, by name, one entry a point."""
@@ -217,6 +227,17 @@ class Cell:
             row[f"{word}s"] = len(some)
             row |= {f"{c}_{word}": some[c].mean() for c in ("rank", "place", "switched", "idle")}
         return row
+
+
+def _places(g: Tensor, e: Tensor, rows: Tensor, b: Tensor, rank: np.ndarray) -> np.ndarray:
+    """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE, by falling singular value."""
+    _, triangle = torch.linalg.qr(g.transpose(1, 2))
+    u, _, _ = torch.linalg.svd(triangle @ torch.linalg.qr(e.transpose(1, 2)).R.transpose(1, 2))
+    direction = triangle[rows] @ b[:, :, None]
+    weight = (u[rows].transpose(1, 2) @ direction).squeeze(2).square()
+    weight = (weight / weight.sum(1, keepdim=True)).numpy()
+    index = np.minimum(np.arange(weight.shape[1]) / (rank[:, None] - 1), 1.0)
+    return (weight * index).sum(1)
 
 
 def _count(a: dict[str, np.ndarray], j: str, d: int) -> dict[str, object]:
@@ -263,18 +284,6 @@ def _hangs(told: Sequence[Tensor], group: Sequence[Tensor], value: np.ndarray) -
         without = value - (c * units).sum(1).numpy()
         out |= np.sign(without) != np.sign(value)
     return out
-
-
-def halves(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
-    """G(z) = Df_dec, shape (n, 784, d), and E(x) = Df_enc, shape (n, d, 784), each by itself."""
-    down, up = ([w.weight for w in half if hasattr(w, "weight")] for half in (net.decoder, net.encoder))
-    g = down[0].T.expand(len(trip.z), -1, -1)
-    for w, m in zip(down[1:], trip.at_z):
-        g = (g * m[:, None]) @ w.T
-    e = up[-1].expand(len(trip.z), -1, -1)
-    for w, m in zip(up[-2::-1], trip.at_x[::-1]):
-        e = (e * m[:, None]) @ w
-    return (g * trip.slope[:, None]).transpose(1, 2), e
 
 
 @torch.no_grad()

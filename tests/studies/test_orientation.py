@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lib import jacobian, noise
+from lib import jacobian, noise, spectrum
 from lib.model import Autoencoder, Ensemble
 from lib.protocol import NOISE_SETS, Protocol
 from lib.store import Store
@@ -51,7 +51,7 @@ def masked(net, patterns, v):
 
 
 def test_every_set_of_layers_by_automatic_differentiation(net, x, trip):
-    found = orientation_cell.by_layers(net, trip)
+    found = orientation_cell.by_layers(net, trip, orientation_cell.halves(net, trip)[0])
     assert set(found) == set(orientation_cell.subsets()) and len(found) == 8
     z = trip.z[7]
     for s, (k, sign) in found.items():
@@ -64,9 +64,15 @@ def test_every_set_of_layers_by_automatic_differentiation(net, x, trip):
 
 
 def test_all_layers_replaced_is_k_l_and_none_is_k_i(net, trip):
-    found, (k_i, k_l) = orientation_cell.by_layers(net, trip), jacobian.matrices(net, trip)
-    assert torch.equal(found[()][0], k_i) and torch.equal(found[1, 2, 3][0], k_l)
-    assert not torch.equal(k_i, k_l)
+    found, matrices = (
+        orientation_cell.by_layers(net, trip, orientation_cell.halves(net, trip)[0]),
+        jacobian.matrices(net, trip),
+    )
+    for s, k, at in zip(((), (1, 2, 3)), matrices, (trip.at_x, trip.at_y)):
+        torch.testing.assert_close(found[s][0], k, rtol=1e-10, atol=1e-14)
+        sign = spectrum.orientation(net, trip, at, k, jacobian.rank(trip, at))
+        assert torch.equal(found[s][1], sign)
+    assert not torch.allclose(*matrices)
 
 
 def test_parts_of_the_layers_sum_and_are_those_of_every_order():
@@ -132,7 +138,7 @@ def test_eigenvectors_have_the_place_that_the_whole_jacobian_gives_them(net, x, 
     eig, n = pd.concat(cell.close), 0
     for p in range(2):
         j_i, _ = jacobian.reference(net, x[p : p + 1])
-        torch.testing.assert_close(g[p] @ e[p], j_i[0])
+        torch.testing.assert_close(g[p].T @ e[p], j_i[0])
         u = torch.linalg.svd(j_i[0]).U[:, : net.d]
         lam, v = torch.linalg.eig(j_i[0])
         order = lam.abs().argsort(descending=True)[: net.d]
