@@ -115,7 +115,6 @@ def table(
     sets: Sequence[str] | None = None,
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The columns `KEPT` of the results table on the sets of a design, loaded where stored and computed where not.
 
@@ -132,7 +131,7 @@ def table(
     missing = [_some(e, dims) for e in networks if stored[e.seed] is None]
     if missing:
         laws = results.training_codes(missing, few)
-        bar = tqdm(sets, desc="design", unit="set", disable=not progress, leave=False)
+        bar = tqdm(sets, desc="design", unit="set", leave=False)
         # each set is drawn once for all networks
         found = pd.concat([t for name in bar for t in results.evaluate(missing, few, name, False, laws)])
         for e in missing:
@@ -328,7 +327,6 @@ def paths(
     dims: Sequence[int] = DIMS,
     images: int = IMAGES,
     ends: Sequence[str] = ENDS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The responses along (1 − t) x + t n, from held-out images x to points n of each of `ends`.
 
@@ -343,7 +341,7 @@ def paths(
         def compute(whole=whole) -> pd.DataFrame:
             e, x = _some(whole, dims), torch.cat(list(results.blocks(few, "test")))
             laws, rows = results.training_codes([e], protocol), []
-            bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", disable=not progress, leave=False)
+            bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", leave=False)
             for end in bar:
                 n = _end(end, x)
                 for t, d in ((t, d) for t in STEPS for d in dims):
