@@ -17,15 +17,7 @@ from ...figures.style import BLUE, FAINT, ORANGE, ORDERED, RED, WIDTH, plain_tic
 from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
-__all__ = [
-    "manifolds",
-    "curves",
-    "bad_sets",
-    "dimensions",
-    "cuts",
-    "scatter",
-    "ERROR_MAP",
-]
+__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
 
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
 ERROR_MAP = LinearSegmentedColormap.from_list(
