@@ -17,13 +17,15 @@ import pandas as pd
 
 from .. import published
 from ..figures.paper import PANELS
-from ..figures.sets import chosen
+from ..figures.sets import SHOWN, chosen
 from ..figures.style import BLUE, COLORS, DARK, LABELS, RED
-from ..figures.tables import ordered
+from ..protocol import GROUPS
 
 __all__ = ["figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "script", "Answers"]
 
 Answers = dict[str, Any]
+#: What is drawn of a column at each d.
+QUARTILES = {"values": 0.5, "low": 0.25, "high": 0.75}
 DISTANCE = "‖λ_I − λ_L‖²/d"
 
 
@@ -42,19 +44,10 @@ def figure1(table: pd.DataFrame) -> Answers:
 
 
 def figure2(table: pd.DataFrame) -> Answers:
-    """Arithmetic and geometric means of |λ| for J_I and J_L, all data sets."""
-    panels = [
-        {
-            "title": f"J_{j}, {word} mean",
-            "row": row,
-            "series": _series(
-                table, ordered(table, "train"), {"values": f"{j}_{statistic}"}, what=f"{word} mean of |λ|"
-            ),
-        }
-        for row, (statistic, word) in enumerate((("mean", "arithmetic"), ("geometric", "geometric")))
-        for j in "IL"
-    ]
-    return _about(table, panels, "mean of |λ|", log=True)
+    """Arithmetic and geometric means of |λ| for J_I and J_L, by group of noise sets."""
+    means = {"mean": "arithmetic", "geometric": "geometric"}
+    rows = {f"{j}_{statistic}": f"{word} mean, J_{j}" for statistic, word in means.items() for j in "IL"}
+    return _by_group(table, rows, "mean of |λ|", log=True)
 
 
 def figure3(table: pd.DataFrame) -> Answers:
@@ -63,13 +56,14 @@ def figure3(table: pd.DataFrame) -> Answers:
 
 
 def figure4(table: pd.DataFrame) -> Answers:
-    """Standard deviation of log|λ|, all data sets."""
-    return _pair(table, "sd_log", "standard deviation of log |λ|")
+    """Standard deviation of log|λ|, by group of noise sets."""
+    return _by_group(table, {f"{j}_sd_log": f"J_{j}" for j in "IL"}, "standard deviation of log |λ|")
 
 
 def figure5(table: pd.DataFrame) -> Answers:
-    """Share of points at which orientation is reversed, all data sets."""
-    return _pair(table, "reversed", "share of points reversed") | {"limits": [0, 1]}
+    """Share of points at which orientation is reversed, by group of noise sets."""
+    rows = {f"{j}_reversed": f"J_{j}" for j in "IL"}
+    return _by_group(table, rows, "share of points reversed", limits=[0, 1])
 
 
 def figure6(table: pd.DataFrame) -> Answers:
@@ -90,13 +84,35 @@ def _panels(table: pd.DataFrame) -> list[str]:
     return [name for name in PANELS if (table.set == name).any()]
 
 
-def _pair(table: pd.DataFrame, statistic: str, label: str) -> Answers:
-    sets = ordered(table, "train")
-    panels = [
-        {"title": f"J_{j}", "series": _series(table, sets, {"values": f"{j}_{statistic}"}, what=label)}
-        for j in "IL"
-    ]
-    return _about(table, panels, label)
+def _by_group(table: pd.DataFrame, rows: dict[str, str], y: str, **more: Any) -> Answers:
+    """As `lib.figures.sets.by_group`: a thin line a network, a heavy one for their median, with quartiles, in each group."""
+    panels = []
+    for row, (column, label) in enumerate(rows.items()):
+        for group, names in GROUPS.items():
+            there = [name for name in ("train", *names) if (table.set == name).any()]
+            thin = _series(table, there, {"values": column}, thin=True)
+            middles = [
+                _middle(
+                    table[table.set.isin(names)],
+                    table,
+                    column,
+                    _twofold(COLORS[SHOWN[group]]),
+                    f"{group} noise",
+                ),
+                _middle(
+                    table[table.set == "train"], table, column, _twofold(COLORS["train"]), "training data"
+                ),
+            ]
+            panels.append({"title": f"{label}: {group} noise", "row": row, "series": thin + middles})
+    return _about(table, panels, y, columns=len(GROUPS), key="heavy: medians, with quartiles", **more)
+
+
+def _middle(some: pd.DataFrame, table: pd.DataFrame, column: str, colours: list[str], of: str) -> Answers:
+    """Median and quartiles of a column at each d, over data sets and seeds; hidden while data sets are picked."""
+    grouped = some.groupby("d")[column]
+    quantile = {key: grouped.quantile(q).reindex(sorted(table.d.unique())) for key, q in QUARTILES.items()}
+    values = {key: _rounded(v) for key, v in quantile.items()}
+    return values | {"set": None, "seed": None, "what": f"median over networks, {of}", "colours": colours}
 
 
 def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Answers:
@@ -141,7 +157,7 @@ def _twofold(colour: str) -> list[str]:
 
 
 def _about(table: pd.DataFrame, panels: list[Answers], y: str, **more: Any) -> Answers:
-    names = dict.fromkeys(one["set"] for panel in panels for one in panel["series"])
+    names = dict.fromkeys(one["set"] for panel in panels for one in panel["series"] if one["set"])
     label = {name: re.search(r"_\{(.*?)\}", LABELS[name]) for name in names}
     return {
         "x": sorted(map(int, table.d.unique())),

@@ -25,7 +25,7 @@ class Answering {
     this.at = null;
     this.place = element("div", { class: "answering" });
     this.readout = element("p", { class: "readout", role: "status" });
-    this.sets = [...new Set(this.about.panels.flatMap((p) => p.series.map((s) => s.set)))];
+    this.sets = [...new Set(this.about.panels.flatMap((p) => p.series.map((s) => s.set)))].filter(Boolean);
     this.panels = this.about.panels.map((panel) => new Panel(this, panel));
     this.rest();
     this.place.append(
@@ -50,8 +50,8 @@ class Answering {
       return button;
     };
     this.buttons = Object.fromEntries(this.sets.map((set) => [set, entry(set)]));
-    const seeds = [...new Set(this.about.panels.flatMap((p) => p.series.map((s) => s.seed)))];
-    const lines = this.about.kind === "boxes" || seeds.length < 2 ? [] : seeds.map((seed, i) => `${["solid", "dashed", "dotted", "dash-dotted"][i % 4]}: seed ${seed}`);
+    const seeds = [...new Set(this.about.panels.flatMap((p) => p.series.map((s) => s.seed)))].filter((seed) => seed !== null);
+    const lines = this.about.kind === "boxes" || seeds.length < 2 || seeds.length > DASHES.length ? [] : seeds.map((seed, i) => `${["solid", "dashed", "dotted", "dash-dotted"][i % 4]}: seed ${seed}`);
     return element("div", { class: "legend", role: "group", "aria-label": "Data sets: pick some to see them alone" }, ...Object.values(this.buttons),
       element("span", {}, ...indexed([...lines, ...(this.about.key ? [this.about.key] : [])].join(" · "))));
   }
@@ -77,7 +77,8 @@ class Answering {
     if (!width || width === this.width) return;
     this.width = width;
     const seen = this.panels.filter((p) => p.about.series.some((s) => this.shows(s)));
-    const columns = width < 520 || seen.length === 1 ? 1 : 2;
+    const most = this.about.columns ?? 2;
+    const columns = Math.min(seen.length, width < 520 ? most - 1 : most);
     this.place.style.setProperty("--columns", columns);
     for (const panel of this.panels) panel.draw(seen.includes(panel) ? Math.floor((width - 12 * (columns - 1)) / columns) : 0);
   }
@@ -98,14 +99,15 @@ class Answering {
       ? `median ${number(series.median[i])}, quartiles ${number(series.q1[i])} and ${number(series.q3[i])}, whiskers ${number(series.low[i])} and ${number(series.high[i])}`
       : `${series.what ?? ""} ${number(series.values[i])}${series.low ? `, quartiles ${number(series.low[i])} and ${number(series.high[i])}` : ""}`.trim();
     const link = this.address(series, x);
-    this.readout.replaceChildren(element("strong", {}, `d = ${x}`), `, ${WORDS[series.set]}, seed ${series.seed}, `, ...indexed(series.matrix ?? panel.about.title ?? ""), series.matrix || panel.about.title ? ": " : "", values, ". ",
+    const where = series.matrix ?? (this.about.sets[panel.about.title] ? "" : panel.about.title);
+    this.readout.replaceChildren(element("strong", {}, `d = ${x}`), ...(series.set ? [`, ${WORDS[series.set]}, seed ${series.seed}`] : []), where ? ", " : "", ...indexed(where), ": ", values, ". ",
       ...(link ? [element("a", { href: link }, "Open in the explorer")] : []));
   }
 
   /** The explorer at a cell, or at the nearest d that it has. */
   address({ set, seed }, d) {
     const open = this.about.open;
-    if (!open || !open.sets.includes(set) || !open.seeds.includes(seed)) return null;
+    if (!open || seed === null || !open.sets.includes(set) || !open.seeds.includes(seed)) return null;
     const near = open.d.reduce((a, b) => (Math.abs(b - d) < Math.abs(a - d) ? b : a));
     return `${open.page}#${new URLSearchParams({ set, seed, d: near })}`;
   }
@@ -141,8 +143,8 @@ class Panel {
       const colour = () => this.colour(s);
       data.push(boxes ? s.median : s.values);
       series.push({
-        label: s.set, stroke: colour, width: boxes ? 0 : s.thin ? 1 : s.set === "train" ? 2.6 : 1.5, dash: DASHES[this.seed(s) % 4],
-        points: { show: !boxes && (s.set === "train" || !!s.low), size: 5, fill: colour }, ...(boxes && { paths: () => null }),
+        label: s.set, stroke: colour, width: boxes ? 0 : s.thin ? 1 : 2.2, dash: DASHES[this.seed(s) % 4],
+        points: { show: !boxes && !s.thin, size: 5, fill: colour }, ...(boxes && { paths: () => null }),
       });
       s.index = data.length - 1;
     }
@@ -178,7 +180,7 @@ class Panel {
   }
 
   seed(s) {
-    return [...new Set(this.about.series.map((o) => o.seed))].indexOf(s.seed);
+    return Math.max(0, [...new Set(this.about.series.map((o) => o.seed))].indexOf(s.seed));
   }
 
   /** The same for all panels, of the data sets that are shown. */
@@ -264,7 +266,7 @@ class Panel {
     const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
     if (dx === undefined) return;
     event.preventDefault();
-    let { s, i } = this.at ?? { s: this.series[0], i: dx ? -dx : 0 };
+    let { s, i } = this.at ?? { s: this.series[0], i: -(dx || 0) };
     i = Math.min(x.length - 1, Math.max(0, i + dx));
     if (dy) {
       const order = this.series.filter((o) => value(o, i) !== null).sort((a, b) => value(a, i) - value(b, i));
