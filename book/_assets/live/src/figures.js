@@ -180,7 +180,7 @@ class Panel {
   }
 
   seed(s) {
-    return Math.max(0, [...new Set(this.about.series.map((o) => o.seed))].indexOf(s.seed));
+    return s.seed === null ? 0 : [...new Set(this.about.series.map((o) => o.seed))].indexOf(s.seed);
   }
 
   /** The same for all panels, of the data sets that are shown. */
@@ -278,11 +278,13 @@ class Panel {
   }
 }
 
-/** The powers of ten between two values, every other one where they are many. */
+/** Ticks of a logarithmic axis: powers of ten, fewer where they are many, and 1, 2, 5 times them where they are few. */
 function decades(low, high) {
-  const [from, to] = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))];
-  const step = Math.ceil((to - from + 1) / 7);
-  return Array.from({ length: Math.max(0, Math.floor((to - from) / step) + 1) }, (_, i) => 10 ** (from + step * i));
+  const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const step = Math.ceil((to - from) / 7);
+  const factors = Math.log10(high / low) > 2.2 ? [1] : Math.log10(high / low) > 1.2 ? [1, 3] : [1, 2, 5];
+  const powers = Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => 10 ** (from + step * i));
+  return powers.flatMap((p) => factors.map((f) => Number((f * p).toPrecision(6)))).filter((v) => v >= low && v <= high);
 }
 
 const power = (v) => (v >= 0.01 && v <= 1000 ? String(v) : `10${String(Math.round(Math.log10(v))).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`);
