@@ -312,7 +312,9 @@ def publish_study(
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
-    for file_, content in compute(train(run, store), run, store).items():
+    made = compute(train(run, store), run, store)
+    about = manifest(folder)  # another study may have been added meanwhile
+    for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
             write_table(folder / f"{file_}.csv", content)
         else:
