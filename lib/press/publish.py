@@ -32,14 +32,15 @@ from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import (
     detection,
     detection_cases,
-    detection_quantiles,
     findings,
     noise_design,
     reconstructions,
+    related,
     sensitivity,
     theory,
 )
 from ..studies.claims import stages
+from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
 
@@ -57,6 +58,7 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
@@ -279,7 +281,7 @@ def publish_detection(
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
         dims = [d for d in detection.DIMS if d in protocol.dims]
-        usual = detection_quantiles.quantiles(networks, run.training_set, dims)
+        usual = quantiles(networks, run.training_set, dims)
         write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
@@ -314,7 +316,9 @@ def publish_study(
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
-    for file_, content in compute(train(run, store), run, store).items():
+    made = compute(train(run, store), run, store)
+    about = manifest(folder)  # another study may have been added meanwhile
+    for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
             write_table(folder / f"{file_}.csv", content)
         else:
