@@ -4,6 +4,7 @@ PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
 SCORED  ?=
+STUDY   ?= noise
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
@@ -12,7 +13,7 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
 # the shell is given values by name: whatever is in them stays one word and is never run
-export PYTHON PROFILE SET CELLS SCORED MAKECMDGOALS
+export PYTHON PROFILE SET CELLS SCORED STUDY MAKECMDGOALS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 help: ## show this list
@@ -43,6 +44,9 @@ sensitivity: $(STAMP) ## add to book/published what each choice that the paper l
 
 detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
 	@$(RUN) -m lib detection $$SCORED
+
+studies: $(STAMP) ## add to book/published what one more study finds on the published networks (STUDY=noise: minutes a seed)
+	@$(RUN) -m lib studies $$STUDY
 
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
@@ -85,4 +89,4 @@ $(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
 	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help book test faults audit lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults audit lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
