@@ -24,6 +24,8 @@ VERSION = 1
 BLOCK = 500
 PIXELS = 784
 SIDE = 28
+#: Places at which the quantiles of a field's pixels are taken exactly.
+NODES = 8_193
 
 
 #: Laws along two families, whose members differ in brightness and, at mean one half, in variance (section II-B).
@@ -108,6 +110,17 @@ def _beta_part(mean: float, variance: float, zeros: float) -> tuple[float, float
     return mu * kappa, (1 - mu) * kappa
 
 
+def _quantiles(g: np.ndarray, zeros: float, a: float, b: float) -> np.ndarray:
+    """F⁻¹(Φ(g)) of the zero-inflated Beta law, its Beta part interpolated between `NODES` values of Φ⁻¹: within 1e-4, unless its variance is nearly the largest there is.
+
+    SciPy's inverse of the incomplete Beta function takes two microseconds a pixel, fifteen times as long.
+    """
+    nodes = np.linspace(-8.2, 8.2, NODES)
+    u = (special.ndtr(g) - zeros) / (1 - zeros)
+    x = np.interp(special.ndtri(u.clip(0)), nodes, special.betaincinv(a, b, special.ndtr(nodes)))
+    return np.where(u > 0, x, 0.0)
+
+
 @functools.cache
 def _root(length: float) -> np.ndarray:
     """R with RRᵀ = exp(−(i − j)²/2L²), ``(28, 28)``: the kernel on the grid is the product of its two axes' kernels, so R Z Rᵀ has it."""
@@ -161,7 +174,7 @@ def _block(name: str, law, seed: int, block: int) -> np.ndarray:
         return rng.beta(*law.args, size=shape)
     if family == "field":
         root = _root(float(name.split("_")[3]))
-        return law.ppf(special.ndtr(root @ rng.standard_normal((BLOCK, SIDE, SIDE)) @ root.T)).reshape(shape)
+        return _quantiles(root @ rng.standard_normal((BLOCK, SIDE, SIDE)) @ root.T, *law.args).reshape(shape)
     u = rng.random(shape)
     if family == "bernoulli":
         return (u < law.args[0]).astype(np.float64)

@@ -38,15 +38,15 @@ from ..model import Ensemble
 from ..protocol import NOISE_SETS, REPRESENTATIVES, Protocol, ProtocolError
 from ..spectrum import Cell
 from ..store import Store
-from ..training import training_fields
+from ..training import train, training_fields
 from . import statistics
 from .claims import JUDGES
 from .detection_data import TRANSFORMED
 from .evidence import SCALES
 
 __all__ = [
-    "names", "factors", "table", "responses", "terms", "held_out", "effects", "predictive", "shares", "answer",
-    "dependence", "placed", "paths", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
+    "names", "factors", "table", "scaled", "responses", "terms", "held_out", "effects", "predictive", "shares", "differences", "answer",
+    "dependence", "placed", "paths", "pictures", "published", "own", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
@@ -60,6 +60,8 @@ RELATIVE = (0.01, 0.95)
 #: Below this a pixel is 0 in an image of 8 bits.
 BLACK = 1 / 510
 FOLDS, DRAWS = 8, 1_000
+#: Distributions and points of this build's own version; distributions of which the first points are shown.
+OWN_COUNT, OWN_POINTS, SHOWN = 40, 100, 8
 
 FACTORS = {"mean": "mean pixel", "variance": "variance", "length": "log correlation length", "black": "share of black pixels"}  # fmt: skip
 #: response → column of the results table, its scale (`lib.studies.evidence.SCALES`), what it is called.
@@ -115,7 +117,6 @@ def table(
     sets: Sequence[str] | None = None,
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The columns `KEPT` of the results table on the sets of a design, loaded where stored and computed where not.
 
@@ -132,7 +133,7 @@ def table(
     missing = [_some(e, dims) for e in networks if stored[e.seed] is None]
     if missing:
         laws = results.training_codes(missing, few)
-        bar = tqdm(sets, desc="design", unit="set", disable=not progress, leave=False)
+        bar = tqdm(sets, desc="design", unit="set", leave=False)
         # each set is drawn once for all networks
         found = pd.concat([t for name in bar for t in results.evaluate(missing, few, name, False, laws)])
         for e in missing:
@@ -156,12 +157,19 @@ def _fields(protocol: Protocol, e: Ensemble, dims: Sequence[int], points: int) -
     }
 
 
+def scaled(found: pd.DataFrame) -> pd.DataFrame:
+    """The table with a further column for each response, on its scale."""
+    return found.assign(
+        **{
+            name: SCALES[scale][0](found[c].astype(float), found.points)
+            for name, (c, scale, _) in RESPONSES.items()
+        }
+    )
+
+
 def responses(found: pd.DataFrame, sets: Sequence[str] | None = None) -> pd.DataFrame:
     """The responses on their scales: a row a set, columns (response, seed, d); networks with a gap are left out."""
-    scaled = found[["seed", "d", "set"]].copy()
-    for response, (column, scale, _) in RESPONSES.items():
-        scaled[response] = SCALES[scale][0](found[column].astype(float), found.points)
-    wide = scaled.pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
+    wide = scaled(found).pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
     wide.columns.names = ["response", "seed", "d"]
     return wide.loc[list(sets or dict.fromkeys(found.set))].dropna(axis=1)
 
@@ -229,6 +237,12 @@ def shares(skill: pd.DataFrame) -> pd.DataFrame:
     """What the quadratic model's held-out R² loses without a factor: columns ``response, seed, d`` and one a factor."""
     lost = {f: skill.quadratic - skill[f"without {f}"] for f in FACTORS}
     return skill[["response", "seed", "d"]].assign(**lost)
+
+
+def differences(skill: pd.DataFrame) -> pd.DataFrame:
+    """Share of the mean less share of the variance, a row a seed, a column a response, and ``all``, their mean."""
+    by = _difference(shares(skill)).unstack("response")
+    return pd.DataFrame({"all": by.mean(axis=1)}).join(by)
 
 
 def _difference(lost: pd.DataFrame) -> pd.Series:
@@ -328,7 +342,6 @@ def paths(
     dims: Sequence[int] = DIMS,
     images: int = IMAGES,
     ends: Sequence[str] = ENDS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The responses along (1 − t) x + t n, from held-out images x to points n of each of `ends`.
 
@@ -343,7 +356,7 @@ def paths(
         def compute(whole=whole) -> pd.DataFrame:
             e, x = _some(whole, dims), torch.cat(list(results.blocks(few, "test")))
             laws, rows = results.training_codes([e], protocol), []
-            bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", disable=not progress, leave=False)
+            bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", leave=False)
             for end in bar:
                 n = _end(end, x)
                 for t, d in ((t, d) for t in STEPS for d in dims):
@@ -369,12 +382,26 @@ def _end(name: str, x: Tensor) -> Tensor:
     return TRANSFORMED[name](x) if name in TRANSFORMED else noise.sample(name, 0, len(x))
 
 
-def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, pd.DataFrame]:
-    """The tables that are published, by the name of their file."""
+def pictures(sets: Sequence[str], count: int = 6) -> dict[str, Tensor]:
+    """The first points of noise sets as grey values of 8 bits, ``(count, 784)`` uint8."""
+    return {name: (255 * noise.sample(name, 0, count)).round().byte() for name in sets}
+
+
+def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, object]:
+    """The tables and pictures that are published, by the name of their file."""
     found = table(networks, protocol, store)
     f, y = factors(names()), responses(found, names())
     return {
         "noise-design": found.round(6),
         "noise-answer": answer(f, y).round(6),
         "noise-paths": paths(networks, protocol, store).round(6),
+        "noise-pictures": pictures(names()[:SHOWN]),
     }
+
+
+def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """This build's version, in seconds: factors and responses of the first seed's two largest networks on a smaller design."""
+    store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
+    sets = names(OWN_COUNT)
+    found = table(train(first, store), first, store, sets, protocol.dims[-2:], OWN_POINTS)
+    return factors(sets), responses(found, sets)

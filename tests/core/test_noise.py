@@ -147,3 +147,13 @@ def test_the_fast_field_has_the_covariance_of_the_whole_kernel(length):
 def test_a_point_of_a_field_does_not_depend_on_chunks():
     whole = noise.sample(FIELDS[0], 0, noise.BLOCK + 3)
     assert torch.equal(whole[noise.BLOCK - 1 :], noise.sample(FIELDS[0], noise.BLOCK - 1, noise.BLOCK + 3))
+
+
+@pytest.mark.parametrize(
+    "name", [*FIELDS, "field_0.5_0.238_0_0", "field_0.6_0.002_0_0", "field_0.2_0.152_0_0.3"]
+)
+def test_fast_quantiles_are_those_of_the_law(name):
+    law, g = noise.distribution(name), np.random.default_rng(0).standard_normal(5_000)
+    exact = law.ppf(stats.norm.cdf(g))
+    assert np.abs(noise._quantiles(g, *law.args) - exact).max() < 1e-4
+    assert (noise._quantiles(g, *law.args)[stats.norm.cdf(g) <= law.args[0]] == 0).all()

@@ -106,7 +106,7 @@ def small(tmp_path_factory):
 def test_rows_are_those_of_the_results_table_and_are_stored(small):
     e, protocol, store = small
     sets = design.names(2)
-    found = design.table([e], protocol, store, sets, points=20, progress=False)
+    found = design.table([e], protocol, store, sets, points=20)
     laws = results.training_codes([e], protocol.replace(points=20))
     wanted = results.evaluate([e], protocol.replace(points=20), sets[1], False, laws)[0]
     own = found[found.set == sets[1]].reset_index(drop=True)
@@ -116,7 +116,7 @@ def test_rows_are_those_of_the_results_table_and_are_stored(small):
 
 def test_a_path_begins_at_the_images_and_ends_at_the_noise(small):
     e, protocol, store = small
-    found = design.paths([e], protocol, store, images=30, ends=("uniform", "pixels shuffled"), progress=False)
+    found = design.paths([e], protocol, store, images=30, ends=("uniform", "pixels shuffled"))
     few = protocol.replace(points=30)
     x = torch.cat(list(results.blocks(few, "test")))
     laws = results.training_codes([e], protocol)
