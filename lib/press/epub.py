@@ -21,7 +21,6 @@ import yaml
 from ..paths import ROOT
 from ..store import write_atomically
 from . import checksums, pdf
-from .build import BuildError
 from .texts import parts
 
 __all__ = ["write", "NAME"]
@@ -71,6 +70,8 @@ CHAPTERS = """base => {
         if (chapter) link.setAttribute("href", `${chapter}.xhtml` + (id === chapter ? "" : `#${encodeURIComponent(id)}`)); else keep(link, "span");
     }
     for (const list of body.querySelectorAll("dl")) if (!list.querySelector(":scope > dt")) keep(list, "div");
+    const seen = new Set();
+    for (const node of body.querySelectorAll("[id]")) if (seen.has(node.id)) node.removeAttribute("id"); else seen.add(node.id);
     const serial = new XMLSerializer();
     const inside = node => [...node.childNodes].map(child => serial.serializeToString(child)).join("");
     const chapters = [...body.querySelectorAll("div.chapter")].map(node => ({

@@ -151,7 +151,9 @@ def test_the_research_object_names_what_is_there(root, project):
     assert {"name", "description", "datePublished", "license", "author"} <= set(crate)
     assert crate["version"] == project["project"]["version"]
     parts = [part["@id"] for part in crate["hasPart"]]
-    assert all(entities[p]["name"] and (root / p).exists() and (root / p).is_dir() == p.endswith("/") for p in parts)
+    assert all(
+        entities[p]["name"] and (root / p).exists() and (root / p).is_dir() == p.endswith("/") for p in parts
+    )
 
 
 def test_the_readme_shows_the_two_commands(root):
