@@ -11,6 +11,9 @@ network on one set, with 2,000 points.
   m would be q(1−q) mean r + q² var r. *Excess* is the reversed share less this one; *dispersion* the variance of m over
   this one. If signs were independent given the point, but q differed from point to point, the dispersion would be above
   one and, since q ↦ (1−2q)^r is convex below one half, the excess not above zero.
+* *Signs by rank*, added after a first look at 250 points of seed 0: the k-th smallest eigenvalue of a point is negative with
+  a probability p_k of its own, independently; p_k is its share in the cell. *Excess by rank* is the reversed share less
+  that which follows.
 * *Left half-plane*: n(x), the eigenvalues with negative real part, conjugate pairs included. Pairs count twice, so n
   and m have one parity.
 * *Layers*: for a set S of the encoder's three hidden layers, K_S has in S the activation pattern at y = f(x) and
@@ -81,6 +84,7 @@ STATEMENTS = (
     Part("the count on noise varies less than independent signs would: dispersion", _noise("I_dispersion"), LARGE, "log mean", "log", below=1.0),
     Part("noise is reversed more often than with independent signs: excess", _noise("I_excess"), LARGE, "mean", "plain", above=0.0),
     Part("the training data are reversed as often as with independent signs: excess", _train("I_excess"), LARGE, "mean", "plain", above=-0.02, below=0.02),
+    Part("with signs by rank noise is reversed as often as it is: excess by rank", _noise("I_ranked_excess"), LARGE, "mean", "plain", above=-0.05, below=0.05),
     Part("training halves the number of negative eigenvalues on noise: trained over untrained", _kept, MODERATE, "log mean", "log", below=0.5),
     Part("the first layer restores most of the orientation on noise: its share", _noise("share_1"), LARGE, "mean", "plain", above=0.5),
     Part("the second layer does", _noise("share_2"), LARGE, "mean", "plain", above=0.5),
@@ -135,7 +139,8 @@ def table(
     DataFrame, one row for each seed, d and set
         ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``, ``reversed``,
         ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent`` (what independent signs give),
-        ``excess``, ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
+        ``excess``, the same with signs by rank (``ranked``, ``ranked_excess``), ``smallest`` (how many of the negative eigenvalues are the
+        smallest of their point), ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
         (points at which the parity of the counted eigenvalues is not the orientation), ``counts`` and ``binomial`` (points by
         count, observed and expected); ``vS`` the share that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean),
         ``far_less_near``, and ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed,

@@ -99,6 +99,21 @@ def test_independent_signs_are_the_binomials_odd_half():
     assert apart < orientation_cell.independent(q.mean(), np.array([15]))
 
 
+def test_signs_by_rank_are_a_poisson_binomial_number():
+    rng = np.random.default_rng(0)
+    p = np.array([0.7, 0.2, 0.05, 0.0])
+    small = rng.random((200_000, 4)) < p
+    odd = (small.sum(1) % 2).mean()
+    assert orientation_cell.by_rank(small, np.full(200_000, 4)) == pytest.approx(odd, abs=0.004)
+    # the mean share alone reverses fewer, and gives a count that varies more
+    assert orientation_cell.independent(p.mean(), np.array([4])) < odd - 0.03
+    assert small.sum(1).var() < 4 * p.mean() * (1 - p.mean()) - 0.1
+    lam = np.array([[3.0, -2.0, -1.0, 0.0], [3.0, 2.0, 1.0, -0.5]]) + 0j
+    found = orientation_cell._counts(lam, np.array([3, 4]))
+    assert found["small"].tolist() == [[True, True, False, False], [True, False, False, False]]
+    assert found["count"].tolist() == [2, 1]
+
+
 def test_the_parity_of_the_counts_is_the_orientation(cell):
     a, row = cell.arrays(), cell.row()
     for j in "IL":
@@ -202,7 +217,7 @@ def made(value: dict[str, float], seeds, dims=orientation.DIMS) -> pd.DataFrame:
 @pytest.mark.parametrize("number", range(len(orientation.STATEMENTS)))
 def test_a_statement_holds_where_it_should_and_is_refuted_where_it_should(number):
     part = orientation.STATEMENTS[number]
-    columns = ("I_dispersion", "I_excess", "I_count", "share_1", "share_2", "share_3", "far_less_near", "rank_negative",
+    columns = ("I_dispersion", "I_excess", "I_count", "I_ranked_excess", "share_1", "share_2", "share_3", "far_less_near", "rank_negative",
                "place_negative", "switched_negative", "idle_negative")  # fmt: skip
     low, high = ({c: v for c in columns} for v in (0.01, 3.0 if part.scale == "log" else 0.9))
     null = made({"I_count": 0.2}, JUDGES)
