@@ -86,10 +86,11 @@ def _letter(ax: Axes, a: float, b: float) -> None:
 
 
 @styled
-def counts(table: pd.DataFrame, null: pd.DataFrame, d: int) -> Figure:
-    """Points by the number of negative eigenvalues, odd numbers in red; crosses: independent signs with the same share."""
+def counts(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
+    """Points by the number of negative eigenvalues, at d = 14 or the nearest there is, odd numbers in red; crosses: independent signs with the same share."""
     sets = ("train", *(REPRESENTATIVES[g] for g in ("dark", "moderate", "bright")))
     sets = [s for s in sets if s in set(table.set)]
+    d = min(table.d.unique(), key=lambda d: abs(d - 14))
     rows = (
         (r"$K_{\mathcal{I}}$", table, "I"),
         (r"$K_{\mathcal{L}}$", table, "L"),

@@ -29,7 +29,17 @@ from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
-from ..studies import detection, detection_cases, findings, noise_design, reconstructions, sensitivity, theory
+from ..studies import (
+    attractors,
+    detection,
+    detection_cases,
+    findings,
+    noise_design,
+    orientation,
+    reconstructions,
+    sensitivity,
+    theory,
+)
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
@@ -48,6 +58,9 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "orientation": (orientation.VERSION, orientation.published),
+    "lengths": (orientation.VERSION, orientation.lengths),
+    "attractors": (attractors.VERSION, attractors.published),
 }
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000

@@ -47,20 +47,36 @@ from tqdm import tqdm
 
 from .. import noise
 from ..model import Ensemble
-from ..protocol import Protocol
+from ..protocol import REPRESENTATIVES, Protocol
 from ..results import blocks
 from ..store import Store
-from ..training import train, training_fields
+from ..training import train, training_fields, untrained
 from .claims import LARGE, MODERATE
-from .evidence import NOISE, Evidence, Part
+from .evidence import FULL, NOISE, Evidence, Part
 from .orientation_cell import Cell, idle_units
 
-__all__ = ["table", "rows", "along", "trained_along", "STATEMENTS", "DIMS", "POINTS", "EPOCHS"]
+__all__ = [
+    "table",
+    "rows",
+    "along",
+    "trained_along",
+    "published",
+    "lengths",
+    "own",
+    "summary",
+    "fit",
+    "STATEMENTS",
+    "DIMS",
+    "POINTS",
+    "EPOCHS",
+]
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
 #: Latent dimensions, and points of each set.
 DIMS, POINTS = (2, 5, 8, 14, 17, 20), 2_000
+#: Points of each set in this build's own version.
+OWN_POINTS = 200
 #: Lengths of training along which counts and reversal are followed.
 EPOCHS = (10, 30, 100, 300, 1_000)
 
@@ -197,3 +213,58 @@ def along(lengths: pd.DataFrame) -> pd.DataFrame:
         .assign(count=count, reversed=part.I_reversed)
         .reset_index(drop=True)
     )
+
+
+def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
+    """The tables that are published, by the name of their file: of the trained and of the untrained networks."""
+    return {
+        "orientation": table(networks, protocol, store),
+        "orientation-untrained": table(untrained(protocol), protocol, store),
+    }
+
+
+def lengths(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
+    """The table along training to a thousand epochs, of the first seed's networks with these d alone; hours."""
+    run = protocol.replace(seeds=protocol.seeds[:1], dims=tuple(d for d in DIMS if d in protocol.dims))
+    return {"orientation-lengths": trained_along(run, EPOCHS, store)}
+
+
+def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """This build's version, in seconds: the first seed's two largest networks, trained and not, on four sets."""
+    store = store or Store()
+    first = protocol.replace(seeds=protocol.seeds[:1])
+    few = first.replace(sets=tuple(REPRESENTATIVES.values()))
+    return tuple(
+        table(networks, few, store, protocol.dims[-2:], OWN_POINTS, progress=False)
+        for networks in (train(first, store), untrained(first))
+    )
+
+
+def summary(found: pd.DataFrame, null: pd.DataFrame) -> dict[str, float]:
+    """Means over networks, and over the noise sets: ``train_…`` and ``noise_…`` at d of `LARGE`, of K_I; ``low_…`` and ``null_…``, noise
+    at d of `MODERATE` where the untrained networks have full rank, trained and untrained."""
+    noisy = found.set != "train"
+    wide = found.d.isin(LARGE) if found.d.isin(LARGE).any() else found.d > 0
+    out = {}
+    for word, rows in (("train", found[~noisy & wide]), ("noise", found[noisy & wide])):
+        out |= {f"{word}_{c}": float(v) for c, v in rows.mean(numeric_only=True).items()}
+    full = null[(null.set != "train") & (null.I_deficient < FULL)]
+    low = found[noisy].merge(full[["seed", "d", "set"]], on=["seed", "d", "set"])
+    for word, rows in (("low", low), ("null", full)):
+        out |= {f"{word}_{c}": float(rows[f"I_{c}"].mean()) for c in ("count", "reversed")}
+    return out
+
+
+def fit(found: pd.DataFrame, by: str = "I_independent", of: str = "I_reversed") -> pd.DataFrame:
+    """How well a prediction describes the reversed share, on the training data and on noise: means, and the root mean square of what is left."""
+    rows = []
+    for word, part in (
+        ("training data", found[found.set == "train"]),
+        ("noise", found[found.set != "train"]),
+    ):
+        left = part[of] - part[by]
+        rows.append({
+            "cells": word, "number": len(part), "reversed": part[of].mean(), "predicted": part[by].mean(),
+            "root mean square difference": float(np.sqrt((left**2).mean())),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
