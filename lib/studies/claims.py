@@ -174,8 +174,8 @@ def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame: ``statement``, ``range``, ``wanted``, a column for each exploring seed there is, the judging seeds' ``95 %
-    interval`` and p-value, and ``verdict``, *not judged yet* until all of them are there.
+    DataFrame: ``statement``, ``range``, ``wanted``, a column for each exploring seed there is, the judging seeds' interval and
+    p-value, and ``verdict``, *not judged yet* until all of them are there.
     """
     first = evidence.where(lambda t: t.seed.isin(EXPLORERS))
     judges = evidence.stage(JUDGES)

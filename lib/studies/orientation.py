@@ -242,12 +242,16 @@ def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, p
 
 def summary(found: pd.DataFrame, null: pd.DataFrame) -> dict[str, float]:
     """Means over networks, and over the noise sets: ``train_…`` and ``noise_…`` at d of `LARGE`, of K_I; ``low_…`` and ``null_…``, noise
-    at d of `MODERATE` where the untrained networks have full rank, trained and untrained."""
+    at d of `MODERATE` where the untrained networks have full rank, trained and untrained; ``noise_two`` and ``noise_two_expected``, the share of points
+    with two negative eigenvalues or more, and what independent signs would give."""
     noisy = found.set != "train"
     wide = found.d.isin(LARGE) if found.d.isin(LARGE).any() else found.d > 0
     out = {}
     for word, rows in (("train", found[~noisy & wide]), ("noise", found[noisy & wide])):
         out |= {f"{word}_{c}": float(v) for c, v in rows.mean(numeric_only=True).items()}
+    for name, word in (("counts", "two"), ("binomial", "two_expected")):
+        points = np.sum([np.array(str(w).split(), float) for w in found[noisy & wide][f"I_{name}"]], axis=0)
+        out[f"noise_{word}"] = float(points[2:].sum() / points.sum())
     full = null[(null.set != "train") & (null.I_deficient < FULL)]
     low = found[noisy].merge(full[["seed", "d", "set"]], on=["seed", "d", "set"])
     for word, rows in (("low", low), ("null", full)):

@@ -228,3 +228,28 @@ def test_a_statement_holds_where_it_should_and_is_refuted_where_it_should(number
     assert verdicts == {"holds", "refuted"}
     few = Evidence(made(high, (0, 1)), null)
     assert claims.judge(part.estimates(few)) == "open"
+
+
+def test_a_statement_is_asked_of_the_judging_seeds_and_of_them_alone():
+    value = {"I_dispersion": 0.5}
+    null = made({"I_count": 0.2}, (0,))
+    first = claims.asked(orientation.STATEMENTS[:1], Evidence(made(value, (0, 1)), null))
+    assert first.verdict.tolist() == ["not judged yet"] and first["seed 0"][0] == pytest.approx(0.5, abs=0.02)
+    whole = claims.asked(orientation.STATEMENTS[:1], Evidence(made(value, (0, 1, *JUDGES)), null))
+    assert whole.verdict.tolist() == ["holds"] and "…" in whole["95 % interval"][0]
+    assert [c for c in whole if c.startswith("seed")] == ["seed 0", "seed 1"]
+
+
+def test_the_summary_is_of_large_d_and_of_untrained_networks_of_full_rank():
+    rows = [{"seed": 0, "d": d, "set": s, "points": 10, "I_deficient": float(d > 8), "I_count": d / 10, "I_reversed": 0.25,
+             "I_counts": "5 3 2", "I_binomial": "4 2 4"} for d in (8, 14, 20) for s in ("train", "uniform")]  # fmt: skip
+    found = pd.DataFrame(rows)
+    n = orientation.summary(found, found.assign(I_count=2.0))
+    assert (
+        n["noise_I_count"] == pytest.approx(1.7)
+        and n["low_count"] == pytest.approx(0.8)
+        and n["null_count"] == 2
+    )
+    assert n["noise_two"] == pytest.approx(0.2) and n["noise_two_expected"] == pytest.approx(0.4)
+    told = orientation.fit(found.assign(I_independent=0.05))
+    assert told["root mean square difference"].tolist() == pytest.approx([0.2, 0.2])
