@@ -178,10 +178,10 @@ def _numbers(stem: str, tables: Tables) -> Block:
                 if len(table.columns) < 20
                 else f"{len(table.columns)} columns",
             )
-            size = f"{len(table):,} rows of {columns}"
+            size = f"{len(table):,} rows of"
             body += Block(
-                f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n",
-                f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>',
+                f"{{download}}`{name} <{path}>`: {size} `{columns}`\n\n",
+                f'<p><a href="{path}" download>{name}</a>: {size} <code>{html.escape(columns)}</code></p>',
             )
             if len(table) <= FEW:
                 shown = readable(table)
@@ -195,11 +195,6 @@ def _numbers(stem: str, tables: Tables) -> Block:
         f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::",
         f"<details><summary>The numbers</summary>{body.lab}</details>",
     )
-
-
-def _plain(text: str) -> str:
-    """Text that MyST shows as it is."""
-    return re.sub(r"([\\$*_`<>|{}\[\]])", r"\\\1", text)
 
 
 def _made(by: Callable | None) -> Block:
@@ -274,7 +269,8 @@ def claim(
     path = _write(f"claim-{number}", raw, "svg")
     alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
     rows = [
-        [v if isinstance(v, str) else written(v) for v in row] for row in estimates.itertuples(index=False)
+        [typeset(v) if isinstance(v, str) else written(v) for v in row]
+        for row in estimates.itertuples(index=False)
     ]
     cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
@@ -283,7 +279,7 @@ def claim(
 :class: verdict {word}
 :name: claim-{number}
 
-**{verdict}.** Parts: {counted}. {measured} See {{numref}}`{see}`.
+**{verdict}.** Parts: {counted}. {typeset(measured)} See {{numref}}`{see}`.
 
 ```{{image}} {path}
 :alt: {alt}

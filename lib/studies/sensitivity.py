@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from .. import jacobian, results
 from ..model import Autoencoder, Ensemble
-from ..protocol import GROUPS, Protocol
+from ..protocol import GROUPS, LABELS, Protocol
 from ..spectrum import eigenvalues, orientation
 from ..store import Store
 from ..training import SNAPSHOTS, train, train_side_by_side
@@ -160,7 +160,7 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
                 "statistic": title,
                 "largest difference": gap.max(),
                 "the protocol's value": pair["the protocol"][gap.idxmax()],
-                "at": f"d={d}, {name}",
+                "at": f"$d={d}$, {LABELS[name]}",
                 "median difference": gap.median(),
             }
         )
