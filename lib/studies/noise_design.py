@@ -15,8 +15,8 @@ predicts is its held-out R² by `FOLDS`-fold cross-validation over distributions
 
 **Brightness or variance?** A factor's *share* is what the quadratic model's held-out R² loses when every term with that
 factor is left out. The answer is the share of the mean less the share of the variance, averaged over the six responses and
-over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 % interval lies above zero, *variance* if
-below, else *open*. The interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
+over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 % interval lies above `MARGIN`, *variance* if
+below −`MARGIN`, *neither* if between the two, else *open*. The interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
 distributions, which is conditional on the networks, is shown. Everything else is exploration. These definitions were
 committed before any network was evaluated on a field; seeds 0 and 1 explore.
 """
@@ -52,7 +52,7 @@ __all__ = [
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
 #: Distributions of the design, points of each, latent dimensions, and those that the answer averages over.
-COUNT, POINTS, DIMS, JUDGED = 128, 1_000, (2, 5, 8, 14, 17, 20), (14, 17, 20)
+COUNT, POINTS, DIMS, JUDGED = 64, 1_000, (2, 5, 8, 14, 17, 20), (14, 17, 20)
 #: The box: mean, variance, natural logarithm of the correlation length in pixels, share of zeros.
 LOW, HIGH = (0.03, 0.0, np.log(0.3), 0.0), (0.97, 0.25, np.log(5.0), 0.97)
 #: The variance of the pixels that are not zero, as a share of the largest that their mean allows, is between these.
@@ -60,6 +60,8 @@ RELATIVE = (0.01, 0.95)
 #: Below this a pixel is 0 in an image of 8 bits.
 BLACK = 1 / 510
 FOLDS, DRAWS = 8, 1_000
+#: A difference of shares that is smaller is of no interest.
+MARGIN = 0.05
 #: Distributions and points of this build's own version; distributions of which the first points are shown.
 OWN_COUNT, OWN_POINTS, SHOWN = 40, 100, 8
 
@@ -128,17 +130,18 @@ def table(
     """
     store, sets = store or Store(), tuple(sets or names())
     dims, few = tuple(d for d in dims if d in protocol.dims), protocol.replace(points=points)
-    fields = {e.seed: _fields(protocol, e, dims, points) | {"sets": sets} for e in networks}
-    stored = {seed: store.load_table("noise design", f) for seed, f in fields.items()}
-    missing = [_some(e, dims) for e in networks if stored[e.seed] is None]
-    if missing:
-        laws = results.training_codes(missing, few)
-        bar = tqdm(sets, desc="design", unit="set", leave=False)
-        # each set is drawn once for all networks
-        found = pd.concat([t for name in bar for t in results.evaluate(missing, few, name, False, laws)])
-        for e in missing:
-            own = found[found.seed == e.seed][KEPT].reset_index(drop=True)
-            stored[e.seed] = store.table("noise design", fields[e.seed], lambda own=own: own)
+    fields = {
+        (name, e.seed): _fields(protocol, e, dims, points) | {"set": name} for name in sets for e in networks
+    }
+    stored = {place: store.load_table("noise design", f) for place, f in fields.items()}
+    missing = {e.seed: _some(e, dims) for e in networks if any(stored[n, e.seed] is None for n in sets)}
+    laws = results.training_codes([*missing.values()], few) if missing else {}
+    for name in tqdm(sets if missing else (), desc="design", unit="set", leave=False):
+        # each set is drawn once for all networks that lack it, and kept when it is done
+        lacking = [e for e in missing.values() if stored[name, e.seed] is None]
+        for found in results.evaluate(lacking, few, name, False, laws) if lacking else ():
+            place = name, int(found.seed[0])
+            stored[place] = store.table("noise design", fields[place], lambda found=found: found[KEPT])
     return pd.concat(stored.values(), ignore_index=True)
 
 
@@ -278,7 +281,8 @@ def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame
     for name, of_seed in by_seed.items():
         judged = of_seed[of_seed.index.isin(JUDGES)]
         t = statistics.t_test(judged.to_numpy(), above=0.0)
-        side = "brightness" if t.low > 0 else "variance" if t.high < 0 else "open"
+        side = "brightness" if t.low > MARGIN else "variance" if t.high < -MARGIN else "open"
+        side = "neither" if -MARGIN < t.low and t.high < MARGIN else side
         rows.append(
             {"response": name, "difference": of_seed.mean(), "low": low[name], "high": high[name]}
             | {"judges": len(judged), "mean": t.value, "t_low": t.low, "t_high": t.high}
