@@ -45,7 +45,7 @@ from .detection_data import TRANSFORMED
 from .evidence import SCALES
 
 __all__ = [
-    "names", "factors", "table", "scaled", "responses", "terms", "held_out", "effects", "predictive", "shares", "differences", "answer",
+    "names", "factors", "table", "scaled", "responses", "terms", "left_over", "held_out", "effects", "predictive", "shares", "differences", "answer",
     "dependence", "placed", "paths", "pictures", "published", "own", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
@@ -193,26 +193,28 @@ def _solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(x, y, rcond=None)[0]
 
 
-def held_out(x: np.ndarray, y: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
-    """1 − Σ (y − ŷ)² / Σ (y − ȳ)², both ŷ and ȳ from the other folds.
+def left_over(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Squared errors (y − ŷ)² of each set, ŷ from the folds that it is not in; set i is in fold i modulo `FOLDS`.
 
     Parameters
     ----------
     x : (sets, terms)
     y : (sets, responses)
-    fold : number of the fold of each set; default: its place modulo `FOLDS`
 
     Returns
     -------
-    ndarray, shape (responses,)
+    ndarray, shape (sets, responses)
     """
-    fold = np.arange(len(x)) % FOLDS if fold is None else fold
-    left, whole = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    fold, out = np.arange(len(x)) % FOLDS, np.empty(y.shape)
     for k in range(FOLDS):
-        out = fold == k
-        left += ((y[out] - x[out] @ _solve(x[~out], y[~out])) ** 2).sum(0)
-        whole += ((y[out] - y[~out].mean(0)) ** 2).sum(0)
-    return 1 - left / whole
+        away = fold == k
+        out[away] = (y[away] - x[away] @ _solve(x[~away], y[~away])) ** 2
+    return out
+
+
+def held_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """1 − Σ (y − ŷ)² / Σ (y − ȳ)², both ŷ and ȳ from the other folds; shape (responses,)."""
+    return 1 - left_over(x, y).sum(0) / left_over(x[:, :1], y).sum(0)
 
 
 def effects(f: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
@@ -244,38 +246,39 @@ def shares(skill: pd.DataFrame) -> pd.DataFrame:
 
 def differences(skill: pd.DataFrame) -> pd.DataFrame:
     """Share of the mean less share of the variance, a row a seed, a column a response, and ``all``, their mean."""
-    by = _difference(shares(skill)).unstack("response")
-    return pd.DataFrame({"all": by.mean(axis=1)}).join(by)
+    lost = shares(skill).set_index(["response", "seed", "d"])
+    return _by_seed(lost["mean"] - lost["variance"])
 
 
-def _difference(lost: pd.DataFrame) -> pd.Series:
-    """Share of the mean less share of the variance, over the judged d (all, where there is none of them), by seed and response."""
-    kept = lost[lost.d.isin(JUDGED)] if lost.d.isin(JUDGED).any() else lost
-    return (kept["mean"] - kept["variance"]).groupby([kept.seed, kept.response]).mean()
+def _by_seed(gain: pd.Series) -> pd.DataFrame:
+    """A quantity by (response, seed, d), averaged over the judged d (all, where there is none of them)."""
+    judged = gain.index.get_level_values("d").isin(JUDGED)
+    by = (gain[judged] if judged.any() else gain).groupby(["seed", "response"]).mean().unstack("response")
+    return pd.DataFrame({"all": by.mean(axis=1)}).join(by[[r for r in RESPONSES if r in by]])
 
 
 def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Brightness or variance? A row for all responses together, the one that answers, and one a response.
 
-    The bootstrap draws distributions with replacement; all that are the same are in the same fold.
+    The bootstrap draws distributions with replacement, each with its held-out errors under the three models.
 
     Returns
     -------
     DataFrame: ``response``; ``difference`` over the seeds there are, ``low`` and ``high`` by the bootstrap over
     distributions; ``judges``, the number of judging seeds, and their ``mean, t_low, t_high``; ``verdict`` of these.
     """
-    x = {name: terms(f, *_models()[name]) for name in ("quadratic", "without mean", "without variance")}
-    values, place = y.to_numpy(), np.arange(len(f)) % FOLDS
+    values = y.to_numpy()
+    without = {g: left_over(terms(f, *_models()[f"without {g}"]), values) for g in ("mean", "variance")}
+    null = left_over(np.ones((len(f), 1)), values)
 
-    def found(rows: np.ndarray) -> pd.DataFrame:
-        """Differences of shares, a row a seed, a column a response and one for all."""
-        r = {name: held_out(t[rows], values[rows], place[rows]) for name, t in x.items()}
-        lost = {factor: r["quadratic"] - r[f"without {factor}"] for factor in ("mean", "variance")}
-        by = _difference(pd.DataFrame(lost, index=y.columns).reset_index()).unstack("response")
-        return pd.DataFrame({"all": by.mean(axis=1)}).join(by)
+    def found(weights: np.ndarray) -> pd.DataFrame:
+        """Differences of shares, a row a seed, a column a response and one for all; the whole model's errors cancel."""
+        gain = weights @ (without["mean"] - without["variance"]) / (weights @ null)
+        return _by_seed(pd.Series(gain, index=y.columns))
 
-    by_seed, rng = found(np.arange(len(f))), np.random.default_rng(16)
-    drawn = pd.DataFrame([found(rng.integers(len(f), size=len(f))).mean() for _ in range(draws)])
+    by_seed, rng = found(np.ones(len(f))), np.random.default_rng(16)
+    counts = rng.multinomial(len(f), np.full(len(f), 1 / len(f)), size=draws)
+    drawn = pd.DataFrame([found(weights).mean() for weights in counts])
     low, high = (drawn.quantile((1 + side * statistics.CONFIDENCE) / 2) for side in (-1, 1))
     rows = []
     for name, of_seed in by_seed.items():
