@@ -24,6 +24,7 @@ committed before any network was evaluated on a field; seeds 0 and 1 explore.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import noise, results
+from .. import published as read
 from ..model import Ensemble
 from ..protocol import NOISE_SETS, REPRESENTATIVES, Protocol, ProtocolError
 from ..spectrum import Cell
@@ -46,7 +48,7 @@ from .evidence import SCALES
 
 __all__ = [
     "names", "factors", "table", "scaled", "responses", "terms", "left_over", "held_out", "effects", "predictive", "shares", "differences", "answer",
-    "dependence", "placed", "paths", "pictures", "published", "own", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
+    "dependence", "placed", "paths", "published", "published_evidence", "own", "Evidence", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
@@ -59,11 +61,11 @@ LOW, HIGH = (0.03, 0.0, np.log(0.3), 0.0), (0.97, 0.25, np.log(5.0), 0.97)
 RELATIVE = (0.01, 0.95)
 #: Below this a pixel is 0 in an image of 8 bits.
 BLACK = 1 / 510
-FOLDS, DRAWS = 8, 1_000
+FOLDS, DRAWS = 8, 2_000
 #: A difference of shares that is smaller is of no interest.
 MARGIN = 0.05
-#: Distributions and points of this build's own version; distributions of which the first points are shown.
-OWN_COUNT, OWN_POINTS, SHOWN = 40, 100, 8
+#: Distributions, and points of each, of this build's own version.
+OWN_COUNT, OWN_POINTS = 32, 100
 
 FACTORS = {"mean": "mean pixel", "variance": "variance", "length": "log correlation length", "black": "share of black pixels"}  # fmt: skip
 #: response → column of the results table, its scale (`lib.studies.evidence.SCALES`), what it is called.
@@ -247,14 +249,15 @@ def shares(skill: pd.DataFrame) -> pd.DataFrame:
 def differences(skill: pd.DataFrame) -> pd.DataFrame:
     """Share of the mean less share of the variance, a row a seed, a column a response, and ``all``, their mean."""
     lost = shares(skill).set_index(["response", "seed", "d"])
-    return _by_seed(lost["mean"] - lost["variance"])
+    return _by_seed((lost["mean"] - lost["variance"]).to_frame())[0].unstack("response")
 
 
-def _by_seed(gain: pd.Series) -> pd.DataFrame:
-    """A quantity by (response, seed, d), averaged over the judged d (all, where there is none of them)."""
+def _by_seed(gain: pd.DataFrame) -> pd.DataFrame:
+    """Rows (response, seed, d) averaged over the judged d (all, where there is none of them): (seed, response), ``all`` among them."""
     judged = gain.index.get_level_values("d").isin(JUDGED)
-    by = (gain[judged] if judged.any() else gain).groupby(["seed", "response"]).mean().unstack("response")
-    return pd.DataFrame({"all": by.mean(axis=1)}).join(by[[r for r in RESPONSES if r in by]])
+    by = (gain[judged] if judged.any() else gain).groupby(["seed", "response"]).mean()
+    whole = pd.concat({"all": by.groupby("seed").mean()}, names=["response"]).swaplevel()
+    return pd.concat([whole, by])
 
 
 def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
@@ -272,16 +275,17 @@ def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame
     null = left_over(np.ones((len(f), 1)), values)
 
     def found(weights: np.ndarray) -> pd.DataFrame:
-        """Differences of shares, a row a seed, a column a response and one for all; the whole model's errors cancel."""
+        """Differences of shares for each row of ``weights (draws, sets)``: rows (seed, response), a column a draw; the whole model's errors cancel."""
         gain = weights @ (without["mean"] - without["variance"]) / (weights @ null)
-        return _by_seed(pd.Series(gain, index=y.columns))
+        return _by_seed(pd.DataFrame(gain.T, index=y.columns))
 
-    by_seed, rng = found(np.ones(len(f))), np.random.default_rng(16)
-    counts = rng.multinomial(len(f), np.full(len(f), 1 / len(f)), size=draws)
-    drawn = pd.DataFrame([found(weights).mean() for weights in counts])
-    low, high = (drawn.quantile((1 + side * statistics.CONFIDENCE) / 2) for side in (-1, 1))
+    by_seed = found(np.ones((1, len(f))))[0].unstack("response")
+    counts = np.random.default_rng(16).multinomial(len(f), np.full(len(f), 1 / len(f)), size=draws)
+    drawn = found(counts).groupby("response").mean()
+    low, high = (drawn.quantile((1 + side * statistics.CONFIDENCE) / 2, axis=1) for side in (-1, 1))
     rows = []
-    for name, of_seed in by_seed.items():
+    for name in ("all", *(r for r in RESPONSES if r in by_seed)):
+        of_seed = by_seed[name]
         judged = of_seed[of_seed.index.isin(JUDGES)]
         t = statistics.t_test(judged.to_numpy(), above=0.0)
         side = "brightness" if t.low > MARGIN else "variance" if t.high < -MARGIN else "open"
@@ -389,26 +393,39 @@ def _end(name: str, x: Tensor) -> Tensor:
     return TRANSFORMED[name](x) if name in TRANSFORMED else noise.sample(name, 0, len(x))
 
 
-def pictures(sets: Sequence[str], count: int = 6) -> dict[str, Tensor]:
-    """The first points of noise sets as grey values of 8 bits, ``(count, 784)`` uint8."""
-    return {name: (255 * noise.sample(name, 0, count)).round().byte() for name in sets}
-
-
-def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, object]:
-    """The tables and pictures that are published, by the name of their file."""
-    found = table(networks, protocol, store)
-    f, y = factors(names()), responses(found, names())
+def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, pd.DataFrame]:
+    """The tables that are published, by the name of their file; all else follows from them in no time."""
     return {
-        "noise-design": found.round(6),
-        "noise-answer": answer(f, y).round(6),
+        "noise-design": table(networks, protocol, store).round(6),
         "noise-paths": paths(networks, protocol, store).round(6),
-        "noise-pictures": pictures(names()[:SHOWN]),
     }
 
 
-def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """This build's version, in seconds: factors and responses of the first seed's two largest networks on a smaller design."""
+class Evidence(NamedTuple):
+    """What the chapter draws: factors and responses of a design, the paper's sets placed in it, and straight paths."""
+
+    factors: pd.DataFrame
+    responses: pd.DataFrame
+    placed: pd.DataFrame
+    paths: pd.DataFrame
+
+    @classmethod
+    def of(cls, found: pd.DataFrame, along: pd.DataFrame, cells: pd.DataFrame) -> Evidence:
+        sets = list(dict.fromkeys(found.set))
+        f, y = factors(sets), responses(found, sets)
+        return cls(f, y, placed(f, y, cells), scaled(along))
+
+
+def published_evidence() -> Evidence | None:
+    """That of the published networks, or None while they have not been studied."""
+    found = read.table("noise-design")
+    return None if found is None else Evidence.of(found, read.table("noise-paths"), read.cells())
+
+
+def own(protocol: Protocol, store: Store | None = None) -> Evidence:
+    """This build's version, in seconds: the first seed's two largest networks on a smaller design and fewer points."""
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
-    sets = names(OWN_COUNT)
-    found = table(train(first, store), first, store, sets, protocol.dims[-2:], OWN_POINTS)
-    return factors(sets), responses(found, sets)
+    networks, dims = train(first, store), protocol.dims[-2:]
+    found = table(networks, first, store, names(OWN_COUNT), dims, OWN_POINTS)
+    along = paths(networks, first, store, dims, OWN_POINTS)
+    return Evidence.of(found, along, results.cells(networks, first, store))

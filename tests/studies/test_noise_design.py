@@ -69,7 +69,7 @@ def test_effects_are_the_coefficients_of_standardised_responses(f):
 def test_the_answer_is_the_difference_of_the_shares(f):
     y = made(f, lambda z: z["mean"] * z.variance + z.variance, seeds=(0, 1), spread=1.0)
     found, by_seed = design.answer(f, y, draws=3), design.differences(design.predictive(f, y))
-    assert found.difference.to_numpy() == pytest.approx(by_seed.mean()[found.response].to_numpy(), abs=1e-10)
+    assert found.difference.to_numpy() == pytest.approx(by_seed[found.response].mean().to_numpy(), abs=1e-10)
 
 
 @pytest.mark.parametrize(
