@@ -79,11 +79,8 @@ RESPONSES = {
 }
 KEPT = ["seed", "d", "set", "points", "brightness", *(column for column, _, _ in RESPONSES.values())]
 #: Straight paths: steps, images, and where they end: noise sets, and the images themselves with their pixels in another order.
-STEPS, IMAGES, ENDS = (
-    np.linspace(0, 1, 11),
-    500,
-    (*REPRESENTATIVES.values(), "bernoulli_0.5", "pixels shuffled"),
-)
+STEPS, IMAGES = np.linspace(0, 1, 6), 300
+ENDS = (*REPRESENTATIVES.values(), "bernoulli_0.5", "pixels shuffled")
 
 
 def names(count: int = COUNT) -> tuple[str, ...]:
