@@ -2,6 +2,7 @@
 
 protocol   the run, described: data, dimensions, seeds, training, points
 store      content-keyed files: load, else compute; paths says where things lie
+workers    where work items run: here, in processes, on a cluster
 data       training images; noise draws the out-of-distribution points
 model      the autoencoder, and the networks of one seed as one stack; training trains them
 jacobian   K_I and K_L; eigen their eigenvalues; spectrum one network's on one data set

@@ -12,12 +12,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import joblib
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import data, paths
+from . import data, paths, workers
 from .model import Ensemble
 from .protocol import Protocol, ProtocolError
 from .store import Store, digest
@@ -27,6 +26,7 @@ __all__ = [
     "train_side_by_side",
     "untrained",
     "training_fields",
+    "small",
     "batch_order",
     "torch_device",
     "subnormals_flushed",
@@ -107,7 +107,7 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
 def train_side_by_side(
     protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True
 ) -> None:
-    """Train what is not stored yet of all protocols and seeds; on a CPU several at once, each in a process of its own.
+    """Train what is not stored yet of all protocols and seeds, several at once, each in a process of its own (`lib.workers`).
 
     One step has little work for many threads: two processes with one thread each train two seeds
     in four fifths of the time that both threads need for one after the other.
@@ -121,26 +121,23 @@ def train_side_by_side(
                 family = digest(training_fields(p, seed, epochs=0))
                 runs.setdefault(family, []).append(p.replace(seeds=(seed,)))
     longest = [p for p, *_ in runs.values()]
-    workers = min(len(runs), joblib.cpu_count()) if torch_device().type == "cpu" else 1
-    if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
-        for run in runs.values():
-            _train_all(run, store, progress)
-        return
-    # one bar at a time: they would write over one another
-    tasks = [
-        joblib.delayed(_train_all)(run, store, progress and i % workers == 0)
-        for i, run in enumerate(runs.values())
-    ]
-    with joblib.parallel_config(
-        "loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)
-    ):
-        joblib.Parallel()(tasks)
+    label = f"training {sum(len(p.dims) for p in longest)} networks"
+    for _ in workers.run(
+        _train_all, [(run,) for run in runs.values()], store, weights=[p.epochs for p in longest], here=all(map(small, longest)),
+        label=label, unit="epoch", progress=progress,
+    ):  # fmt: skip
+        pass
 
 
-def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> None:
+def small(protocol: Protocol) -> bool:
+    """Whether its training, and what is done with its networks in the same order of time, is too short for other processes."""
+    return protocol.epochs * data.trained(protocol.training_set) < WORTHWHILE
+
+
+def _train_all(store: Store, protocols: Sequence[Protocol]) -> None:
     for protocol in protocols:
         for seed in protocol.seeds:
-            _train_seed(protocol, seed, store, progress)
+            _train_seed(protocol, seed, store, progress=False)
 
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
@@ -169,6 +166,7 @@ def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ens
         while trainer.epoch < protocol.epochs:
             trainer.run_epoch(x, held_out)
             bar.update()
+            workers.report(trainer.epoch)
             if trainer.epoch in SNAPSHOTS and trainer.epoch < protocol.epochs:
                 store.save_tensors(
                     "networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors()
