@@ -39,8 +39,9 @@ VERSION = 1
 SNAPSHOTS = (10, 30, 100)
 #: Images passed through training from which several processes are worth their start.
 WORTHWHILE = 100_000
-#: Seconds of training that a kill may cost.
-CHECKPOINT_SECONDS = 20.0
+#: Seconds of training that a kill may cost. A store that takes longer than the second number for a checkpoint gets fewer,
+#: in proportion: however many write to it, they spend 2 % of their time on that at most.
+CHECKPOINT_SECONDS, WRITING_SECONDS = 20.0, 0.4
 
 
 @contextlib.contextmanager
@@ -157,7 +158,7 @@ def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ens
         trainer.load(checkpoint)
 
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
-    saved = time.monotonic()
+    saved, took = time.monotonic(), 0.0
     bar = tqdm(
         total=protocol.epochs, initial=trainer.epoch, disable=not progress, unit="epoch", smoothing=0.05,
         desc=f"training {len(protocol.dims)} networks, seed {seed}",
@@ -171,9 +172,11 @@ def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ens
                 store.save_tensors(
                     "networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors()
                 )
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            began = time.monotonic()
+            if began - saved > CHECKPOINT_SECONDS * max(1.0, took / WRITING_SECONDS):
                 store.save_tensors("checkpoints", place, trainer.tensors())
                 saved = time.monotonic()
+                took = saved - began
     # the optimiser's state stays: a later run with more epochs continues from it
     store.save_tensors("checkpoints", place, trainer.tensors())
     return trainer.ensemble
