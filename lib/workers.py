@@ -1,8 +1,7 @@
 """Where work items run: in this process, in processes of this machine, or on the workers of a Dask scheduler.
 
-An item is a function of a module with its arguments. It is small, gives the same wherever and however often it runs,
-and names by key what is large: that lies in the store. ``DASK_SCHEDULER_ADDRESS`` chooses a scheduler. Nothing else in
-`lib` names a backend, and Dask is not imported before that variable is set.
+An item is a small function call that gives the same wherever and however often it runs; what is large it loads from the
+store by its key. ``DASK_SCHEDULER_ADDRESS`` chooses a scheduler: nothing else in `lib` names one, or imports Dask.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import functools
 import hashlib
 import os
 import platform
+import signal
 import struct
 import tempfile
 import threading
@@ -32,11 +32,10 @@ from . import paths
 from .protocol import ProtocolError
 from .store import Store, write_atomically
 
-__all__ = ["run", "report", "several", "width"]
+__all__ = ["run", "report", "several", "width", "end_with"]
 
 #: Seconds in which a scheduler has to answer, a shared folder to show what a worker wrote, and between an item's reports.
 ANSWER, SHOWN, BETWEEN = 10, 120, 1.0
-TOPIC = "lib.workers"
 #: A line of the file through which processes of this machine report: number of the item, units done.
 RECORD = struct.Struct("qq")
 #: Packages that a number depends on: workers have to have the same.
@@ -70,8 +69,7 @@ def run(
 
     Parameters
     ----------
-    function : of a module, so that another process finds it by name
-    items : the longest first
+    function : of a module, so that another process finds it by name; items : the longest first
     weights : units of each item on the bar, of which `report` says how many are done; default: one
     needs : item → files of `store` that it will load
     here : one after another in this process, because they are too small to travel
@@ -130,7 +128,8 @@ def _in_processes(function: Callable, items: list[tuple], store: Store | None, t
                     tell(*RECORD.unpack(record))
 
         threads = max(1, joblib.cpu_count() // processes)
-        with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=threads):
+        ends = {"initializer": end_with, "initargs": (os.getpid(),)}
+        with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=threads, **ends):
             tasks = (
                 joblib.delayed(_in_process)(i, function, items[i], store, told.name)
                 for i in range(len(items))
@@ -143,6 +142,17 @@ def _in_processes(function: Callable, items: list[tuple], store: Store | None, t
         finally:
             ended.set()
             thread.join()
+
+
+def end_with(parent: int) -> None:
+    """Let this process end within a second of its parent, also of one that was killed and could say nothing."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)  # its work is nobody's now: what is stored is whole
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_process(i: int, function: Callable, item: tuple, store: Store | None, told: str) -> tuple[int, Any]:
@@ -170,11 +180,8 @@ def _described(store: Store | None, dask_worker: Any = None) -> tuple[dict[str, 
 
 def _refuse(address: str, wanted: dict[str, str], versions: dict[str, str], threads: int) -> None:
     """Raise where a worker is not one that items may run on."""
-    for name in wanted:
-        if versions[name] != wanted[name]:
-            raise ProtocolError(
-                f"worker {address}: expected {name} {wanted[name]}, got {versions[name]}; {SAME}"
-            )
+    for name in (n for n in wanted if versions[n] != wanted[n]):
+        raise ProtocolError(f"worker {address}: expected {name} {wanted[name]}, got {versions[name]}; {SAME}")
     if threads != 1:
         then = "start it with --nthreads 1 --nworkers N, N the number of cores, or one for each GPU"
         raise ProtocolError(f"worker {address}: expected one thread, got {threads}; {then}")
@@ -207,7 +214,7 @@ def _on_worker(
     def tell(units: int) -> None:
         if time.monotonic() - last[0] > BETWEEN:
             last[0] = time.monotonic()
-            worker.log_event(TOPIC, {"key": worker.get_current_task(), "units": units})
+            worker.log_event(__name__, {"key": worker.get_current_task(), "units": units})
 
     _refuse(worker.address, wanted, _versions(), worker.state.nthreads)
     if device != "auto":  # as asked for there; else each worker takes what it has
@@ -288,7 +295,7 @@ def _on_cluster(function: Callable, items: list[tuple], store: Store | None, nee
             for i in numbers.get(event[1]["key"], ()):
                 tell(i, event[1]["units"])
 
-        client.subscribe_topic(TOPIC, heard)
+        client.subscribe_topic(__name__, heard)
         ready = as_completed(futures.values(), loop=client.loop, with_results=True)
         del futures  # each is forgotten when it has been read
         for future, (result, made, contents) in ready:
@@ -305,6 +312,7 @@ def _await(files: list[Path]) -> None:
     for path in files:
         while path.name not in os.listdir(path.parent):
             if time.monotonic() > end:
-                then = "check that the folder is the same on all machines"
-                raise ProtocolError(f"{path}: expected what a worker wrote, got nothing in {SHOWN} s; {then}")
+                raise ProtocolError(
+                    f"{path}: expected what a worker wrote, got nothing; is this the same folder?"
+                )
             time.sleep(1)

@@ -80,10 +80,7 @@ def _average_precision(recall: np.ndarray, right: np.ndarray, wrong: np.ndarray)
 
 
 def rows(
-    ensemble: Ensemble,
-    training_set: str,
-    sets: Sequence[str],
-    points: int = detection_data.POINTS,
+    ensemble: Ensemble, training_set: str, sets: Sequence[str], points: int = detection_data.POINTS
 ) -> pd.DataFrame:
     """Every measure of every score of the networks of one seed, in float64.
 
@@ -141,7 +138,6 @@ def table(
     sets: Sequence[str] | None = None,
     dims: Sequence[int] = DIMS,
     points: int = detection_data.POINTS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The rows of the networks of a protocol, loaded where stored and computed where not.
 
@@ -161,7 +157,7 @@ def table(
     needs = lambda seed, *_: [files[seed]] if files[seed] else []
     for _ in workers.run(
         _scored, missing, store, weights=[len(sets)] * len(missing), needs=needs, here=small(protocol),
-        label="scores", unit="set", progress=progress,
+        label="scores", unit="set",
     ):  # fmt: skip
         pass
     return pd.concat([_scored(store, *run) for run in runs], ignore_index=True)

@@ -56,9 +56,7 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
     return model, float(model.score(images.test.numpy(), labels[images.trained :]))
 
 
-def statistics(
-    networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def statistics(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
     """One row for each of the protocol's trained networks and data set, loaded where stored and computed where not.
 
     Columns
@@ -81,7 +79,7 @@ def statistics(
         The same from the mean y of the same set under the seed's other networks, and under the
         network with the same d and another seed.
     """
-    compute = lambda: _statistics(networks, protocol, progress)
+    compute = lambda: _statistics(networks, protocol)
     return (store or Store()).table("characters", _fields(protocol), compute)
 
 
@@ -97,20 +95,14 @@ def _fields(protocol: Protocol) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol, progress: bool) -> pd.DataFrame:
+def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol) -> pd.DataFrame:
     model, _ = classifier(protocol.training_set)
     few = protocol.replace(points=POINTS)
     images = data.load(protocol.training_set)
     gallery = images.train[:NEIGHBOURS].float()
     rows: list[dict[str, Any]] = []
     means: dict[tuple[int, int, str], Tensor] = {}
-    for name in tqdm(
-        ("train", *protocol.sets),
-        desc="looking at reconstructions",
-        unit="set",
-        disable=not progress,
-        leave=False,
-    ):
+    for name in tqdm(("train", *protocol.sets), desc="looking at reconstructions", unit="set", leave=False):
         x = torch.cat(list(blocks(few, name)))
         for e in ensembles:
             for d, y in zip(e.dims, e.forward(x.to(e.theta))[1]):

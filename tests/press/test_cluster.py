@@ -245,13 +245,11 @@ def test_scores_and_sensitivity_are_those_of_the_process_pool(address, tmp_path,
         networks = training.train(RUN, store, progress=False)
         left = detection.held_out(RUN)
         scores = [
-            detection.table(networks, RUN, store, ("untouched", "inverted"), points=50, progress=False),
-            detection.table(
-                training.train(left, store, progress=False), left, store, points=50, progress=False
-            ),
+            detection.table(networks, RUN, store, ("untouched", "inverted"), points=50),
+            detection.table(training.train(left, store, progress=False), left, store, points=50),
         ]
         cells = sensitivity.cells(
-            {("seed", "0"): RUN, ("loss", "distance"): RUN.replace(loss="distance")}, store, False
+            {("seed", "0"): RUN, ("loss", "distance"): RUN.replace(loss="distance")}, store
         )
         found.append([*scores, cells])
     for one, other in zip(*found, strict=True):
