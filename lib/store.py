@@ -163,7 +163,7 @@ class Store:
 
     Attributes
     ----------
-    asked : set of Path
+    used : set of Path
         The files of what was asked for, loaded or computed.
     """
 
@@ -174,7 +174,7 @@ class Store:
         names: dict[str, Path] | None = None,
     ):
         self.root = Path(root).absolute() if root else paths.results()
-        self.published, self.names, self.asked = published, names, set()
+        self.published, self.names, self.used = published, names, set()
 
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
         return self.root / stage / f"{_key(stage, fields)}.{ext}"
@@ -252,7 +252,7 @@ class Store:
                 if found is None:
                     FORMATS[ext][1](path, compute(), fields)
                     found = FORMATS[ext][0](path)[0], path
-        self.asked.add(found[1])
+        self.used.add(found[1])
         if name is not None and self.names is not None:
             self.names[f"{name}.{ext}"] = found[1]
         return found[0]

@@ -231,8 +231,8 @@ def _on_worker(
         if error.args and isinstance(error.args[0], str):
             error.args = (f"worker {worker.address}: {error.args[0]}", *error.args[1:])
         raise
-    asked = store.asked if store else ()
-    made = {p.relative_to(store.root).as_posix() for p in asked if store.root in p.parents} - {*names}
+    used = store.used if store else ()
+    made = {p.relative_to(store.root).as_posix() for p in used if store.root in p.parents} - {*names}
     return result, sorted(made), {} if shared else {name: (store.root / name).read_bytes() for name in made}
 
 
