@@ -14,6 +14,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -92,7 +93,15 @@ def write_tensors(
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     described = json.dumps(dict(meta or {}), sort_keys=True)
     header = {"meta": described, "meta_sha256": _sha256(described), "sha256": _tensor_digest(tensors)}
-    return write_atomically(path, to_safetensors(tensors, metadata=header))
+    return write_atomically(path, _ordered(to_safetensors(tensors, metadata=header)))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with the words of its header in order: its own is a hash table's, another in each process."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    words = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)  # tensors begin at a multiple of 8
+    return len(words).to_bytes(8, "little") + words + content[start:]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -159,6 +168,11 @@ class Store:
         A second folder, in which an artefact asked for by name is looked for.
     names : dict, optional
         Is told the file of every artefact asked for by name: ``<name>.<ext>`` → where it lies.
+
+    Attributes
+    ----------
+    used : set of Path
+        The files of what was asked for, loaded or computed.
     """
 
     def __init__(
@@ -168,7 +182,7 @@ class Store:
         names: dict[str, Path] | None = None,
     ):
         self.root = Path(root).absolute() if root else paths.results()
-        self.published, self.names = published, names
+        self.published, self.names, self.used = published, names, set()
 
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
         return self.root / stage / f"{_key(stage, fields)}.{ext}"
@@ -214,6 +228,13 @@ class Store:
     def load_table(self, stage: str, fields: Mapping[str, Any]) -> pd.DataFrame | None:
         return self._load(self.path(stage, fields, "csv"), stage)
 
+    def identity(self, create: bool = False) -> str | None:
+        """What tells this folder from one of the same path on another machine: written into it once, at random."""
+        fields = {"what": "this folder"}
+        made = lambda: pd.DataFrame({"folder": [uuid.uuid4().hex]})
+        table = self.table("identity", fields, made) if create else self.load_table("identity", fields)
+        return None if table is None else table.folder[0]
+
     @contextlib.contextmanager
     def alone(self, stage: str, fields: Mapping[str, Any]) -> Iterator[None]:
         """Only one process at a time is inside for the same fields. The lock is the operating system's and dies with its holder."""
@@ -239,6 +260,7 @@ class Store:
                 if found is None:
                     FORMATS[ext][1](path, compute(), fields)
                     found = FORMATS[ext][0](path)[0], path
+        self.used.add(found[1])
         if name is not None and self.names is not None:
             self.names[f"{name}.{ext}"] = found[1]
         return found[0]

@@ -11,21 +11,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 import torch
 
-from .. import data, noise, results, spectrum, training
+from .. import data, noise, results, spectrum, training, workers
 from ..companions import Sizes
 from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
+from ..paths import ROOT
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
@@ -37,12 +36,14 @@ from ..studies import (
     noise_design,
     orientation,
     reconstructions,
+    related,
     sensitivity,
     theory,
 )
 from ..studies.claims import stages
+from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
-from ..workers import processes
+from .provenance import git
 
 __all__ = [
     "publish",
@@ -61,6 +62,7 @@ STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "orientation": (orientation.VERSION, orientation.published),
     "lengths": (orientation.VERSION, orientation.lengths),
     "attractors": (attractors.VERSION, attractors.published),
+    "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
@@ -141,7 +143,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.digest(protocol.training_set),
-        **_origin(),
+        **origin(),
     }
     others = ("sensitivity", "detection", "studies", "companions")
     kept = {k: v for k, v in (manifest(folder) or {}).items() if k in others}
@@ -231,7 +233,7 @@ def publish_sensitivity(
     about["sensitivity"] = {
         "variants": list(dict.fromkeys(whole.choice + ": " + whole.value)),
         "numbers": _numbers(),
-        **_origin(),
+        **origin(),
     }
     return write_manifest(about, folder)
 
@@ -282,13 +284,16 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+        dims = [d for d in detection.DIMS if d in protocol.dims]
+        usual = quantiles(networks, run.training_set, dims)
+        write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
     if before is not None and about["detection"]["numbers"] == numbers:
         same = pd.MultiIndex.from_frame(before[place]).isin(pd.MultiIndex.from_frame(new[place]))
         new = pd.concat([before[~same], new])
     write_table(folder / "detection.csv", new.reset_index(drop=True))
-    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **_origin()}
+    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **origin()}
     return write_manifest(about, folder)
 
 
@@ -315,12 +320,14 @@ def publish_study(
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
-    for file_, content in compute(train(run, store), run, store).items():
+    made = compute(train(run, store), run, store)
+    about = manifest(folder)  # another study may have been added meanwhile
+    for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
             write_table(folder / f"{file_}.csv", content)
         else:
             write_tensors(folder / f"{file_}.safetensors", content)
-    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **_origin()}
+    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **origin()}
     about["studies"] = about.get("studies", {}) | {name: entry}
     return write_manifest(about, folder)
 
@@ -349,29 +356,48 @@ def publish_companions(
         )
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     restore(store, folder)
-    for chapter in chapters:
-        kind, experiments = CHAPTERS[chapter]
-        settings = kind.preset(size)
-        workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
-        with processes(workers):
-            made = joblib.Parallel()(
-                joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
-                for compute in experiments
-            )
-        trained = {name: content for found in made for name, content in found.items()}
+    networks = [
+        store.path("networks", training.training_fields(protocol, seed), "safetensors")
+        for seed in protocol.seeds
+    ]
+    items = [
+        (chapter, i, protocol, CHAPTERS[chapter][0].preset(size), folder)
+        for chapter in chapters
+        for i, _ in enumerate(CHAPTERS[chapter][1])
+    ]
+    made: dict[str, list[dict[str, bytes]]] = {chapter: [] for chapter in chapters}
+    for (chapter, *_), found in workers.run(
+        _experiment, items, store, needs=lambda *_: [p for p in networks if p.exists()],
+        label="experiments", unit="experiment",
+    ):  # fmt: skip
+        made[chapter].append(found)
+        if len(made[chapter]) < len(CHAPTERS[chapter][1]):
+            continue
+        settings, trained = (
+            CHAPTERS[chapter][0].preset(size),
+            {n: c for f in made[chapter] for n, c in f.items()},
+        )
         now = manifest(folder)  # another chapter may have been added meanwhile
         entry = now.setdefault("companions", {}).get(chapter)
         if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
-            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **origin()}
         for name, content in trained.items():
             write_atomically(folder / name, content)
         if chapter in SHOWN:
             for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
                 write_atomically(folder / name, content)
-            entry = entry | {"shown": _origin()}
+            entry = entry | {"shown": origin()}
         now["companions"][chapter] = entry
         write_manifest(now, folder)
     return folder
+
+
+def _experiment(
+    store: Store, chapter: str, i: int, protocol: Protocol, settings: Sizes, folder: Path
+) -> dict[str, bytes]:
+    """The i-th experiment of a chapter, wherever this runs."""
+    place = folder if folder.is_dir() else FOLDER  # of another checkout
+    return _artefacts(CHAPTERS[chapter][1][i], protocol, settings, store, place)
 
 
 def _differs(path: Path, content: bytes) -> bool:
@@ -398,12 +424,10 @@ def _numbers() -> dict[str, int]:
     }
 
 
-def _origin() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """Where, when and with what something was computed."""
     return {
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True
-        ).stdout.strip(),
+        "commit": git(ROOT, "rev-parse", "HEAD"),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")}
         | {"python": platform.python_version()},

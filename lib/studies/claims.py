@@ -139,7 +139,7 @@ def by_part(estimates: Sequence[Estimate]) -> dict[Part, str]:
 
 
 def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    """The estimates of a claim as a table for reading."""
+    """The estimates of a claim as a table for reading, without the columns that nothing is known for yet."""
 
     def bound(p: Part) -> str:
         if p.scale == "yes":
@@ -158,15 +158,17 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
         return "" if np.isnan(low) else f"{low:.3g} … {high:.3g}"
 
     def gain(e: Estimate) -> str:
-        word = {"log": "×", "logit": "odds ×"}.get(e.part.scale)
+        word = {"log": "× ", "logit": "odds × "}.get(e.part.scale, "")
         value, low, high = np.exp(e.gain) if word else e.gain
-        return "" if np.isnan(value) else f"{word or '+'} {value:.3g} ({interval(low, high) or 'points'})"
+        number = f"{value:.3g}" if word else f"{value:+.3g}"
+        return "" if np.isnan(value) else f"{word}{number} ({interval(low, high) or 'points'})"
 
     rows = [{
         "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),
         "p": "" if np.isnan(e.wanted) else f"{e.wanted:.2g}", "verdict": o or "–", "trained against untrained": gain(e),
     } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.loc[:, ~table.isin(["", "–"]).all()]
 
 
 def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
