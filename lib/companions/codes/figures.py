@@ -53,11 +53,8 @@ def distance_figure(table: pd.DataFrame) -> Figure:
 def cluster_figure(scores: pd.DataFrame) -> Figure:
     """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
-    titles = {
-        "ratio": "between / split-half",
-        "silhouette": "silhouette of the labels",
-        "knn": "k-NN accuracy, held out",
-    }
+    titles = {"ratio": "between / split-half", "silhouette": "silhouette of the labels"}
+    titles["knn"] = "k-NN accuracy, held out"
     for ax, (column, title) in zip(axes, titles.items()):
         for space, (color, marker) in LOOK.items():
             part = scores[scores.space == space]
@@ -116,9 +113,8 @@ def landing_figure(far: pd.DataFrame) -> Figure:
             ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
             ax.minorticks_off()
     axes[0].set_ylabel("$W_1$ to the training law / digit class's")
-    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
-        Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
-    ]
+    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")]
+    handles += [Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names]
     fig.legend(handles=handles, loc="outside upper center", ncols=6)
     return fig
 
@@ -150,16 +146,11 @@ def class_figure(landing: pd.DataFrame) -> Figure:
 @styled
 def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
     """The t-SNE pictures side by side, coloured by label where there is one."""
-    titles = {
-        "codes": "codes",
-        "finer": "codes, perplexity 8",
-        "pixels": "pixels",
-        "gaussian": "a Gaussian, no classes",
-    }
+    titles = {"finer": "codes, perplexity 8", "gaussian": "a Gaussian, no classes"}
     fig, axes = plt.subplots(1, 4, figsize=(WIDTH, 2.2))
     for ax, name in zip(axes, PICTURES):
         color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())
         ax.scatter(*pictures[f"{name}.picture"].numpy().T, color=color, s=3, lw=0)
-        ax.set(title=titles[name], xticks=[], yticks=[], aspect="equal")
+        ax.set(title=titles.get(name, name), xticks=[], yticks=[], aspect="equal")
         ax.grid(False)
     return fig

@@ -20,17 +20,10 @@ def _rows(ax: Axes, table: pd.DataFrame, column: str, networks: list[str]) -> No
         part = table[table.network == network].set_index("set")[column]
         for name, color in COLORS.items():
             if name in part.index and name != "test":
-                train = name == "train"
-                ax.plot(
-                    part[name],
-                    i,
-                    ls="",
-                    marker="D" if train else "o",
-                    ms=6 if train else 4.5,
-                    color=color,
-                    alpha=0.9,
-                    zorder=3 if train else 2,
-                )
+                look = {"marker": "o", "ms": 4.5, "zorder": 2}
+                if name == "train":
+                    look = {"marker": "D", "ms": 6, "zorder": 3}
+                ax.plot(part[name], i, ls="", color=color, alpha=0.9, **look)
     ax.set(yticks=range(len(networks)), ylim=(len(networks) - 0.5, -0.5))
     ax.grid(axis="x", visible=False)
 
@@ -85,31 +78,18 @@ def trade_figure(table: pd.DataFrame) -> Figure:
     """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
     summary = instability(table)
     fig, ax = plt.subplots(figsize=(WIDTH, 3.8))
-    look = {
-        "plain": (INK, "D"),
-        "twin": (INK, "d"),
-        "denoising": (RED, "o"),
-        "contractive": (BLUE, "s"),
-        "bending": (GREEN, "^"),
-    }
+    look = {"plain": (INK, "D"), "twin": (INK, "d"), "denoising": (RED, "o")}
+    look |= {"contractive": (BLUE, "s"), "bending": (GREEN, "^")}
     for _, row in summary[summary.network != "untrained"].iterrows():
         color, marker = look[row.network.split()[0]]
         ax.plot(row.cost, row.worse, ls="", marker=marker, ms=7, color=color)
         left = row.network.startswith(("plain", "twin"))
-        ax.annotate(
-            row.network,
-            (row.cost, row.worse),
-            xytext=(-7 if left else 7, -2),
-            textcoords="offset points",
-            color=color,
-            ha="right" if left else "left",
-        )
+        beside = {"xytext": (-7 if left else 7, -2), "textcoords": "offset points"}
+        beside |= {"ha": "right" if left else "left", "color": color}
+        ax.annotate(row.network, (row.cost, row.worse), **beside)
     ax.axvline(1, color=FAINT, lw=0.8, ls=":")
-    ax.set(
-        xlabel="held-out error / plain network's",
-        ylabel="share of noise cells above\nthe training cell",
-        ylim=(0, 1.02),
-    )
+    ax.set(xlabel="held-out error / plain network's", ylim=(0, 1.02))
+    ax.set_ylabel("share of noise cells above\nthe training cell")
     ax.margins(x=0.2)
     return fig
 
