@@ -85,10 +85,9 @@ def _side(axs: Sequence[Axes], e: Estimate) -> None:
     pad = 0.05 * (high - low)
     low, high = back(low - pad), back(high + pad)
     far = e.part.scale == "log" and high / low > 8
+    shaded = low if above is None else above, high if below is None else below
     for ax in axs:
-        ax.axvspan(
-            low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
-        )
+        ax.axvspan(*shaded, color=BLUE, alpha=0.1, lw=0)
         for edge in edges:
             ax.axvline(edge, color=FAINT, lw=0.8)
     axs[0].set(xscale="log" if far else "linear", xlim=(low, high))
@@ -137,34 +136,13 @@ def verdicts(found: pd.DataFrame) -> Figure:
     claims = sorted(found.claim.unique())
     fig, ax = plt.subplots(figsize=(7.2, 0.9 + 0.24 * len(names)))
     grid = np.array([[share[claim, *name] for claim in claims] for name in names])
-    ax.pcolormesh(
-        np.arange(len(claims) + 1) - 0.5,
-        np.arange(len(names) + 1) - 0.5,
-        np.ma.masked_invalid(grid),
-        cmap="cividis",
-        vmin=0,
-        vmax=1,
-        edgecolors=FAINT,
-        lw=0.3,
-    )
-    for i, row in enumerate(grid):
-        for j, value in enumerate(row):
-            text = (
-                "–"
-                if np.isnan(value)
-                else f"{value:.2f}".removeprefix("0")
-                if 0 < value < 1
-                else f"{value:.0f}"
-            )
-            ax.text(
-                j,
-                i,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6,
-                color=FAINT if np.isnan(value) else "white" if value < 0.55 else "black",
-            )
+    edges = (np.arange(n + 1) - 0.5 for n in (len(claims), len(names)))
+    shown = np.ma.masked_invalid(grid)
+    ax.pcolormesh(*edges, shown, cmap="cividis", vmin=0, vmax=1, edgecolors=FAINT, lw=0.3)
+    for (i, j), value in np.ndenumerate(grid):
+        text = f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}".replace("nan", "–")
+        ink = FAINT if np.isnan(value) else "white" if value < 0.55 else "black"
+        ax.text(j, i, text, ha="center", va="center", fontsize=6, color=ink)
     ax.set_xticks(range(len(claims)), claims, fontsize=7)
     ax.set_yticks(range(len(names)), [f"{choice}: {value}" for choice, value in names])
     ax.invert_yaxis()
