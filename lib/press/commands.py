@@ -124,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     epochs = "of networks without a digit (default: the protocol's)"
     detection.add_argument("--epochs", type=int, metavar="N", help=epochs)
 
+    more = add(_study, "put the published networks through one more study, and publish its tables", "studies")
+    more.add_argument("study", metavar="NAME", help="for instance noise")
+    more.add_argument("--seeds", type=int, nargs="+", metavar="S", help=seeds)
+
     run = "run companions' chapters at full size on the published protocol, and publish their tables"
     only = "only this chapter (default: all that can be published); may be repeated"
     add(_companions, run).add_argument("--chapter", action="append", metavar="NAME", help=only)
@@ -192,6 +196,12 @@ def _detection(options: argparse.Namespace) -> None:
     from .publish import publish_detection
 
     print(f"Published: {publish_detection(options.seeds, options.without, options.epochs)}")
+
+
+def _study(options: argparse.Namespace) -> None:
+    from .publish import publish_study
+
+    print(f"Published: {publish_study(options.study, options.seeds)}")
 
 
 def _companions(options: argparse.Namespace) -> None:

@@ -35,13 +35,31 @@ a range, one number a seed; a t interval over the eight seeds judges, with Holm'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from .. import noise
+from ..model import Ensemble
+from ..protocol import Protocol
+from ..results import blocks
+from ..store import Store
+from ..training import train, training_fields
 from .claims import LARGE, MODERATE
 from .evidence import NOISE, Evidence, Part
+from .orientation_cell import Cell, idle_units
 
-__all__ = ["STATEMENTS", "DIMS", "POINTS"]
+__all__ = ["table", "rows", "along", "trained_along", "STATEMENTS", "DIMS", "POINTS", "EPOCHS"]
 
-#: Latent dimensions, points of each set, and of these the ones at which eigenvectors are taken.
-DIMS, POINTS, CLOSE = (2, 5, 8, 14, 17, 20), 2_000, 500
+#: Raise when a number changes; stored tables are then computed anew.
+VERSION = 1
+#: Latent dimensions, and points of each set.
+DIMS, POINTS = (2, 5, 8, 14, 17, 20), 2_000
+#: Lengths of training along which counts and reversal are followed.
+EPOCHS = (10, 30, 100, 300, 1_000)
 
 
 def _noise(column: str):
@@ -54,8 +72,8 @@ def _train(column: str):
 
 
 def _kept(e: Evidence):
-    """Negative eigenvalues a point, trained over untrained."""
-    return _noise("I_count")(e) / _noise("I_count")(Evidence(e.null))
+    """Negative eigenvalues a point, trained over untrained; not a number where the untrained are not known."""
+    return _noise("I_count")(e) / (_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
 
 
 #: What the judging seeds are asked; the order is that of the page.
@@ -73,3 +91,104 @@ STATEMENTS = (
     Part("most of them hang on switched units", _noise("switched_negative"), LARGE, "mean", "logit", above=0.5),
     Part("most of them hang on idle units", _noise("idle_negative"), LARGE, "mean", "logit", above=0.5),
 )  # fmt: skip
+
+
+def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS, progress: bool = True) -> pd.DataFrame:
+    """The cells of the networks of one seed, in float64."""
+    few, found = protocol.replace(points=points), []
+    train = torch.cat(list(blocks(few, "train")))
+    nets = [ensemble.member(d).double() for d in ensemble.dims]
+    idle = [idle_units(net, train) for net in nets]
+    head = {"seed": ensemble.seed, "epochs": len(ensemble.curves.get("train", ()))}
+    names = ("train", *protocol.sets)
+    with tqdm(
+        total=len(names) * len(nets), desc=f"orientation, seed {ensemble.seed}", unit="cell",
+        disable=not progress, leave=False,
+    ) as bar:  # fmt: skip
+        for name in names:
+            x = train if name == "train" else torch.cat(list(blocks(few, name)))
+            for net, units in zip(nets, idle):
+                cell = Cell(net, units)
+                cell.add(x)
+                found.append(head | {"d": net.d, "set": name} | cell.row())
+                bar.update()
+    return pd.DataFrame(found)
+
+
+def table(
+    networks: Sequence[Ensemble],
+    protocol: Protocol,
+    store: Store | None = None,
+    dims: Sequence[int] = DIMS,
+    points: int = POINTS,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """The rows of the networks of a protocol, loaded where stored and computed where not.
+
+    Parameters
+    ----------
+    networks : those of `lib.training.train`, or of `untrained`.
+    dims : latent dimensions that are looked at, those of the protocol among them.
+
+    Returns
+    -------
+    DataFrame, one row for each seed, d and set
+        ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``, ``reversed``,
+        ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent`` (what independent signs give),
+        ``excess``, ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
+        (points at which the parity of the counted eigenvalues is not the orientation), ``counts`` and ``binomial`` (points by
+        count, observed and expected); ``vS`` the share that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean),
+        ``far_less_near``, and ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed,
+        and those with another orientation under K_L; ``rank``, ``place``, ``switched``, ``idle`` of the negative and of the
+        positive real eigenvalues, and how many there are.
+    """
+    store, found = store or Store(), []
+    dims = tuple(d for d in dims if d in protocol.dims)
+    for whole in networks:
+        fields = {
+            "networks": training_fields(protocol, whole.seed, len(whole.curves.get("train", ()))),
+            "sets": protocol.sets,
+            "dims": dims,
+            "points": points,
+            "noise": noise.VERSION,
+            "version": VERSION,
+        }
+
+        def compute(whole=whole) -> pd.DataFrame:
+            some = Ensemble([whole.member(d) for d in dims], whole.seed, whole.curves)
+            return rows(some, protocol, points, progress).round(6)
+
+        found.append(store.table("orientation", fields, compute))
+    return pd.concat(found, ignore_index=True)
+
+
+def trained_along(
+    protocol: Protocol, epochs: Sequence[int] = EPOCHS, store: Store | None = None
+) -> pd.DataFrame:
+    """The table along training: the protocol's networks after each of these numbers of epochs.
+
+    Each longer training goes on from the checkpoint of the one before; a killed one from its last.
+    """
+    store, found = store or Store(), []
+    for n in sorted(epochs):
+        run = protocol.replace(epochs=n)
+        found.append(table(train(run, store), run, store))
+    return pd.concat(found, ignore_index=True)
+
+
+def along(lengths: pd.DataFrame) -> pd.DataFrame:
+    """Counts and reversal along training from the cells of `lib.studies.sensitivity`, choice *length*.
+
+    The count is the share of negative ones among the nonzero eigenvalues times their number, (1 − zeros) d.
+
+    Returns
+    -------
+    DataFrame: ``seed, d, epochs, set, count, reversed``
+    """
+    part = lengths[(lengths.choice == "length") & lengths.d.isin(DIMS)]
+    count = part.I_negative_real * (1 - part.I_zeros) * part.d
+    return (
+        part[["seed", "d", "epochs", "set"]]
+        .assign(count=count, reversed=part.I_reversed)
+        .reset_index(drop=True)
+    )
