@@ -29,7 +29,16 @@ from ..paths import ROOT
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
-from ..studies import detection, detection_cases, findings, noise_design, reconstructions, sensitivity, theory
+from ..studies import (
+    detection,
+    detection_cases,
+    findings,
+    noise_design,
+    reconstructions,
+    related,
+    sensitivity,
+    theory,
+)
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
@@ -49,6 +58,7 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
@@ -120,7 +130,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.digest(protocol.training_set),
-        **_origin(),
+        **origin(),
     }
     before, beside = manifest(folder) or {}, ("sensitivity", "detection", "studies", "companions")
     return write_manifest(about | {k: before[k] for k in beside if k in before}, folder)
@@ -187,7 +197,7 @@ def publish_sensitivity(
         points = sensitivity.rounding(networks, protocol, dims, sets, WHOLE_POINTS)
         write_table(folder / "rounding.csv", points)
     named = list(dict.fromkeys(whole.choice + ": " + whole.value))
-    about["sensitivity"] = {"variants": named, "numbers": _numbers(), **_origin()}
+    about["sensitivity"] = {"variants": named, "numbers": _numbers(), **origin()}
     return write_manifest(about, folder)
 
 
@@ -243,7 +253,7 @@ def publish_detection(
         same = pd.MultiIndex.from_frame(before[place]).isin(pd.MultiIndex.from_frame(new[place]))
         new = pd.concat([before[~same], new])
     write_table(folder / "detection.csv", new.reset_index(drop=True))
-    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **_origin()}
+    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **origin()}
     return write_manifest(about, folder)
 
 
@@ -270,12 +280,14 @@ def publish_study(
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
-    for file_, content in compute(train(run, store), run, store).items():
+    made = compute(train(run, store), run, store)
+    about = manifest(folder)  # another study may have been added meanwhile
+    for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
             write_table(folder / f"{file_}.csv", content)
         else:
             write_tensors(folder / f"{file_}.safetensors", content)
-    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **_origin()}
+    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **origin()}
     about["studies"] = about.get("studies", {}) | {name: entry}
     return write_manifest(about, folder)
 
@@ -317,13 +329,13 @@ def publish_companions(
         now = manifest(folder)  # another chapter may have been added meanwhile
         entry = now.setdefault("companions", {}).get(chapter)
         if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
-            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **origin()}
         for name, content in trained.items():
             write_atomically(folder / name, content)
         if chapter in SHOWN:
             for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
                 write_atomically(folder / name, content)
-            entry = entry | {"shown": _origin()}
+            entry = entry | {"shown": origin()}
         now["companions"][chapter] = entry
         write_manifest(now, folder)
     return folder
@@ -348,7 +360,7 @@ def _numbers() -> dict[str, int]:
     return {name: stage.VERSION for name, stage in (stages | {"characters": reconstructions}).items()}
 
 
-def _origin() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """Where, when and with what something was computed."""
     return {
         "commit": git(ROOT, "rev-parse", "HEAD"),
