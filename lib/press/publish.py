@@ -40,6 +40,7 @@ from ..studies import (
     theory,
 )
 from ..studies.claims import stages
+from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
 from .provenance import git
@@ -247,6 +248,9 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+        dims = [d for d in detection.DIMS if d in protocol.dims]
+        usual = quantiles(networks, run.training_set, dims)
+        write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
     if before is not None and about["detection"]["numbers"] == numbers:
