@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     0 when it succeeded, 1 when it failed, 2 when what was asked cannot be done, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    if getattr(options, "scheduler", None):
+        os.environ["DASK_SCHEDULER_ADDRESS"] = options.scheduler  # as well for the kernels of a build
     try:
         _prepare()
         return _run(options)
@@ -107,13 +109,16 @@ def _parser() -> argparse.ArgumentParser:
     publish = add(_publish, "write book/published from a finished run of the paper's protocol")
     _fields(publish, 'single fields of the profile paper, for instance "seeds=0"')
 
-    add(_bench, "measure the two hot paths beside what one would write instead")
+    bench = add(_bench, "measure the two hot paths beside what one would write instead")
+    cluster = "measure one and two workers of a Dask scheduler on this machine instead"
+    bench.add_argument("--cluster", action="store_true", help=cluster)
 
     varied = (
         "train the published protocol with one unstated choice changed at a time, and publish what that does"
     )
     only = "only this choice, for instance length or loss (default: all); may be repeated"
-    add(_sensitivity, varied).add_argument("--choice", action="append", metavar="NAME", help=only)
+    sensitivity = add(_sensitivity, varied)
+    sensitivity.add_argument("--choice", action="append", metavar="NAME", help=only)
 
     scored = "score the published networks' sense of what is off the distribution, and publish the tables"
     detection = add(_detection, scored)
@@ -130,7 +135,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = "run companions' chapters at full size on the published protocol, and publish their tables"
     only = "only this chapter (default: all that can be published); may be repeated"
-    add(_companions, run).add_argument("--chapter", action="append", metavar="NAME", help=only)
+    companions = add(_companions, run)
+    companions.add_argument("--chapter", action="append", metavar="NAME", help=only)
 
     verify = add(_verify, "check every published file, recompute a random sample of published cells")
     cells = "cells to recompute (default: 4)"
@@ -139,7 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--seed", type=int, metavar="S", help=seed)
 
     held = "hold a finished run of the paper's protocol against the published one, by verdicts and intervals"
-    _fields(add(_compare, held), 'single fields of the profile paper, for instance "seeds=0"')
+    compare = add(_compare, held)
+    _fields(compare, 'single fields of the profile paper, for instance "seeds=0"')
+
+    _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
 
     pdf = add(_pdf, "print a finished site to one PDF beside its pages")
     _folder(pdf, "html", "_build/html", "default: _build/html", nargs="?")
@@ -159,6 +168,14 @@ def _fields(command: argparse.ArgumentParser, help: str) -> None:
 def _folder(command: argparse.ArgumentParser, name: str, default: str | None, help: str, **more) -> None:
     place = default and Path(default)
     command.add_argument(name, type=Path, default=place, metavar="FOLDER", help=help, **more)
+
+
+def _distributed(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--scheduler", metavar="ADDRESS",
+            help="of a Dask scheduler whose workers compute, for instance tcp://127.0.0.1:8786 (default: DASK_SCHEDULER_ADDRESS)",
+        )  # fmt: skip
 
 
 def _limited(command: argparse.ArgumentParser) -> None:
@@ -212,9 +229,9 @@ def _companions(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import main
+    from . import bench, scaling
 
-    main()
+    (scaling if options.cluster else bench).main()
 
 
 def _count(word: str) -> int:
