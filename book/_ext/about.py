@@ -6,18 +6,32 @@ Descriptions are the boxes at the head of the pages. Addresses are written once 
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
 from pathlib import Path
 
 import yaml
 from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Search engines show about so many characters of a description.
 LONGEST = 300
 
 
+class Executed(SphinxDirective):
+    """What the build executed, as a table: ``BOOK_EXECUTED``, rows of page, cells, time and digest."""
+
+    def run(self):
+        rows = json.loads(os.environ.get("BOOK_EXECUTED", "[]"))
+        lines = ["| Notebook | Cells | Time | Result | SHA-256 begins |", "|---|---|---|---|---|"]
+        lines += [f"| [](/{name}.md) | {cells} | {took} | without an error | `{sha}` |" for name, cells, took, sha in rows]
+        return self.parse_text_to_nodes("\n".join(lines)) if rows else []
+
+
 def setup(app):
+    app.add_directive("executed", Executed)
     app.connect("html-page-context", with_metadata)
     app.connect("build-finished", with_lists)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -91,7 +91,7 @@ def build(
             began_pages = time.monotonic()
             for name, folder in executed.items():
                 _place(name, folder, run / "src")
-            html = _render(root, run, about, list(executed))
+            html = _render(root, run, about, executed)
             if sources != digests(root, files(root, SOURCES)):
                 stamp = "files that were changed meanwhile"  # the next build makes the pages again
             (html / RECORD).write_text(stamp)
@@ -163,14 +163,18 @@ def _place(name: str, folder: Path, src: Path) -> None:
     shutil.copyfile(folder / "notebook.ipynb", f"{page}.ipynb")
 
 
-def _render(root: Path, run: Path, about: dict[str, Any], executed: list[str]) -> Path:
+def _render(root: Path, run: Path, about: dict[str, Any], executed: dict[str, Path]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
     start = f"from lib.workers import end_with; end_with({os.getpid()}); from lib.press import prepare; prepare(); "
     start += "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(run / "src"), "--path-output", str(run)]
     command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve())]
     command += ["--all", "-W", "-n", "--keep-going"]
-    env = os.environ | {"BOOK_PROVENANCE": json.dumps(about), "PYTHONIOENCODING": "utf-8"}
+    env = os.environ | {
+        "BOOK_PROVENANCE": json.dumps(about),
+        "BOOK_EXECUTED": json.dumps(notebooks.status(executed)),
+        "PYTHONIOENCODING": "utf-8",
+    }
     lines = []
     with (
         subprocess.Popen(

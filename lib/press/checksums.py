@@ -7,18 +7,21 @@ from pathlib import Path
 
 from ..store import write_atomically
 
-__all__ = ["NAME", "write", "whole"]
+__all__ = ["NAME", "of", "write", "whole"]
 
 NAME = "SHA256SUMS"
+
+
+def of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(html: Path) -> Path:
     """Write ``SHA256SUMS`` of every other file in the folder `html`, in the format of ``sha256sum --check``."""
     target = html / NAME
     files = sorted(p for p in html.rglob("*") if p.is_file() and p != target)
-    lines = [
-        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  ./{p.relative_to(html).as_posix()}\n" for p in files
-    ]
+    lines = [f"{of(p)}  ./{p.relative_to(html).as_posix()}\n" for p in files]
     return write_atomically(target, "".join(lines).encode())
 
 
@@ -27,6 +30,6 @@ def whole(folder: Path) -> bool:
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
         pairs = [line.split("  ./", 1) for line in lines]
-        return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha for sha, name in pairs)
+        return all(of(folder / name) == sha for sha, name in pairs)
     except (OSError, ValueError):
         return False

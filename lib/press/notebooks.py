@@ -34,12 +34,14 @@ from .freshness import Job, Sources, statements
 from .kernels import Kernels, environment
 from .texts import check_parameters, declared, read, tidy
 
-__all__ = ["NotebookError", "execute_all", "execute_one", "seconds", "LIMIT"]
+__all__ = ["NotebookError", "execute_all", "execute_one", "seconds", "status", "LIMIT"]
 
 #: Executed versions of one notebook that are kept.
 KEPT = 6
 #: Notebooks executed at the same time, at most; the largest take 2 GB each.
 WORKERS = 3
+#: Beside a kept notebook: how many seconds it took.
+SECONDS = "seconds"
 #: Seconds after which a notebook counts as hanging.
 LIMIT = 3 * 60 * 60.0
 
@@ -183,7 +185,7 @@ def execute_one(
         job = Job(source.stem, notebook, parameters, str(source))
         kept = Path(run) / "kept"
         folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
-        ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME)
+        ignored = shutil.ignore_patterns("notebook.ipynb", SECONDS, checksums.NAME)
         shutil.copytree(folder, output, ignore=ignored, dirs_exist_ok=True)
         os.replace(folder / "notebook.ipynb", target := output / f"{source.stem}.ipynb")
     return target
@@ -250,6 +252,7 @@ class _Task:
         """Move the result to its place, unless what it was made from has changed meanwhile."""
         tidy(notebook)
         nbformat.write(notebook, folder / "notebook.ipynb")
+        (folder / SECONDS).write_text(f"{self.elapsed:.1f}")
         checksums.write(folder)
         now = digest(self.job.inputs(self.root, self.key))
         if not self.place.name.endswith(now):
@@ -263,6 +266,18 @@ class _Task:
         except OSError:  # another build was first with the same content
             if not checksums.whole(self.place):
                 raise
+
+
+def status(executed: Mapping[str, Path]) -> list[list[str]]:
+    """What is known of each kept notebook: its name, the cells that ran, the time they took, its digest."""
+    rows = []
+    for name, folder in executed.items():
+        cells = nbformat.read(folder / "notebook.ipynb", as_version=4).cells
+        ran = sum(cell.get("execution_count") is not None for cell in cells)
+        sha = checksums.of(folder / "notebook.ipynb")[:12]
+        took = folder / SECONDS  # what was kept before times were has none
+        rows.append([name, str(ran), seconds(float(took.read_text())) if took.exists() else "", sha])
+    return rows
 
 
 def _prune(kept: Path, name: str) -> None:

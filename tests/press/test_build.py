@@ -15,9 +15,10 @@ import pytest
 from building import make_book
 
 from lib.paths import ROOT
+from lib.press import checksums
 from lib.press.build import BuildError, build
 from lib.press.notebooks import NotebookError
-from lib.press.texts import pages, read
+from lib.press.texts import has_code, pages, read
 from lib.protocol import ProtocolError
 
 # --- the smoke book --------------------------------------------------------------------------------------------------
@@ -42,6 +43,28 @@ def test_the_build_says_where_the_book_is_and_how_long_each_notebook_took(book):
         told,
     )
     assert re.findall(r"^  \S+ +\d+\.\d s$", told, re.M)
+
+
+def test_the_book_lists_every_notebook_that_was_executed(book, root):
+    output, _ = book
+    text = (output / "html" / "appendices" / "reproducibility.html").read_text()
+    rows = re.findall(r'<tr class="row-(?:odd|even)">(.*?)</tr>', text, re.S)
+    listed = {row for row in rows if "without an error" in row}
+    assert len(listed) == sum(has_code(read(root / "book" / f"{n}.md")) for n in pages(root / "_toc.yml"))
+    kept = {checksums.of(p)[:12] for p in (output / "notebooks").glob("*/notebook.ipynb")}
+    assert {re.search(r'<span class="pre">(\w{12})<', row)[1] for row in listed} <= kept
+
+
+def test_pages_say_what_they_are_about_to_programs(book, root):
+    html = book[0] / "html"
+    listed = (html / "llms.txt").read_text()
+    for name in pages(root / "_toc.yml"):
+        text = (html / f"{name}.html").read_text()
+        assert f"(_sources/{name}.md)" in listed and (html / "_sources" / f"{name}.md").is_file()
+        assert text.count('<meta property="og:title"') == 1
+        assert len(re.findall(r'<meta name="description" content="[^"$]{10,}"', text)) == 1, name
+    assert '<meta name="citation_title"' in (html / "intro.html").read_text()
+    assert "og:url" not in text and not (html / "sitemap.xml").exists()  # there is no address yet
 
 
 def test_a_second_build_computes_nothing(book):
