@@ -33,7 +33,7 @@ from ..figures import style
 from ..figures.tables import cells, readable, typeset, written
 from .answers import script
 
-__all__ = ["figure", "table", "pictures", "claim", "column", "contents", "markdown", "png", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "column", "contents", "folded", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
@@ -313,6 +313,14 @@ def column(blocks: Iterable[Block]) -> Block:
     """Blocks below one another."""
     blocks = list(blocks)
     return Block("\n\n".join(b.myst for b in blocks), "".join(b.lab for b in blocks))
+
+
+def folded(title: str, block: Block) -> Block:
+    """A block behind its title, for numbers that a figure says already."""
+    return Block(
+        f"::::::{{dropdown}} {title}\n{block.myst}\n::::::",
+        f"<details><summary>{html.escape(title)}</summary>{block.lab}</details>",
+    )
 
 
 def markdown(text: str) -> Block:
