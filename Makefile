@@ -63,6 +63,9 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
+picture: $(TESTS) ## take README's picture of the live page anew from _build/html (needs Chromium)
+	@$(RUN) -m lib picture
+
 notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
 	@$(RUN) -m lib notebooks
 
@@ -89,4 +92,4 @@ $(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
 	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help book test faults audit lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults audit lab pdf picture notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

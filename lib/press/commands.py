@@ -153,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
     pdf = add(_pdf, "print a finished site to one PDF beside its pages")
     _folder(pdf, "html", "_build/html", "default: _build/html", nargs="?")
 
+    picture = add(_picture, "take README's picture of the live page from a finished site")
+    _folder(picture, "html", "_build/html", "default: _build/html", nargs="?")
+
     launch = add(_notebooks, "write the notebooks as .ipynb for Binder and Colab")
     _folder(launch, "--output", "_build/launch", "default: _build/launch")
 
@@ -290,6 +293,12 @@ def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
 
     write(options.html)
+
+
+def _picture(options: argparse.Namespace) -> None:
+    from . import picture
+
+    print(picture.write(options.html))
 
 
 def _notebooks(options: argparse.Namespace) -> None:
