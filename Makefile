@@ -4,6 +4,7 @@ PROFILE ?= laptop
 SET     ?=
 CELLS   ?= 4
 SCORED  ?=
+STUDY   ?= noise
 STAMP   := .venv/.installed
 TESTS   := .venv/.installed-test
 RUN     := .venv/bin/python
@@ -36,6 +37,9 @@ sensitivity: $(STAMP) ## add to book/published what each choice that the paper l
 
 detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
 	@$(RUN) -m lib detection $(SCORED)
+
+studies: $(STAMP) ## add to book/published what one more study finds on the published networks (STUDY=noise: minutes a seed)
+	@$(RUN) -m lib studies $(STUDY)
 
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
@@ -77,4 +81,4 @@ $(TESTS): $(STAMP) requirements-test.txt
 	$(RUN) -m pip install --requirement requirements-test.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity detection companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

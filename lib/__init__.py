@@ -6,6 +6,7 @@ data       training images; noise draws the out-of-distribution points
 model      the autoencoder, and the networks of one seed as one stack; training trains them
 jacobian   K_I and K_L; eigen their eigenvalues; spectrum one network's on one data set
 results    protocol → networks → cells → table; published reads what was computed at the paper's scale
+workers    processes that share the work out
 
 Folders, each importing only what is before it: studies, figures, companions, pages, press (the command line above all).
 """

@@ -29,8 +29,10 @@ FOLDERS = ("BOOK_RESULTS", "MNIST_DIR", "FASHION_MNIST_DIR")
 
 
 def results() -> Path:
-    """The folder of this run's artefacts: ``BOOK_RESULTS``, else ``results/`` beside ``lib/``."""
-    return Path(os.environ.get("BOOK_RESULTS") or ROOT / "results").absolute()
+    """The folder of this run's artefacts: ``BOOK_RESULTS``, else ``results/`` beside ``lib/``, or here where there is no book."""
+    return Path(
+        os.environ.get("BOOK_RESULTS") or (ROOT if PROFILES.is_dir() else Path()) / "results"
+    ).absolute()
 
 
 def mnist() -> Path | None:

@@ -44,6 +44,7 @@ from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
 from .training import torch_device, train, training_fields, untrained
+from .workers import processes
 
 __all__ = ["run", "Run", "cells", "cell_fields", "evaluate", "blocks", "reconstructions"]
 
@@ -218,7 +219,7 @@ def _evaluated(
                 for e in es
                 for part in _split(e)
             ]
-            with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+            with processes(workers):
                 tables = joblib.Parallel(return_as="generator_unordered", batch_size=1)(
                     map(joblib.delayed(_task), tasks)
                 )

@@ -21,6 +21,7 @@ from . import data, paths
 from .model import Ensemble
 from .protocol import Protocol, ProtocolError
 from .store import Store, digest
+from .workers import processes
 
 __all__ = [
     "train",
@@ -131,9 +132,7 @@ def train_side_by_side(
         joblib.delayed(_train_all)(run, store, progress and i % workers == 0)
         for i, run in enumerate(runs.values())
     ]
-    with joblib.parallel_config(
-        "loky", n_jobs=workers, inner_max_num_threads=max(1, joblib.cpu_count() // workers)
-    ):
+    with processes(workers, max(1, joblib.cpu_count() // workers)):
         joblib.Parallel()(tasks)
 
 

@@ -77,7 +77,6 @@ def fit(
     fall: float = 100.0,
     after: Callable[[int], None] | None = None,
     label: str = "networks",
-    progress: bool = True,
     threads: int | None = 1,
 ) -> None:
     """Minimise a loss of `stacks` in place with Adam; the rate falls along a cosine to its `fall`-th part.
@@ -95,7 +94,7 @@ def fit(
     optimiser = torch.optim.Adam(leaves, lr=rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=rate / fall)
     try:
-        for step in tqdm(range(1, steps + 1), desc=label, unit="step", disable=not progress, leave=False):
+        for step in tqdm(range(1, steps + 1), desc=label, unit="step", leave=False):
             for stack, theta in zip(stacks, leaves):
                 stack.bind(theta)  # anew: autograd forgets views of a leaf that has changed
             optimiser.zero_grad()

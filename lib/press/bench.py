@@ -33,6 +33,7 @@ from ..model import Autoencoder, Ensemble
 from ..protocol import NOISE_SETS, Protocol
 from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
+from ..workers import processes
 
 __all__ = ["main", "measure", "operations", "table", "RESULT"]
 
@@ -350,7 +351,7 @@ def all_cores() -> dict[str, Any] | None:
         "training": training(clock),
         "spectra": [],
     }
-    with joblib.parallel_config("loky", n_jobs=cores, inner_max_num_threads=1):
+    with processes(cores):
         slowest = max(joblib.Parallel()(joblib.delayed(_seed)(seed, 8) for seed in range(cores)))
         out["seeds"] = {"count": cores, "gflops": cores * 8 * STEPS * _step_operations() / slowest / 1e9}
         for d in (10, 20):

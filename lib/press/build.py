@@ -165,7 +165,8 @@ def _place(name: str, folder: Path, src: Path) -> None:
 
 def _render(root: Path, run: Path, about: dict[str, Any], executed: list[str]) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    start = "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()"
+    start = f"from lib.workers import end_with; end_with({os.getpid()}); from lib.press import prepare; prepare(); "
+    start += "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(run / "src"), "--path-output", str(run)]
     command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve())]
     command += ["--all", "-W", "-n", "--keep-going"]

@@ -161,6 +161,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     detection.set_defaults(command=_detection)
 
+    study = commands.add_parser(
+        "studies", help="put the published networks through one more study, and publish its tables"
+    )
+    study.add_argument("study", metavar="NAME", help="for instance noise")
+    study.add_argument(
+        "--seeds", type=int, nargs="+", metavar="S", help="default: the published ones; others are trained"
+    )
+    study.set_defaults(command=_study)
+
     companions = commands.add_parser(
         "companions",
         help="run companions' chapters at full size on the published protocol, and publish their tables",
@@ -257,6 +266,12 @@ def _detection(options: argparse.Namespace) -> None:
     from .publish import publish_detection
 
     print(f"Published: {publish_detection(options.seeds, options.without, options.epochs)}")
+
+
+def _study(options: argparse.Namespace) -> None:
+    from .publish import publish_study
+
+    print(f"Published: {publish_study(options.study, options.seeds)}")
 
 
 def _companions(options: argparse.Namespace) -> None:

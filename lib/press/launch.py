@@ -7,6 +7,7 @@ The workflow that publishes pushes what is written here.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,10 +22,8 @@ from .texts import pages
 
 __all__ = ["write", "requirements"]
 
-#: Direct dependencies that only building, serving and testing need; no notebook imports them.
-TOOLS = frozenset(
-    "ipykernel jupyter-book jupyter_client jupyterlab jupytext myst-nb nbclient nbformat papermill Sphinx sphinx-proof sphinxcontrib-bibtex".split()
-)
+#: What notebooks import besides the library.
+BESIDES = ("ipywidgets",)
 
 SETUP = """\
 # On Colab this cell fetches the library and what Colab lacks of its requirements; anywhere else it does nothing.
@@ -52,9 +51,12 @@ if "google.colab" in sys.modules:
 
 
 def requirements(root: Path = ROOT) -> list[str]:
-    """The pinned direct dependencies that a notebook needs, without those that only make the book."""
+    """What a notebook needs, the library's dependencies among it, at the versions of ``requirements.txt``."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [text for text in project["dependencies"] if text.partition("==")[0] not in TOOLS]
+    names = [*(re.match(r"[\w.-]+", text)[0] for text in project["dependencies"]), *BESIDES]
+    locked = (root / "requirements.txt").read_text(encoding="utf-8")
+    pins = {name.lower(): pin for pin, name in re.findall(r"^(([\w.-]+)==[\w.]+)", locked, re.M)}
+    return [pins[name.lower()] for name in names]
 
 
 def write(output: Path, root: Path = ROOT) -> list[Path]:

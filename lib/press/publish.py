@@ -2,7 +2,8 @@
 
 ``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv`` (along families of
 noise), ``pairs.csv`` (Theorem I.2) and what the first page draws; ``make sensitivity`` adds ``sensitivity.csv`` and
-``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make companions`` the folder ``companions/``. What is stored is loaded, what is not is computed.
+``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make studies`` those of `STUDIES`, ``make companions`` the
+folder ``companions/``. What is stored is loaded, what is not is computed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,19 +29,26 @@ from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
-from ..studies import detection, detection_cases, findings, reconstructions, sensitivity, theory
+from ..studies import detection, detection_cases, findings, noise_design, reconstructions, sensitivity, theory
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
+from ..workers import processes
 
 __all__ = [
     "publish",
     "publish_sensitivity",
     "publish_detection",
+    "publish_study",
     "publish_companions",
     "restore",
     "NULL_POINTS",
 ]
 
+#: study → the version of its numbers, and what gives its tables and tensors, by the names of their files, from networks,
+#: their protocol and a store
+STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
+    "noise": (noise_design.VERSION, noise_design.published),
+}
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
 #: Points a set at which untrained networks are scored.
@@ -122,9 +130,8 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "training data SHA-256": data.digest(protocol.training_set),
         **_origin(),
     }
-    kept = {
-        k: v for k, v in (manifest(folder) or {}).items() if k in ("sensitivity", "detection", "companions")
-    }
+    others = ("sensitivity", "detection", "studies", "companions")
+    kept = {k: v for k, v in (manifest(folder) or {}).items() if k in others}
     return write_manifest(about | kept, folder)
 
 
@@ -272,6 +279,39 @@ def publish_detection(
     return write_manifest(about, folder)
 
 
+def publish_study(
+    name: str, seeds: Sequence[int] | None = None, store: Store | None = None, folder: Path = FOLDER
+) -> Path:
+    """Add the tables of one of `STUDIES` to what is published; what is stored is loaded, what is not is computed.
+
+    Parameters
+    ----------
+    seeds : default: the published ones; others are trained.
+
+    Raises
+    ------
+    Mismatch
+        While nothing is published, or at another study.
+    """
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch("publish: expected published networks to study, found none; make publish writes them")
+    if name not in STUDIES:
+        raise Mismatch(f"studies: expected one of {', '.join(STUDIES)}, got {name}")
+    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    restore(store, folder)
+    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
+    number, compute = STUDIES[name]
+    for file_, content in compute(train(run, store), run, store).items():
+        if isinstance(content, pd.DataFrame):
+            write_table(folder / f"{file_}.csv", content)
+        else:
+            write_tensors(folder / f"{file_}.safetensors", content)
+    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **_origin()}
+    about["studies"] = about.get("studies", {}) | {name: entry}
+    return write_manifest(about, folder)
+
+
 def publish_companions(
     chapters: Sequence[str] = tuple(CHAPTERS),
     size: str = "full",
@@ -300,7 +340,7 @@ def publish_companions(
         kind, experiments = CHAPTERS[chapter]
         settings = kind.preset(size)
         workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
-        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        with processes(workers):
             made = joblib.Parallel()(
                 joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
                 for compute in experiments

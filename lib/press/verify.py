@@ -15,6 +15,7 @@ from ..model import Ensemble
 from ..protocol import Protocol
 from ..published import FOLDER, Mismatch
 from ..training import torch_device
+from ..workers import processes
 
 __all__ = ["verify", "TOLERANCE"]
 
@@ -80,7 +81,7 @@ def _recomputed(
     laws = results.training_codes(those_of(chosen), protocol)
     sets = sorted(chosen.groupby("set"), key=lambda item: -item[1].d.sum())  # the longest first
     workers = joblib.cpu_count() if torch_device().type == "cpu" else 1
-    with joblib.parallel_config("loky", n_jobs=min(workers, max(1, len(sets))), inner_max_num_threads=1):
+    with processes(min(workers, max(1, len(sets)))):
         tasks = (
             joblib.delayed(results.evaluate)(those_of(part), protocol, name, False, laws)
             for name, part in sets

@@ -81,11 +81,7 @@ def _average_precision(recall: np.ndarray, right: np.ndarray, wrong: np.ndarray)
 
 
 def rows(
-    ensemble: Ensemble,
-    training_set: str,
-    sets: Sequence[str],
-    points: int = detection_data.POINTS,
-    progress: bool = True,
+    ensemble: Ensemble, training_set: str, sets: Sequence[str], points: int = detection_data.POINTS
 ) -> pd.DataFrame:
     """Every measure of every score of the networks of one seed, in float64.
 
@@ -102,9 +98,7 @@ def rows(
         fitted.append(detection_scores.fit(first, second, pixels=not fitted))
     epochs, found = len(ensemble.curves.get("train", ())), []
     inside = _scores(nets, singles, fitted, parts.inside[:points])
-    for name in tqdm(
-        sets, desc=f"scores, seed {ensemble.seed}", unit="set", disable=not progress, leave=False
-    ):
+    for name in tqdm(sets, desc=f"scores, seed {ensemble.seed}", unit="set", leave=False):
         x = detection_data.points(name, training_set, points)
         for d, here, there in zip(ensemble.dims, inside, _scores(nets, singles, fitted, x)):
             head = {"training_set": training_set, "seed": ensemble.seed, "d": d, "epochs": epochs}
@@ -144,7 +138,6 @@ def table(
     sets: Sequence[str] | None = None,
     dims: Sequence[int] = DIMS,
     points: int = detection_data.POINTS,
-    progress: bool = True,
 ) -> pd.DataFrame:
     """The rows of the networks of a protocol, loaded where stored and computed where not.
 
@@ -171,7 +164,7 @@ def table(
 
         def compute(whole=whole) -> pd.DataFrame:
             some = Ensemble([whole.member(d) for d in dims], whole.seed, whole.curves)
-            return rows(some, protocol.training_set, sets, points, progress).round(6)
+            return rows(some, protocol.training_set, sets, points).round(6)
 
         found.append(store.table("detection", fields, compute))
     return pd.concat(found, ignore_index=True)

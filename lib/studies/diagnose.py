@@ -116,11 +116,7 @@ def matrices(
 
 
 def diagnose(
-    encoder: Function,
-    decoder: Function,
-    x: Any,
-    batch: int | None = None,
-    rtol: float = RTOL,
+    encoder: Function, decoder: Function, x: Any, batch: int | None = None, rtol: float = RTOL
 ) -> Diagnosis:
     """Everything the paper measures of an autoencoder, at the inputs ``x (n, *shape)``.
 

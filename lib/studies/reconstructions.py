@@ -56,9 +56,7 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
     return model, float(model.score(images.test.numpy(), labels[images.trained :]))
 
 
-def statistics(
-    networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def statistics(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
     """One row for each of the protocol's trained networks and data set, loaded where stored and computed where not.
 
     Columns
@@ -90,24 +88,18 @@ def statistics(
         "version": VERSION,
         "noise": noise.VERSION,
     }
-    return store.table("characters", fields, lambda: _statistics(networks, protocol, progress))
+    return store.table("characters", fields, lambda: _statistics(networks, protocol))
 
 
 @torch.no_grad()
-def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol, progress: bool) -> pd.DataFrame:
+def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol) -> pd.DataFrame:
     model, _ = classifier(protocol.training_set)
     few = protocol.replace(points=POINTS)
     images = data.load(protocol.training_set)
     gallery = images.train[:NEIGHBOURS].float()
     rows: list[dict[str, Any]] = []
     means: dict[tuple[int, int, str], Tensor] = {}
-    for name in tqdm(
-        ("train", *protocol.sets),
-        desc="looking at reconstructions",
-        unit="set",
-        disable=not progress,
-        leave=False,
-    ):
+    for name in tqdm(("train", *protocol.sets), desc="looking at reconstructions", unit="set", leave=False):
         x = torch.cat(list(blocks(few, name)))
         for e in ensembles:
             for d, y in zip(e.dims, e.forward(x.to(e.theta))[1]):

@@ -80,9 +80,7 @@ def variants(
     }
 
 
-def cells(
-    protocols: dict[tuple[str, str], Protocol], store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None) -> pd.DataFrame:
     """The results tables of `variants`, with the columns of `lib.studies.reconstructions`, one under the other.
 
     Returns
@@ -90,13 +88,11 @@ def cells(
     DataFrame with the columns ``choice`` and ``value`` before those of `lib.results`.
     """
     store, tables = store or Store(), []
-    train_side_by_side([*protocols.values()], store, progress)
-    for (choice, value), protocol in tqdm(
-        protocols.items(), desc="variants", unit="variant", disable=not progress
-    ):
-        networks = train(protocol, store, progress)
-        table = results.cells(networks, protocol, store, progress=progress)
-        statistics = reconstructions.statistics(networks, protocol, store, progress)
+    train_side_by_side([*protocols.values()], store)
+    for (choice, value), protocol in tqdm(protocols.items(), desc="variants", unit="variant"):
+        networks = train(protocol, store)
+        table = results.cells(networks, protocol, store)
+        statistics = reconstructions.statistics(networks, protocol, store)
         table = table.merge(statistics, on=["seed", "d", "set"], how="left", validate="one_to_one")
         table.insert(0, "choice", choice)
         table.insert(1, "value", value)
@@ -296,12 +292,7 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
 @torch.no_grad()
 def rounding(
-    networks: Ensemble,
-    protocol: Protocol,
-    dims: Sequence[int],
-    sets: Sequence[str],
-    points: int = 20,
-    progress: bool = True,
+    networks: Ensemble, protocol: Protocol, dims: Sequence[int], sets: Sequence[str], points: int = 20
 ) -> pd.DataFrame:
     """What a float32 eigendecomposition of the whole 784×784 Jacobian makes of the same points.
 
@@ -315,9 +306,7 @@ def rounding(
     relative difference among the r largest moduli.
     """
     tables = []
-    with tqdm(
-        total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", disable=not progress, leave=False
-    ) as bar:
+    with tqdm(total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", leave=False) as bar:
         for d in dims:
             for name in sets:
                 x = next(results.blocks(protocol.replace(points=points), name))

@@ -274,7 +274,7 @@ def trained(tmp_path_factory):
         held_out=300,
     )
     run = Protocol(), settings, Store(tmp_path_factory.mktemp("store"))
-    return settings, train(*run, progress=False), training_curves(*run)
+    return settings, train(*run), training_curves(*run)
 
 
 def test_training_lowers_both_terms_against_a_plain_autoencoder(trained):

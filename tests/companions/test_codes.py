@@ -76,23 +76,23 @@ def smoke(tmp_path_factory):
 
 
 def test_the_bound_holds_on_every_pair_of_classes_of_trained_networks(smoke):
-    table = brackets(*smoke, progress=False)
+    table = brackets(*smoke)
     assert len(table) == 45 * 2
     assert (table.lower <= table.sharp + 1e-9).all() and (table.sharp <= table.codes * (1 + 1e-9)).all()
     assert (table.codes <= table.upper * (1 + 1e-9)).all()
 
 
 def test_every_space_has_all_pairs_of_classes_and_a_baseline_for_each(smoke):
-    table = class_distances(*smoke, progress=False)
+    table = class_distances(*smoke)
     counts = table.groupby(["space", "d", "seed"]).size()
     assert (counts == 55).all() and set(table.space) == {"pixels", "pca", "untrained", "trained"}
-    scores = cluster_scores(*smoke, progress=False).set_index("space")
+    scores = cluster_scores(*smoke).set_index("space")
     assert scores.knn["pixels"] > 0.9  # nearest neighbours in pixels are known to classify the digits well
     assert scores.silhouette.between(-1, 1).all() and scores.ratio["pixels"] > 1
 
 
 def test_a_held_out_sample_lands_nearer_than_a_bright_noise_set(smoke):
-    far = far_table(noise_landing(*smoke, progress=False)).set_index(["d", "set"])
+    far = far_table(noise_landing(*smoke)).set_index(["d", "set"])
     for d in smoke[0].dims:
         assert far.codes[d, "half"] == pytest.approx(far.floor[d, "half"])
         assert far.outside[d, "held_out"] <= 0.05

@@ -89,7 +89,7 @@ def test_the_cheap_score_of_equal_components_is_the_general_one():
 def test_a_trained_denoiser_of_gaussian_data_has_the_known_slope():
     law = Mixture(torch.ones(1).double(), torch.zeros(1, 2).double(), 4 * torch.eye(2).double()[None])
     net = Residual(2, 32, [1.0], generator := torch.Generator().manual_seed(0))
-    train_residual(net, law.sample, 600, 256, generator, progress=False)
+    train_residual(net, law.sample, 600, 256, generator)
     x = torch.randn(200, 2, dtype=torch.float64, generator=generator)
     assert (net.slope(0, x).mean(0) - 0.8 * torch.eye(2)).abs().max() < 0.05
     assert (net.field(0)(x) + 0.2 * x).abs().mean() < 0.05
@@ -173,14 +173,14 @@ def test_along_a_ray_maxima_attract_and_minima_repel():
 
 def test_chains_of_the_smallest_settings_are_stored_and_loaded(tmp_path):
     store, settings = Store(tmp_path), Settings.preset("smoke")
-    table, samples = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
-    again, _ = plane_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
+    table, samples = plane_chains(Protocol.from_profile("smoke"), settings, store)
+    again, _ = plane_chains(Protocol.from_profile("smoke"), settings, store)
     assert table.equals(again) and len(table) == 10
     assert table.acceptance.between(0, 1).all() and samples["spiral.denoising.langevin"].shape == (
         settings.chains,
         2,
     )
-    images, frames = image_chains(Protocol.from_profile("smoke"), settings, store, progress=False)
+    images, frames = image_chains(Protocol.from_profile("smoke"), settings, store)
     assert (images.classes >= 1).all() and frames["denoiser.adjusted"].shape == (9, 8, 784)
 
 

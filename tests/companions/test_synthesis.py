@@ -116,13 +116,13 @@ def smoke(tmp_path_factory):
 
 def test_every_variant_goes_through_the_whole_protocol(smoke):
     protocol, settings, store = smoke
-    table = cells(protocol, settings, store, progress=False)
+    table = cells(protocol, settings, store)
     networks = (
         4 + len(settings.noise) * 2 + len(settings.bending)
     )  # untrained, plain, two twins, and the variants
     assert len(table) == networks * len(settings.dims) * len(settings.seeds) * 4
     assert not table[[c for c in table if c.startswith(("I_", "L_"))]].isna().all().any()
-    assert cells(protocol, settings, store, progress=False).equals(table)
+    assert cells(protocol, settings, store).equals(table)
     summary = instability(table).set_index("network")
     assert summary.cost["plain"] == 1 and summary.worse.between(0, 1).all()
     assert len(every_statistic(table)) == networks * 4
@@ -131,11 +131,9 @@ def test_every_variant_goes_through_the_whole_protocol(smoke):
 def test_variants_are_trained_once_and_differ(smoke):
     protocol, settings, store = smoke
     found = {
-        label(r, s): e[0]
-        for r in REGULARISERS
-        for s, e in variants(protocol, settings, r, store, progress=False).items()
+        label(r, s): e[0] for r in REGULARISERS for s, e in variants(protocol, settings, r, store).items()
     }
-    again = variants(protocol, settings, "denoising", store, progress=False)[0.0][0]
+    again = variants(protocol, settings, "denoising", store)[0.0][0]
     assert torch.equal(again.theta, found["plain"].theta)
     thetas = [e.theta for name, e in found.items() if not name.startswith("twin")]
     assert len(found) - len(thetas) == 2

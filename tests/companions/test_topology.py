@@ -31,7 +31,7 @@ def untrained(manifold, d, seed, width=16, gain=3.0, ambient=6):
 @pytest.fixture(scope="module")
 def nets(tmp_path_factory):
     settings = Settings(width=16, widths=(8,), seeds=(0, 1), steps=250, batch=96, snapshots=3)
-    return settings, train(Protocol(), settings, Store(tmp_path_factory.mktemp("store")), progress=False)
+    return settings, train(Protocol(), settings, Store(tmp_path_factory.mktemp("store")))
 
 
 # --- manifolds ---------------------------------------------------------------------------------

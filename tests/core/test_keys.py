@@ -72,14 +72,14 @@ def keys(root: Path) -> Iterator[tuple[str, str]]:
                 )
         yield (
             f"characters, {name}",
-            asked(root, lambda s: reconstructions.statistics([], run, s, progress=False)),
+            asked(root, lambda s: reconstructions.statistics([], run, s)),
         )
 
     yield from networks_and_cells(protocol, "published")
     first = protocol.replace(seeds=(0, 1))
     yield (
         "characters, published, seeds 0 and 1",
-        asked(root, lambda s: reconstructions.statistics([], first, s, progress=False)),
+        asked(root, lambda s: reconstructions.statistics([], first, s)),
     )
     null = protocol.replace(points=publish.NULL_POINTS)
     for seed in protocol.seeds:

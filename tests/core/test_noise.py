@@ -86,6 +86,10 @@ def test_the_papers_truncated_normal_is_nearly_uniform():
         "uniform_2",
         "normal_0_-1",
         "normal_0",
+        "field_0.5_0.1_2",
+        "field_0.5_0.26_2_0",
+        "field_0.5_0.1_-1_0",
+        "field_0.5_0.1_2_0.5",
     ],
 )
 def test_an_unknown_law_is_one_clear_line(name):
@@ -101,3 +105,55 @@ def test_an_unknown_law_is_one_clear_line(name):
 def test_an_impossible_range_is_one_clear_line(start, stop):
     with pytest.raises(ProtocolError, match="expected 0 ≤ start ≤ stop"):
         noise.sample("uniform", start, stop)
+
+
+FIELDS = ["field_0.3_0.05_2_0.2", "field_0.7_0.1_0.8_0", "field_0.1_0.05_4_0.5"]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_has_the_wanted_mean_variance_and_share_of_zeros(name):
+    x, law = noise.sample(name, 0, noise.BLOCK).numpy(), noise.distribution(name)
+    mean, variance, length, zeros = map(float, name.split("_")[1:])
+    assert law.mean() == pytest.approx(mean) and law.var() == pytest.approx(variance)
+    assert law.cdf(1e-300) == pytest.approx(zeros, abs=1e-12)
+    # each point's own mean is one independent number: its spread over points gives the error
+    for values, wanted in ((x, mean), ((x - mean) ** 2, variance), (x == 0, zeros)):
+        own = values.mean(1)
+        assert abs(own.mean() - wanted) < 5 * own.std() / np.sqrt(len(own)) + 1e-12
+
+
+@pytest.mark.parametrize("length", [0.3, 0.8, 2.0, 4.0])
+def test_a_field_is_correlated_as_the_kernel_says(length):
+    name = f"field_0.6_0.04_{length}_0"
+    # without zeros the pixels' ranks give the Gaussian field back
+    g = stats.norm.ppf(noise.distribution(name).cdf(noise.sample(name, 0, noise.BLOCK).numpy())).reshape(
+        -1, 28, 28
+    )
+    for down, right in ((0, 1), (1, 0), (2, 3), (0, 5), (9, 9)):
+        product = (g[:, : 28 - down, : 28 - right] * g[:, down:, right:]).mean((1, 2))
+        wanted = np.exp(-(down**2 + right**2) / (2 * length**2))
+        assert abs(product.mean() - wanted) < 5 * product.std() / np.sqrt(len(product))
+
+
+@pytest.mark.parametrize("length", [0.0, 0.3, 2.0, 5.0])
+def test_the_fast_field_has_the_covariance_of_the_whole_kernel(length):
+    at = np.stack(np.meshgrid(np.arange(28), np.arange(28), indexing="ij"), -1).reshape(-1, 2)
+    square = ((at[:, None] - at[None]) ** 2).sum(-1)
+    whole = np.exp(-square / (2 * length**2)) if length else np.eye(784)
+    root = noise._root(length)
+    assert np.abs(np.kron(root, root) @ np.kron(root, root).T - whole).max() < 1e-12
+
+
+def test_a_point_of_a_field_does_not_depend_on_chunks():
+    whole = noise.sample(FIELDS[0], 0, noise.BLOCK + 3)
+    assert torch.equal(whole[noise.BLOCK - 1 :], noise.sample(FIELDS[0], noise.BLOCK - 1, noise.BLOCK + 3))
+
+
+@pytest.mark.parametrize(
+    "name", [*FIELDS, "field_0.5_0.238_0_0", "field_0.6_0.002_0_0", "field_0.2_0.156_0_0.3"]
+)
+def test_fast_quantiles_are_those_of_the_law(name):
+    law, g = noise.distribution(name), np.random.default_rng(0).standard_normal(5_000)
+    exact = law.ppf(stats.norm.cdf(g))
+    assert np.abs(noise._quantiles(g, *law.args) - exact).max() < 1e-4
+    assert (noise._quantiles(g, *law.args)[stats.norm.cdf(g) <= law.args[0]] == 0).all()

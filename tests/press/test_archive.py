@@ -108,7 +108,8 @@ def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
     entries = [(head, body) for head, body in ENTRY.findall(text) if head != "Unreleased"]
     lacking = [f for f in files if not any(f"`{f}`" in body for _, body in entries)]
     about = about or {}
-    of_parts = [about.get("sensitivity"), about.get("detection"), *about.get("companions", {}).values()]
+    of_parts = [about.get("sensitivity"), about.get("detection")]
+    of_parts += [*about.get("studies", {}).values(), *about.get("companions", {}).values()]
     for origin in filter(None, (about, *of_parts)):
         if not any(
             head == origin["written"][:10] and origin["commit"][:12] in body for head, body in entries

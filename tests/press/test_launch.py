@@ -28,7 +28,7 @@ def written(root, tmp_path_factory):
 
 def addressed(folder: Path, root: Path) -> Path:
     """The project in `folder` as if it had a public address."""
-    for name in ("book", "_toc.yml", "pyproject.toml"):
+    for name in ("book", "_toc.yml", "pyproject.toml", "requirements.txt"):
         if not (folder / name).exists():
             (folder / name).symlink_to(root / name)
     config = (root / "_config.yml").read_text()
@@ -106,8 +106,9 @@ def test_what_a_notebook_imports_is_among_what_colab_is_given(written, root):
     } - {"IPython"} == set()  # IPython runs the notebook
 
 
-def test_tools_are_direct_dependencies(root):
-    assert {t for t in launch.TOOLS if f'"{t}==' not in (root / "pyproject.toml").read_text()} == set()
+def test_what_colab_is_given_is_pinned(root):
+    pins = {line.split()[0] for line in (root / "requirements.txt").read_text().splitlines() if line}
+    assert set(launch.requirements(root)) <= pins
 
 
 def test_colabs_cell_fetches_the_branch_and_only_what_is_lacking(root, tmp_path, monkeypatch):

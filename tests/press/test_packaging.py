@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib import metadata
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 
 def normal(name: str) -> str:
@@ -25,11 +30,16 @@ def versions(requirements: list[str]) -> dict[str, str]:
     return dict((normal(n), v) for n, v in (d.split("==") for d in requirements))
 
 
+def ranges(project) -> dict[str, SpecifierSet]:
+    """The library's own dependencies."""
+    return {normal(r.name): r.specifier for r in map(Requirement, project["project"]["dependencies"])}
+
+
 @pytest.fixture(scope="module")
 def direct(project):
     """What the book needs, and what tests and the printed book add."""
     extras = project["project"]["optional-dependencies"]
-    return versions(project["project"]["dependencies"]), versions(extras["site"] + extras["test"])
+    return versions(extras["book"]), versions(extras["site"] + extras["test"])
 
 
 def locked(path) -> dict[str, str]:
@@ -54,6 +64,11 @@ def test_direct_dependencies_are_pinned_to_the_same_versions(direct, pins, lock)
     assert {name: pins[lock].get(name) for name in direct[lock]} == direct[lock]
 
 
+def test_the_library_is_locked_within_its_ranges(project, pins):
+    outside = {n: r for n, r in ranges(project).items() if pins[0].get(n) not in r}
+    assert outside == {} and all(str(r).startswith(">=") for r in ranges(project).values())
+
+
 def test_the_book_needs_nothing_of_the_tests(direct, pins):
     assert {n for n in direct[1] if n in pins[0]} <= {"packaging"}  # matplotlib and others need it
 
@@ -61,8 +76,6 @@ def test_the_book_needs_nothing_of_the_tests(direct, pins):
 @pytest.mark.parametrize("lock", [0, 1], ids=["book", "tests"])
 def test_the_pins_are_complete(pins, lock):
     """Whatever a pinned package needs here is pinned as well."""
-    from packaging.requirements import Requirement
-
     missing = set()
     for name in pins[lock]:
         for text in metadata.requires(name) or ():
@@ -88,13 +101,13 @@ def test_conda_and_binder_install_the_same_file(root, project):
     assert project["project"]["requires-python"] == ">=3.11"
 
 
-def test_what_is_imported_is_a_direct_dependency(root, direct):
+def test_what_is_imported_is_a_direct_dependency(root, project, direct):
     owners = metadata.packages_distributions()
     own = {"lib", *(p.stem for p in (root / "tests").rglob("*.py"))}
     strangers = set()
     for path in [*root.glob("lib/**/*.py"), *root.glob("tests/**/*.py"), *root.glob("book/_ext/*.py")]:
         more = "tests" in path.relative_to(root).parts or path.name == "pdf.py"
-        known = set(direct[0] | direct[1] if more else direct[0])
+        known = {*ranges(project), *direct[0], *(direct[1] if more else ())}
         for node in ast.walk(ast.parse(path.read_text())):
             names = (
                 [a.name for a in node.names]
@@ -120,3 +133,63 @@ def test_the_readme_shows_the_two_commands(root):
     assert re.search("^make book$", text, re.M) and re.search("^make test$", text, re.M)
     targets = re.findall(r"^([a-z-]+):.*## ", (root / "Makefile").read_text(), re.M)
     assert [t for t in re.findall(r"`make ([a-z-]+)", text) if t not in targets] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory):
+    """The distribution, made from a copy: setuptools writes beside what it builds from."""
+    there = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(root / "lib", there / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(root / name, there)
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", there / "dist"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, there], check=True, capture_output=True)
+    (made,) = (there / "dist").iterdir()
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(there / "unpacked")
+    return there / "unpacked"
+
+
+def test_an_installation_puts_one_package_into_an_environment(wheel):
+    assert sorted(p.name.partition("-")[0] for p in wheel.iterdir()) == ["geometric_instability"] * 2
+    rooms = {p.name for p in (wheel / "geometric_instability").iterdir() if p.is_dir()}
+    assert {"studies", "figures", "companions"} <= rooms and not rooms & {"press", "pages"}
+
+
+def test_the_installed_library_computes_a_spectrum(wheel, tmp_path):
+    """In a folder without a book: the identity's decoder and encoder give eigenvalues of one."""
+    code = """
+import geometric_instability, sys, torch
+from geometric_instability import eigen, jacobian, paths
+from geometric_instability.studies.diagnose import diagnose
+q = torch.linalg.qr(torch.randn(9, 3, dtype=torch.float64)).Q
+found = diagnose(lambda x: x @ q, lambda z: z @ q.T, torch.randn(4, 9, dtype=torch.float64))
+assert torch.allclose(found.lam["I"].abs(), torch.ones(4, 3, dtype=torch.float64)), found
+assert "lib" not in sys.modules
+print(paths.results())
+"""
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        # interpreted: to compile for twelve numbers takes longer than all the other tests of this file
+        env={"PYTHONPATH": str(wheel), "PATH": "", "HOME": str(tmp_path), "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert made.stderr == "" and made.stdout.split() == [str(tmp_path / "results")]
+
+
+def test_every_module_of_the_wheel_imports_by_its_own_name(wheel):
+    """Imports inside the library are relative."""
+    for path in (wheel / "geometric_instability").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not [n for n in names if n.partition(".")[0] == "lib"], path
+
+
+def test_an_editable_installation_is_the_library_under_the_name_that_notebooks_import(root):
+    code = "import runpy, setuptools, sys; setuptools.setup = lambda **given: print(given['packages']); sys.argv = ['setup.py', 'editable_wheel']; runpy.run_path('setup.py')"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    packages = ast.literal_eval(shown.stdout)
+    assert packages[0] == "lib" and {"lib.press", "lib.studies", "lib.companions.codes"} <= set(packages)

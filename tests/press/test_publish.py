@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lib import data, published, results, training
 from lib.companions import codes as embedding
@@ -143,6 +144,25 @@ def test_nothing_published_is_said_in_one_line(tmp_path):
     for attempt in (verify.verify, publish.publish_sensitivity):
         with pytest.raises(Mismatch, match="make publish writes"):
             attempt(folder=tmp_path)
+
+
+def test_a_study_adds_its_tables_and_says_where_they_come_from(folder, monkeypatch, tmp_path):
+    def compute(networks, protocol, store):
+        theta = networks[0].theta
+        return {"means": pd.DataFrame({"mean": [float(theta.mean())]}), "first": {"theta": theta[:3]}}
+
+    monkeypatch.setitem(publish.STUDIES, "made up", (7, compute))
+    before = published.manifest(folder)
+    publish.publish_study("made up", store=Store(tmp_path / "store"), folder=folder)
+    about, theta = published.manifest(folder), published.ensembles(folder)[0].theta
+    assert published.table("means", folder)["mean"].tolist() == pytest.approx([float(theta.mean())])
+    assert torch.equal(published.tensors("first", folder)["theta"], theta[:3])
+    assert about["studies"]["made up"]["numbers"]["made up"] == 7 and about["studies"]["made up"][
+        "seeds"
+    ] == [0]
+    assert set(about["files"]) == set(before["files"]) | {"means.csv", "first.safetensors"}
+    with pytest.raises(Mismatch, match="studies: expected one of noise.*, got unknown"):
+        publish.publish_study("unknown", folder=folder)
 
 
 def test_a_seed_is_added_without_training_the_published_one(folder, small, tmp_path, monkeypatch):

@@ -285,13 +285,13 @@ def test_equal_distributions_have_an_auroc_near_one_half(net, parts, fitted):
 def test_a_table_has_a_row_for_each_network_set_and_score_and_is_stored(tmp_path, monkeypatch):
     protocol = Protocol(training_set="digits", dims=(2, 3, 8), seeds=(0,), epochs=1)
     store = Store(tmp_path)
-    networks = train(protocol, store, progress=False)
-    table = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
+    networks = train(protocol, store)
+    table = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14))
     scores = {*SCORES, "iterations", "disagreement", "combination"}
     assert {*table.score} == scores and len(table) == 2 * 2 * len(scores) and {*table.epochs} == {1}
     assert table.auroc.between(0, 1).all() and not table.isna().any().any()
     monkeypatch.setattr(detection, "rows", None)  # from now on only what is stored
-    again = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14), progress=False)
+    again = detection.table(networks, protocol, store, ("untouched", "inverted"), (2, 8, 14))
     pd.testing.assert_frame_equal(table, again)
 
 
@@ -299,7 +299,7 @@ def test_a_digit_can_be_left_out_from_training_to_table(tmp_path):
     run = detection.held_out(Protocol(training_set="digits", dims=(2, 8), seeds=(3,), epochs=1), 7)
     assert (run.training_set, run.dims) == ("digits-without-7", (2, 8))
     store = Store(tmp_path)
-    table = detection.table(train(run, store, progress=False), run, store, progress=False)
+    table = detection.table(train(run, store), run, store)
     assert {*table.set} == {"left out"} and {*table.points} == {
         int((detection_data.parts("digits-without-7").left_out > -1).any(1).sum())
     }

@@ -19,7 +19,7 @@ BASE = Protocol(training_set="digits", dims=(2, 3, 14), seeds=(0,), epochs=11, p
 def table(own_results):
     chosen = sensitivity.variants(BASE, dims=(2, 14), epochs=10)
     wanted = {"length", "precision", "loss"}
-    return sensitivity.cells({k: v for k, v in chosen.items() if k[0] in wanted}, progress=False)
+    return sensitivity.cells({k: v for k, v in chosen.items() if k[0] in wanted})
 
 
 def test_each_variant_changes_one_choice_and_nothing_else():
@@ -95,9 +95,7 @@ def test_what_a_choice_moves_is_the_difference_to_the_protocol(table):
 
 
 def test_float32_of_the_whole_matrix_agrees_at_full_rank(own_results):
-    found = sensitivity.rounding(
-        train(BASE, progress=False)[0], BASE, (2,), ("train", "uniform"), points=6, progress=False
-    )
+    found = sensitivity.rounding(train(BASE)[0], BASE, (2,), ("train", "uniform"), points=6)
     assert len(found) == 12 and (found["rank"] == 2).all()
     assert (found.error < 1e-2).all() and not found.wrong.any()
 

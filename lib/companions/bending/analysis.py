@@ -267,7 +267,7 @@ def medians(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
 
 
 def shown(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
     """What the page shows, by name: loaded if stored or published, else taken from the networks.
 
@@ -279,7 +279,7 @@ def shown(
 
     @functools.cache
     def nets() -> dict[tuple[str, str], Trained]:
-        return train(protocol, settings, store, progress)
+        return train(protocol, settings, store)
 
     @functools.cache
     def pairs() -> pd.DataFrame:

@@ -212,14 +212,7 @@ def clouds(points: Mapping[str, Tensor]) -> Figure:
             cloud = points[f"cloud.{manifold}.{kind}"].numpy()
             x, c = cloud[:, :3], cloud[:, 3]
             span = c.max() - c.min()
-            ax.scatter(
-                *x.T,
-                c=ORDERED((c - c.min()) / span),
-                s=3,
-                lw=0,
-                depthshade=False,
-                rasterized=True,
-            )
+            ax.scatter(*x.T, c=ORDERED((c - c.min()) / span), s=3, lw=0, depthshade=False, rasterized=True)
             half = np.abs(x).max()
             ax.set(xlim=(-half, half), ylim=(-half, half), zlim=(-half, half))
             ax.set_axis_off()

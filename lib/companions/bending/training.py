@@ -69,17 +69,11 @@ class Pairs:
     distances : Tensor, shape (3, pool), float32
     """
 
-    def __init__(self, settings: Settings, progress: bool = True):
+    def __init__(self, settings: Settings):
         self.settings = settings
         generator = torch.Generator().manual_seed(1_000 + settings.seed)
         images, distances = [], []
-        bar = tqdm(
-            total=len(SPACES) * settings.pool,
-            desc="rendering",
-            unit="pair",
-            disable=not progress,
-            leave=False,
-        )
+        bar = tqdm(total=len(SPACES) * settings.pool, desc="rendering", unit="pair", leave=False)
         for name, space in SPACES.items():
             p, q = space.pairs(settings.pool, settings.epsilon, generator)
             distances.append(space.distance(p, q))
@@ -101,10 +95,10 @@ class Pairs:
 
 
 def train(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[tuple[str, str], Trained]:
     """Every autoencoder of the chapter by (manifold, kind), loaded if stored. The protocol plays no part."""
-    tensors = _tensors(settings, store, progress)
+    tensors = _tensors(settings, store)
     loaded = {name: stack.load(tensors, f"{name}.") for name, stack in _stacks(settings).items()}
     halves = {"bending": ("encoder", "decoder"), "plain": ("plain_encoder", "plain_decoder")}
     nets = {}
@@ -119,24 +113,22 @@ def train(
     return nets
 
 
-def training_curves(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> dict[str, Tensor]:
+def training_curves(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
     """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``, mean squared pixel errors.
 
     Each ``(steps, 3)``, in the order of `SPACES`.
     """
-    tensors = _tensors(settings, store, progress)
+    tensors = _tensors(settings, store)
     return {name.removeprefix("curve."): t for name, t in tensors.items() if name.startswith("curve.")}
 
 
-def _tensors(settings: Settings, store: Store | None, progress: bool) -> dict[str, Tensor]:
+def _tensors(settings: Settings, store: Store | None) -> dict[str, Tensor]:
     measured = ("held_out", "sobol", "draws", "repeats")  # these play no part in training
     fields = {name: value for name, value in asdict(settings).items() if name not in measured}
     return (store or Store()).tensors(
         "bending",
         {**fields, "version": VERSION},
-        lambda: _train(settings, _stacks(settings), progress),
+        lambda: _train(settings, _stacks(settings)),
         "companions/bending-networks",
     )
 
@@ -151,7 +143,7 @@ def _stacks(settings: Settings) -> dict[str, Stack]:
     }  # fmt: skip
 
 
-def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict[str, Tensor]:
+def _train(settings: Settings, stacks: dict[str, Stack]) -> dict[str, Tensor]:
     encoder, decoder, plain_encoder, plain_decoder = stacks.values()
     lengths = {
         "stretch": settings.encoder_steps,
@@ -162,7 +154,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
     curves = {
         name: torch.zeros(steps, len(SPACES)) for name, steps in lengths.items()
     }  # in place: small tensors kept between large ones that go fragment the heap
-    pool = Pairs(settings, progress)
+    pool = Pairs(settings)
     threads = 1 if settings.pixels <= 16 else None
     orders = [
         torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)
@@ -181,15 +173,7 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         curves["stretch"][step - 1], curves["bending"][step - 1] = stretch.detach(), bending.detach()
         return (stretch + settings.lam * bending).sum()
 
-    fit(
-        [encoder],
-        pairs_loss,
-        settings.encoder_steps,
-        settings.rate,
-        label="encoders alone",
-        progress=progress,
-        threads=threads,
-    )
+    fit([encoder], pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", threads=threads)
 
     def decoder_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[1])
@@ -205,7 +189,6 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         settings.decoder_steps,
         settings.rate,
         label="decoders after them",
-        progress=progress,
         threads=threads,
     )
 
@@ -221,7 +204,6 @@ def _train(settings: Settings, stacks: dict[str, Stack], progress: bool) -> dict
         settings.plain_steps,
         settings.rate,
         label="plain autoencoders",
-        progress=progress,
         threads=threads,
     )
     tensors = {f"curve.{name}": values for name, values in curves.items()}

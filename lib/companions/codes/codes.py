@@ -66,9 +66,7 @@ def _fields(experiment: str, protocol: Protocol, settings: Settings) -> dict[str
 
 
 @torch.no_grad()
-def class_distances(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def class_distances(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """W₁ between the codes of all pairs of classes, in every space.
 
     Every distance is between samples of ``settings.half`` points: for two classes the mean of
@@ -81,11 +79,7 @@ def class_distances(
     def compute() -> pd.DataFrame:
         halves, rows = _halves(protocol, settings), []
         for name, d, seed, encode in tqdm(
-            list(spaces(protocol, store)),
-            desc="transport between classes",
-            unit="space",
-            disable=not progress,
-            leave=False,
+            list(spaces(protocol, store)), desc="transport between classes", unit="space", leave=False
         ):
             z = [(encode(a), encode(b)) for a, b in halves]
             for a in range(10):
@@ -102,9 +96,7 @@ def class_distances(
 
 
 @torch.no_grad()
-def cluster_scores(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """How far the classes are clusters, one row a space.
 
     Columns ``space, d, seed``; ``silhouette`` of the labels; ``knn``, accuracy on held-out images
@@ -118,13 +110,9 @@ def cluster_scores(
             slice(0, min(images.trained, 10_000)),
             slice(images.trained, min(len(images.x), images.trained + 2_000)),
         )
-        table = class_distances(protocol, settings, store, progress).set_index(["space", "d", "seed"])
+        table = class_distances(protocol, settings, store).set_index(["space", "d", "seed"])
         for name, d, seed, encode in tqdm(
-            list(spaces(protocol, store)),
-            desc="cluster scores",
-            unit="space",
-            disable=not progress,
-            leave=False,
+            list(spaces(protocol, store)), desc="cluster scores", unit="space", leave=False
         ):
             z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
             knn = (
@@ -145,15 +133,13 @@ def cluster_scores(
 
 
 @torch.no_grad()
-def brackets(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def brackets(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """The two-sided bound for all pairs of classes and all trained networks: the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
 
     def compute() -> pd.DataFrame:
         halves, rows = _halves(protocol, settings), []
         nets = list(_networks(protocol, store))
-        for d, seed, net in tqdm(nets, desc="bounds", unit="network", disable=not progress, leave=False):
+        for d, seed, net in tqdm(nets, desc="bounds", unit="network", leave=False):
             trips = [(x, net.encoder(x), net.decoder(net.encoder(x))) for x, _ in halves]
             for a in range(10):
                 for b in range(a):
@@ -170,9 +156,7 @@ def brackets(
 
 
 @torch.no_grad()
-def noise_landing(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """Where each noise set lands, among codes and among reconstructions.
 
     One row for each trained network and data set. ``set`` is a noise set, ``held_out`` (images not
@@ -197,11 +181,7 @@ def noise_landing(
         )
         rows = []
         for d, seed, net in tqdm(
-            list(_networks(protocol, store)),
-            desc="where noise lands",
-            unit="network",
-            disable=not progress,
-            leave=False,
+            list(_networks(protocol, store)), desc="where noise lands", unit="network", leave=False
         ):
             law = net.encoder(sample)
             recon = net.decoder(law)

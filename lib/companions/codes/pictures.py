@@ -28,9 +28,7 @@ PERPLEXITY = {"finer": 8}
 
 
 @torch.no_grad()
-def tsne_pictures(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> dict[str, Tensor]:
+def tsne_pictures(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
     """Sources and t-SNE coordinates: ``<name>.source (n, ·)``, ``<name>.picture (n, 2)`` for each of `PICTURES`, and ``labels``."""
     fields = {
         "experiment": "t-SNE",
@@ -50,9 +48,7 @@ def tsne_pictures(
         plain = z.mean(0) + torch.randn(z.shape, dtype=torch.float64, generator=generator) @ root.T
         sources = dict(zip(PICTURES, (z, z, x, plain)))
         out = {"labels": images.labels[: settings.pictured]}
-        for name, source in tqdm(
-            sources.items(), desc="t-SNE", unit="picture", disable=not progress, leave=False
-        ):
+        for name, source in tqdm(sources.items(), desc="t-SNE", unit="picture", leave=False):
             picture = TSNE(
                 perplexity=PERPLEXITY.get(name, 30), init="random", random_state=0, n_jobs=1
             ).fit_transform(source.numpy())

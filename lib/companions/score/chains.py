@@ -30,7 +30,7 @@ MIXTURE_SIGMA = 0.2
 
 
 def plane_chains(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin and Metropolis–Hastings chains on the 2-D mixture and on the spiral.
 
@@ -49,20 +49,16 @@ def plane_chains(
     def compute() -> dict[str, Tensor]:
         out, rows = {}, []
         jobs = [
-            ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings, progress)),
+            ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings)),
             (
                 "spiral",
                 spiral(),
                 settings.spiral_sigma,
-                spiral_fields(settings, spiral_networks(protocol, settings, store, progress)),
+                spiral_fields(settings, spiral_networks(protocol, settings, store)),
             ),
         ]
         bar = tqdm(
-            total=sum(2 * len(f) for *_, f in jobs),
-            desc="chains in the plane",
-            unit="run",
-            disable=not progress,
-            leave=False,
+            total=sum(2 * len(f) for *_, f in jobs), desc="chains in the plane", unit="run", leave=False
         )
         for law_name, law, sigma, fields in jobs:
             held = [
@@ -133,17 +129,11 @@ def chain_table(runs: pd.DataFrame) -> pd.DataFrame:
     return out.assign(**{"to the data": runs["data"], "accepted": runs.acceptance, "ESS": runs.ess})
 
 
-def _mixture_fields(settings: Settings, progress: bool) -> dict[str, Callable[[Tensor], Tensor]]:
+def _mixture_fields(settings: Settings) -> dict[str, Callable[[Tensor], Tensor]]:
     law, generator = mixture(2), torch.Generator().manual_seed(11)
     net = Residual(2, settings.hidden, [MIXTURE_SIGMA], generator)
     train_residual(
-        net,
-        law.sample,
-        settings.mixture_steps,
-        settings.batch,
-        generator,
-        label="denoiser of the mixture",
-        progress=progress,
+        net, law.sample, settings.mixture_steps, settings.batch, generator, label="denoiser of the mixture"
     )
     return {"exact": lambda x: law.score(x, MIXTURE_SIGMA), "denoising": net.field(0)}
 
@@ -161,7 +151,7 @@ def _run(
 
 
 def image_denoiser(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> Callable[[Tensor], Tensor]:
     """The reconstruction r of a denoiser trained on the protocol's training images with noise of one level σ.
 
@@ -183,7 +173,7 @@ def image_denoiser(
 
         fit(
             [net], loss, settings.image_steps, 1e-3,
-            label="denoiser of images", progress=progress, threads=None,
+            label="denoiser of images", threads=None,
         )  # fmt: skip
         return net.tensors()
 
@@ -195,7 +185,7 @@ def image_denoiser(
 
 @torch.no_grad()
 def image_chains(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> tuple[pd.DataFrame, dict[str, Tensor]]:
     """Langevin chains and Metropolis-adjusted ones on images, from white noise.
 
@@ -220,7 +210,7 @@ def image_chains(
     def compute() -> dict[str, Tensor]:
         images, device = data.load(protocol.training_set), torch_device()
         with torch.enable_grad():
-            r = image_denoiser(protocol, settings, store, progress)
+            r = image_denoiser(protocol, settings, store)
         s, n = settings.image_sigma, settings.image_chains
         train, held = images.train.float().to(device), images.test.float().to(device)
         train_part = train[:10_000]
@@ -242,9 +232,7 @@ def image_chains(
         labels = images.labels[: len(train_part)].to(device)
         out, rows = {}, []
         frames, block = 9, max(1, settings.image_chain_steps // 8)
-        for name, field, sampler in tqdm(
-            runs, desc="chains on images", unit="run", disable=not progress, leave=False
-        ):
+        for name, field, sampler in tqdm(runs, desc="chains on images", unit="run", leave=False):
             generator = torch.Generator().manual_seed(19)
             score = lambda x, field=field: (field(x) - x) / s**2  # noqa: E731
             x = noise(torch.full((n, 784), 0.5, device=device))

@@ -66,7 +66,6 @@ def train_residual(
     snapshots: Sequence[int] = (),
     rate: float = 1.5e-2,
     label: str = "denoisers",
-    progress: bool = True,
 ) -> dict[int, dict[str, Tensor]]:
     """Train all networks of `net` in place on fresh draws.
 
@@ -99,5 +98,5 @@ def train_residual(
         if step in snapshots or step == steps:
             kept[step] = net.tensors("p")
 
-    fit([net], loss, steps, rate, after=after, label=label, progress=progress, threads=None)
+    fit([net], loss, steps, rate, after=after, label=label, threads=None)
     return kept

@@ -39,11 +39,7 @@ def mixture(n: int) -> Mixture:
 
 
 def mixture_errors(
-    protocol: Protocol,
-    settings: Settings,
-    store: Store | None = None,
-    progress: bool = True,
-    dims: Sequence[int] = (2, 10),
+    protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
     """Relative error of trained denoisers as score estimates, against σ and training length. The protocol plays no part.
 
@@ -68,7 +64,6 @@ def mixture_errors(
                 generator,
                 snapshots=marks,
                 label=f"{n}-D mixture",
-                progress=progress,
             )
             fresh = torch.Generator().manual_seed(1_000 + n)
             clean = law.sample(4_000, fresh)
@@ -103,9 +98,7 @@ def _relative(estimate: Tensor, truth: Tensor) -> float:
     return float(((estimate - truth).square().sum() / truth.square().sum()).sqrt())
 
 
-def spiral_networks(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> Residual:
+def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None) -> Residual:
     """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained. The protocol plays no part."""
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
@@ -119,7 +112,7 @@ def spiral_networks(
             )
             kept = train_residual(
                 one, spiral().sample, steps // share, batch // share, generator,
-                contractive=kind == "contractive", label=f"spiral, {kind}", progress=progress,
+                contractive=kind == "contractive", label=f"spiral, {kind}",
             )  # fmt: skip
             parts.append(kept[steps // share])
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -257,7 +250,7 @@ def zeros(
 
 
 def spiral_tables(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame]:
     """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields: loaded if stored or published."""
     make = {
@@ -269,7 +262,7 @@ def spiral_tables(
         name: (store or Store()).table(
             "score",
             fields | {"table": name, "shown": SHOWN},
-            lambda: compute(spiral_networks(protocol, settings, store, progress)),
+            lambda: compute(spiral_networks(protocol, settings, store)),
             f"companions/score-{name}",
         )
         for name, compute in make.items()

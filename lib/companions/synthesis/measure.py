@@ -60,12 +60,7 @@ def label(regulariser: str, strength: float) -> str:
 
 
 def part(
-    protocol: Protocol,
-    settings: Settings,
-    store: Store | None = None,
-    progress: bool = True,
-    *,
-    regulariser: str,
+    protocol: Protocol, settings: Settings, store: Store | None = None, *, regulariser: str
 ) -> pd.DataFrame:
     """The part of `cells` of one regulariser, or of the ``untrained`` networks."""
     small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
@@ -84,16 +79,12 @@ def part(
         found = (
             {0.0: untrained(small)}
             if regulariser == "untrained"
-            else variants(protocol, settings, regulariser, store, progress)
+            else variants(protocol, settings, regulariser, store)
         )
         flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
         rows = []
         for name in tqdm(
-            ("train", "test", *protocol.sets),
-            desc=f"spectra, {regulariser}",
-            unit="set",
-            disable=not progress,
-            leave=False,
+            ("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", leave=False
         ):
             for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
                 rows.append(table.assign(regulariser=regulariser, strength=s))
@@ -102,15 +93,13 @@ def part(
     return (store or Store()).table("synthesis", fields, compute, f"companions/synthesis-{regulariser}")
 
 
-def cells(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> pd.DataFrame:
+def cells(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """The results table of `lib.results` for every variant, and for the untrained networks.
 
     Two columns are added: ``regulariser`` and ``strength``. The plain networks stand under
     ``denoising`` with strength 0, the untrained ones under ``untrained``.
     """
-    parts = [part(protocol, settings, store, progress, regulariser=r) for r in ("untrained", *REGULARISERS)]
+    parts = [part(protocol, settings, store, regulariser=r) for r in ("untrained", *REGULARISERS)]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -100,11 +100,7 @@ def neighbours(x: Tensor, count: int = NEIGHBOURS) -> Tensor:
 
 
 def variants(
-    protocol: Protocol,
-    settings: Settings,
-    regulariser: str,
-    store: Store | None = None,
-    progress: bool = True,
+    protocol: Protocol, settings: Settings, regulariser: str, store: Store | None = None
 ) -> dict[float, list[Ensemble]]:
     """The trained variants of one regulariser: strength → an ensemble for each seed.
 
@@ -117,7 +113,7 @@ def variants(
         stored = (store or Store()).tensors(
             "variants",
             _fields(protocol, settings, regulariser, seed),
-            lambda: _train(protocol, settings, regulariser, seed, progress),
+            lambda: _train(protocol, settings, regulariser, seed),
         )
         for j, s in enumerate(strengths):
             own = {
@@ -139,9 +135,7 @@ def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int)
     return fields | {"images": data.digest(protocol.training_set), "version": VERSION}
 
 
-def _train(
-    protocol: Protocol, settings: Settings, regulariser: str, seed: int, progress: bool
-) -> dict[str, Tensor]:
+def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int) -> dict[str, Tensor]:
     images, device = data.load(protocol.training_set), torch_device()
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
     strengths = settings.strengths(regulariser)
@@ -184,7 +178,7 @@ def _train(
     order: list[Tensor] = []
     fit(
         [joint], loss, settings.epochs * batches, protocol.learning_rate, fall=1.0, after=after,
-        label=f"{regulariser}, {len(joint)} networks, seed {seed}", progress=progress, threads=None,
+        label=f"{regulariser}, {len(joint)} networks, seed {seed}", threads=None,
     )  # fmt: skip
     joint.bind(joint.theta.cpu())
     joint.curves = {name: torch.stack(rows) for name, rows in curves.items()}

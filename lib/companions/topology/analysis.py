@@ -384,7 +384,7 @@ def cut_bounds(nets: Iterable[Trained]) -> pd.DataFrame:
 
 
 def shown(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
+    protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
     """What the page shows, by name: loaded if stored or published, else taken from the networks.
 
@@ -396,7 +396,7 @@ def shown(
 
     @functools.cache
     def nets() -> list[Trained]:
-        return train(protocol, settings, store, progress)
+        return train(protocol, settings, store)
 
     def last(**fields) -> list[Trained]:
         return select(nets(), step=settings.steps, **fields)

@@ -16,15 +16,7 @@ from ...figures.style import BLUE, FAINT, ORANGE, RED, WIDTH, shades, styled
 from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
-__all__ = [
-    "manifolds",
-    "curves",
-    "bad_sets",
-    "dimensions",
-    "cuts",
-    "scatter",
-    "ERROR_MAP",
-]
+__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
 
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
 ERROR_MAP = LinearSegmentedColormap.from_list(
@@ -141,12 +133,7 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> No
         ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
     ax.axvline(1, color=FAINT, lw=0.9, ls=":")
     ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
-    ax.legend(
-        title=name,
-        handlelength=1.2,
-        ncols=2 if len(values) > 6 else 1,
-        loc="lower left",
-    )
+    ax.legend(title=name, handlelength=1.2, ncols=2 if len(values) > 6 else 1, loc="lower left")
 
 
 @styled

@@ -87,19 +87,13 @@ def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
     return groups
 
 
-def train(
-    protocol: Protocol, settings: Settings, store: Store | None = None, progress: bool = True
-) -> list[Trained]:
+def train(protocol: Protocol, settings: Settings, store: Store | None = None) -> list[Trained]:
     """Every network of the chapter after its training, and those of the circle at every kept step: loaded if stored, else trained. The protocol plays no part."""
-    return [
-        net
-        for width, nets in _groups(settings).items()
-        for net in _group(settings, width, nets, store, progress)
-    ]
+    return [net for width, nets in _groups(settings).items() for net in _group(settings, width, nets, store)]
 
 
 def _group(
-    settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, progress: bool
+    settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None
 ) -> Iterator[Trained]:
     members = [(name, d, seed) for name, d in nets for seed in settings.seeds]
     n = settings.ambient
@@ -124,7 +118,7 @@ def _group(
 
     def compute() -> dict[str, Tensor]:
         label = f"autoencoders of width {width}"
-        return _train(settings, members, encoder, decoder, kept, label, progress)
+        return _train(settings, members, encoder, decoder, kept, label)
 
     tensors = (store or Store()).tensors("topology", fields, compute, f"companions/topology-width-{width}")
     for step, rows in kept.items():
@@ -146,13 +140,7 @@ def _group(
 
 
 def _train(
-    settings: Settings,
-    members: list,
-    encoder: Stack,
-    decoder: Stack,
-    keep: dict[int, list[int]],
-    label: str,
-    progress: bool,
+    settings: Settings, members: list, encoder: Stack, decoder: Stack, keep: dict[int, list[int]], label: str
 ) -> dict[str, Tensor]:
     """Mean squared distance on fresh points; every network on the same manifold sees the same points. Kept are the members in ``keep[step]``."""
     names = list(dict.fromkeys(name for name, _, _ in members))
@@ -183,7 +171,6 @@ def _train(
         settings.rate,
         after=after,
         label=label,
-        progress=progress,
         threads=1 if settings.batch <= 256 else None,
     )
     return kept

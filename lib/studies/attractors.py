@@ -1,0 +1,438 @@
+"""Where iterations end: the round trip applied again and again, from noise and from digits.
+
+With z₀ = f_enc(x) the codes are iterated, z_{t+1} = f_enc(f_dec(z_t)), which is the iteration of images y ↦ f(y) seen in
+d numbers instead of 784.
+
+**Definitions, fixed before any number of this study was computed.** Starts are the first 500 points of each noise set
+and 500 images of MNIST's test set.
+
+* *Fixed*: ‖z_{t+1} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ within 2,000 steps. *Cycle* of length p > 1: ‖z_{t+p} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ while one
+  step is longer than 10⁻⁴ ‖z_t‖ (Brent's method, in double precision). Both
+  are *settled*. The steps are in single precision until one is shorter than 10⁻⁵ ‖z‖, or for 1,000 of them, and from then
+  on in double precision. Starts that have come so far go on as one where they are within a tenth of what makes two ends one.
+* *Slow*: not settled after 2,000 steps, but Newton's method finds from there, within ‖z‖/10, a fixed point with spectral
+  radius below one. Its end is that point. *Open*: all others; they have no end.
+* *End*: ends whose codes are within 10⁻³ of the median norm of the network's ends, directly or through other ends, are one
+  (periods have to be equal; of a cycle its member with the smallest first coordinate counts). Its *basin* is the set of
+  starts that lead there, its *spectral radius* that of K_L, of the product along a cycle.
+* *Effective number of ends*: exp of the entropy of the basins' shares among the starts that have an end, over all ten
+  noise sets. One means that a network sends all noise to one end.
+* *Moved*: with y₁ = f(x) and y∞ the image of the end (of a cycle, the member named above), the median of ‖y∞ − y₁‖ over
+  the points of a set, over the median of ‖y₁ − y₁'‖ over pairs of its points. Less than one half: what a single round trip
+  shows *is* nearly the end, the character is an attractor. More than one: a picture is no nearer to its own end than to
+  the picture of another point, the character is a phenomenon of the first step.
+* *Shared with digits*: the share of noise starts whose end is also reached from one of the 500 digits.
+* *Nearest*: the mean, over the noise starts of a network that have an end, of the distance (root mean square over pixels)
+  from its image to the nearest end of another network. *By chance*: the same with the other network's ends replaced by
+  as many of its reconstructions of test images, mean over 20 draws. The other networks are those of the same seed with
+  another d, or those of the same d with another seed.
+
+**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets and over d = 14, 17, 20, one number a
+seed; a t interval over the eight seeds judges, with Holm's method for refutation, as for the claims
+(`lib.studies.claims`); what compares seeds is judged by the jackknife. Until all eight are there, seeds 0 and 1 are shown
+as points. All else is exploration.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from scipy.spatial import cKDTree
+from torch import Tensor
+from tqdm import tqdm
+
+from .. import data, noise
+from ..model import Autoencoder, Ensemble
+from ..protocol import Protocol
+from ..results import blocks
+from ..spectrum import eigenvalues
+from ..store import Store
+from ..training import training_fields
+from .claims import JUDGES, LARGE
+from .evidence import NOISE, Evidence, Part
+from .theory import latent_jacobian
+
+__all__ = [
+    "iterate", "Ends", "radius", "merged", "effective", "network", "table", "overlap", "evidence",
+    "STATEMENTS", "DIMS", "STARTS", "STEPS", "TOLERANCE",
+]  # fmt: skip
+
+#: Raise when a number changes; stored tables are then computed anew.
+VERSION = 1
+#: Latent dimensions, starts of each set, steps at most, and the relative step that counts as none.
+DIMS, STARTS, STEPS, TOLERANCE = (2, 5, 8, 14, 17, 20), 500, 2_000, 1e-8
+#: Steps in single precision at most, and the relative step at which they end; the shortest step of a cycle.
+SINGLE, COARSE, APART = 1_000, 1e-5, 1e-4
+#: How far Newton's method may go, relative to ‖z‖; ends nearer than this, relative to their median norm, are one.
+REACH, MERGED = 0.1, 1e-3
+#: Codes that go through a network together.
+PART = 500
+#: Draws of the baseline by chance, and test images that are drawn from; training images among which the nearest is sought.
+DRAWS, REPLACED, NEIGHBOURS = 20, 1_000, 10_000
+
+
+def _noise(column: str):
+    """Mean over the noise sets."""
+    return lambda e: e[column][NOISE].mean(axis=1)
+
+
+def _seeds(e: Evidence) -> pd.DataFrame:
+    """Distance to the nearest end under other seeds, and by chance, as the pool of pairs takes them."""
+    return pd.concat(
+        {(where, "noise"): _noise(column)(e) for where, column in (("between", "seeds_nearest"), ("within", "seeds_chance"))},
+        axis=1,
+    )  # fmt: skip
+
+
+#: What the judging seeds are asked; the order is that of the page.
+STATEMENTS = (
+    Part("iterations from noise settle: share of the starts", _noise("settled"), LARGE, "mean", "logit", above=0.95),
+    Part("a network sends all noise to one end: effective number of ends", _noise("network_effective"), LARGE, "log mean", "log", below=2.0),
+    Part("the picture of one round trip is nearly the end's: moved", _noise("moved"), LARGE, "log mean", "log", below=0.5),
+    Part("the picture of one round trip is no nearer to its end than to another's: moved", _noise("moved"), LARGE, "log mean", "log", above=1.0),
+    Part("noise ends where digits end: share of the starts", _noise("shared"), LARGE, "mean", "logit", above=0.5),
+    Part("ends are shared between latent dimensions: nearest over chance", lambda e: _noise("dims_nearest")(e) / _noise("dims_chance")(e), LARGE, "log mean", "log", below=1.0),
+    Part("ends are shared between seeds: nearest over chance", _seeds, LARGE, "pairs", "log", below=1.0),
+)  # fmt: skip
+
+
+class Ends(NamedTuple):
+    """Where n starts end.
+
+    Attributes
+    ----------
+    z : Tensor, shape (n, d), float64: the end's code; of a cycle, its member with the smallest first coordinate
+    steps : int array, shape (n,): steps taken
+    period : int array, shape (n,): 1 a fixed point, p > 1 a cycle, 0 slow, −1 open
+    """
+
+    z: Tensor
+    steps: np.ndarray
+    period: np.ndarray
+
+
+def _round(net: Autoencoder, z: Tensor) -> Tensor:
+    """f_enc(f_dec(z)), a few codes at a time: their images then stay in the cache."""
+    return torch.cat([net.encoder(net.decoder(part)) for part in z.split(PART)])
+
+
+@torch.no_grad()
+def iterate(net: Autoencoder, z: Tensor, steps: int = STEPS, tolerance: float = TOLERANCE) -> Ends:
+    """Iterate z ↦ f_enc(f_dec(z)) from ``z (n, d)`` until it settles, as the head of this module says.
+
+    Parameters
+    ----------
+    net : Autoencoder, in float64
+    """
+    near, taken, close = _approached(net, z, min(SINGLE, steps))
+    # those that have nearly arrived at one place go on as one, all others by themselves
+    group = np.arange(len(z)) + len(z)
+    if close.any():
+        within = 0.1 * MERGED * float(near[close].norm(dim=1).median())
+        group[close] = merged(near[close].numpy(), np.ones(close.sum(), int), within)
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    ends = _settled(net, near[first], taken[first], steps, tolerance)
+    out, period = ends.z, ends.period
+    for p in np.unique(period[period > 1]):
+        rows = torch.from_numpy(period == p)
+        out[rows] = _first_member(net, out[rows], int(p))
+    left = torch.from_numpy(period == -1)
+    out[left], found = _newton(net, out[left], tolerance)
+    period[left.numpy()] = np.where(found, 0, -1)
+    return Ends(out[group], taken + (ends.steps - taken[first])[group], period[group])
+
+
+def _approached(net: Autoencoder, z: Tensor, steps: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Codes after at most so many steps in single precision, the steps taken, and whether one was shorter than `COARSE`."""
+    net, z, taken, close = (
+        copy.deepcopy(net).float(),
+        z.clone(),
+        np.zeros(len(z), int),
+        np.zeros(len(z), bool),
+    )
+    here, at = z.float(), np.arange(len(z))
+    for _ in range(steps if len(z) else 0):
+        after = _round(net, here)
+        going = ((after - here).norm(dim=1) > COARSE * after.norm(dim=1)).numpy()
+        taken[at] += 1
+        close[at], z[at] = ~going, after.double()
+        here, at = after[going], at[going]
+        if not len(at):
+            break
+    return z, taken, close
+
+
+def _settled(net: Autoencoder, z: Tensor, taken: np.ndarray, steps: int, tolerance: float) -> Ends:
+    """Codes that have taken some steps, iterated on in double precision to a fixed point, a cycle or the last step."""
+    z, taken, period = z.clone(), taken.copy(), np.full(len(z), -1)
+    at = np.flatnonzero(taken < steps)
+    here, anchor = z[at], z[at]
+    since, power = np.zeros(len(at), int), np.ones(len(at), int)
+    while len(at):
+        after = _round(net, here)
+        size, step = (v.norm(dim=1).numpy() for v in (after, after - here))
+        since, back = since + 1, (after - anchor).norm(dim=1).numpy() <= tolerance * size
+        fixed = step <= tolerance * size
+        done = fixed | (back & (since > 1) & (step > APART * size))
+        z[at], taken[at] = after, taken[at] + 1
+        period[at[done]] = np.where(fixed, 1, since)[done]
+        moved = since == power  # Brent: the anchor moves up at powers of two
+        anchor = torch.where(torch.from_numpy(moved)[:, None], after, anchor)
+        power, since = np.where(moved, 2 * power, power), np.where(moved, 0, since)
+        on = ~done & (taken[at] < steps)
+        at, here, anchor, since, power = at[on], after[on], anchor[on], since[on], power[on]
+    return Ends(z, taken, period)
+
+
+def _first_member(net: Autoencoder, z: Tensor, p: int) -> Tensor:
+    """Of the cycle of length p through each code, the member with the smallest first coordinate."""
+    best = z
+    for _ in range(p - 1):
+        z = net.encoder(net.decoder(z))
+        best = torch.where((z[:, :1] < best[:, :1]), z, best)
+    return best
+
+
+def _derivative(net: Autoencoder, z: Tensor) -> Tensor:
+    """K_L at codes ``z (n, d)``, a few at a time."""
+    return torch.cat([latent_jacobian(net, part) for part in z.split(PART)])
+
+
+def _newton(net: Autoencoder, start: Tensor, tolerance: float, tries: int = 8) -> tuple[Tensor, np.ndarray]:
+    """Stable fixed points near codes that have not settled, and which were found; a code without one stays."""
+    if not len(start):
+        return start, np.zeros(0, bool)
+    z, one = start.clone(), torch.eye(start.shape[1], dtype=start.dtype)
+    for _ in range(tries):
+        step = torch.linalg.lstsq(one - _derivative(net, z), (_round(net, z) - z)[:, :, None]).solution
+        z = z + step.squeeze(2).nan_to_num()
+    residual = (_round(net, z) - z).norm(dim=1)
+    near = (z - start).norm(dim=1) <= REACH * start.norm(dim=1)
+    found = near & (residual <= tolerance * z.norm(dim=1)) & (radius(net, z) < 1)
+    return torch.where(found[:, None], z, start), found.numpy()
+
+
+@torch.no_grad()
+def radius(net: Autoencoder, z: Tensor, period: int = 1) -> Tensor:
+    """Spectral radius of the derivative of the p-th iterate at codes ``z (n, d)``: of K_L, or of the product along a cycle."""
+    product = torch.eye(z.shape[1], dtype=z.dtype)
+    for _ in range(period):
+        product = _derivative(net, z) @ product
+        z = net.encoder(net.decoder(z))
+    lam = eigenvalues(product)
+    return lam.abs().amax(1) if len(z) else lam.real.new_empty(0)
+
+
+def merged(z: np.ndarray, period: np.ndarray, within: float) -> np.ndarray:
+    """A number for each end, the same for those within a distance of one another, directly or through others, and of one period.
+
+    Parameters
+    ----------
+    z : shape (n, d); period : shape (n,), slow ends counting as fixed points
+    """
+    # ends that lie far closer than that count once: there may be thousands at one place
+    rounded = np.column_stack([np.maximum(period, 1), np.round(z / (within / 64))])
+    _, first, label = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    points, kinds = z[first], np.maximum(period[first], 1)
+    pairs = cKDTree(points).query_pairs(within, output_type="ndarray")
+    pairs = pairs[kinds[pairs[:, 0]] == kinds[pairs[:, 1]]]
+    graph = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(first),) * 2)
+    return sparse.csgraph.connected_components(graph, directed=False)[1][label.ravel()]
+
+
+def effective(counts: np.ndarray) -> float:
+    """exp of the entropy of shares: an effective number.
+
+    >>> effective(np.array([5, 5, 0])), effective(np.array([7]))
+    (2.0, 1.0)
+    """
+    p = np.asarray(counts, float)
+    p = p[p > 0] / p.sum() if p.sum() else p[:0]
+    return round(float(np.exp(-(p * np.log(p)).sum())), 12) if len(p) else np.nan
+
+
+@torch.no_grad()
+def network(
+    net: Autoencoder, starts: Mapping[str, Tensor], gallery: Tensor
+) -> tuple[pd.DataFrame, pd.DataFrame, Tensor, Tensor]:
+    """Everything about one network.
+
+    Parameters
+    ----------
+    net : Autoencoder, in float64
+    starts : set → ``(n, 784)``; ``"test"`` are digits, all others noise
+    gallery : training images ``(m, 784)`` among which the nearest is sought
+
+    Returns
+    -------
+    cells : DataFrame, a row a set
+    ends : DataFrame, a row an end, by falling number of noise starts: ``end, period, radius, slow`` and a column a set
+    codes, images : Tensors, shape (ends, d) and (ends, 784)
+    """
+    first = net.encoder(torch.cat([*starts.values()]))
+    z, steps, period = iterate(net, first)
+    names, owner = [*starts], np.repeat(np.arange(len(starts)), [len(x) for x in starts.values()])
+    has = period >= 0
+    scale = float(z[has].norm(dim=1).median()) if has.any() else 1.0
+    label = np.full(len(z), -1)
+    label[has] = merged(z[has].numpy(), period[has], MERGED * scale)
+    counts = np.stack(
+        [np.bincount(label[has & (owner == i)], minlength=label.max() + 1) for i in range(len(names))]
+    )
+    noisy = np.array([name != "test" for name in names])
+    order = np.lexsort((-counts.sum(0), -counts[noisy].sum(0)))
+    counts = counts[:, order]
+    number = np.full(label.max() + 2, -1)
+    number[order] = np.arange(len(order))
+    label = number[label]
+    one = np.array([np.flatnonzero(label == i)[0] for i in range(len(order))], int)
+    codes = z[one]
+    images, radii = net.decoder(codes), np.empty(len(one))
+    for p in np.unique(period[one]):
+        radii[period[one] == p] = radius(net, codes[period[one] == p], max(int(p), 1))
+    ends = pd.DataFrame({
+        "end": range(len(one)), "period": np.maximum(period[one], 1),
+        "radius": radii,
+        "slow": [int((period[label == i] == 0).sum()) for i in range(len(one))],
+    } | dict(zip(names, counts)))  # fmt: skip
+    whole = {
+        "network_effective": effective(counts[noisy].sum(0)),
+        "network_ends": int((counts[noisy].sum(0) > 0).sum()),
+    }
+    for factor in (10, 0.1):
+        kept = merged(z[has].numpy(), period[has], factor * MERGED * scale)
+        whole[f"ends_at_{factor:g}"] = len(np.unique(kept[noisy[owner[has]]]))
+    digits = counts[~noisy].sum(0) > 0
+    cells = []
+    for i, name in enumerate(names):
+        mine, y, kind = label[owner == i], net.decoder(first[owner == i]), period[owner == i]
+        reached = mine >= 0
+        away = (images[mine[reached]] - y[reached]).norm(dim=1)
+        half = len(y) // 2
+        apart = (y[:half] - y[half : 2 * half]).norm(dim=1).median()
+        settled = kind > 0
+        cells.append({
+            "set": name, "points": len(y), "settled": settled.mean(), "fixed": (kind == 1).mean(), "cycle": (kind > 1).mean(),
+            "slow": (kind == 0).mean(), "open": (kind == -1).mean(),
+            "steps": np.median(steps[owner == i][settled]) if settled.any() else np.nan,
+            "ends": int((counts[i] > 0).sum()), "effective": effective(counts[i]), "largest": counts[i].max(initial=0) / max(reached.sum(), 1),
+            "moved": float(away.median() / apart) if len(away) else np.nan, "apart": float(apart) / 28,
+            "shared": digits[mine[reached]].mean() if reached.any() else np.nan,
+            "nearest_first": _nearest(y, gallery), "nearest_end": _nearest(images[mine[reached]], gallery),
+        } | whole)  # fmt: skip
+    return pd.DataFrame(cells), ends, codes, images
+
+
+def _nearest(y: Tensor, others: Tensor) -> float:
+    """Median root mean square pixel distance to the nearest of other images."""
+    return float(torch.cdist(y.float(), others.float()).amin(1).median()) / 28 if len(y) else np.nan
+
+
+def table(
+    networks: Sequence[Ensemble],
+    protocol: Protocol,
+    store: Store | None = None,
+    dims: Sequence[int] = DIMS,
+    starts: int = STARTS,
+    progress: bool = True,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[tuple[int, int], Tensor]]:
+    """The cells, the ends and their images of the networks of a protocol, loaded where stored and computed where not.
+
+    Returns
+    -------
+    cells : DataFrame, a row for each seed, d and set: ``points`` (starts), shares that ``settled`` (``fixed`` or ``cycle``), are
+        ``slow`` or ``open``, median ``steps``, number of ``ends``, ``effective`` number, share of the ``largest`` basin, ``moved``, ``apart``
+        (median distance of two first pictures), ``shared`` with digits, median distances from first pictures and ends to the
+        nearest training image, and of all noise starts together ``network_effective``, ``network_ends``, ``ends_at_…`` (with ten
+        times and a tenth of `MERGED`)
+    ends : DataFrame, as `network` gives it
+    images : (seed, d) → Tensor, shape (ends, 784)
+    """
+    store = store or Store()
+    cells, ends, images = [], [], {}
+    few = protocol.replace(points=starts)
+    x = {name: torch.cat(list(blocks(few, name))) for name in (*protocol.sets, "test")}
+    gallery = data.load(protocol.training_set).train[:NEIGHBOURS]
+    places = [(e, d) for e in networks for d in dims if d in e.dims]
+    for e, d in tqdm(places, desc="iterating", unit="network", disable=not progress, leave=False):
+        epochs = len(e.curves.get("train", ()))
+        fields = {
+            "networks": training_fields(protocol, e.seed, epochs),
+            "d": d,
+            "sets": protocol.sets,
+            "starts": starts,
+            "noise": noise.VERSION,
+            "version": VERSION,
+        }
+        made: dict[str, Any] = {}
+
+        def compute(what: str, e=e, d=d, made=made):
+            if not made:
+                names = ("cells", "ends", "codes", "images")
+                made |= dict(zip(names, network(e.member(d).double(), x, gallery)))
+            return made[what]
+
+        head = {"seed": e.seed, "d": d, "epochs": epochs}
+        for what, into in (("cells", cells), ("ends", ends)):
+            part = store.table(
+                "attractors", fields | {"table": what}, lambda what=what: compute(what).round(6)
+            )  # noqa: B023
+            into.append(part.assign(**head)[[*head, *part.columns]])
+        pictures = store.tensors(
+            "attractors", fields, lambda: {"images": compute("images").float(), "codes": compute("codes")}
+        )  # noqa: B023
+        images[e.seed, d] = pictures["images"]
+    return pd.concat(cells, ignore_index=True), pd.concat(ends, ignore_index=True), images
+
+
+@torch.no_grad()
+def overlap(
+    networks: Sequence[Ensemble],
+    protocol: Protocol,
+    ends: pd.DataFrame,
+    images: Mapping[tuple[int, int], Tensor],
+) -> pd.DataFrame:
+    """Distance from a network's ends, by their basins on noise, to the nearest end of another network, and by chance.
+
+    Pairs have the same seed, or the same d and seeds of one stage: both among those that judge, or neither.
+
+    Returns
+    -------
+    DataFrame: ``seed, d, other_seed, other_d, nearest, chance``, root mean square over pixels
+    """
+    test = torch.cat(list(blocks(protocol.replace(points=REPLACED), "test"))).float()
+    nets = {(e.seed, d): e.member(d).float() for e in networks for d in e.dims if (e.seed, d) in images}
+    digits = {place: net(test)[1] for place, net in nets.items()}
+    found = []
+    for a, b in itertools.permutations(nets, 2):
+        if a[0] == b[0] or (a[1] == b[1] and (a[0] in JUDGES) == (b[0] in JUDGES)):
+            mine = ends[(ends.seed == a[0]) & (ends.d == a[1])]
+            weight = torch.from_numpy(mine[list(protocol.sets)].sum(axis=1).to_numpy(float)).float()
+            mean = lambda y, w=weight, a=a: float(
+                (torch.cdist(images[a], y).amin(1) * w).sum() / w.sum() / 28
+            )
+            rng = np.random.default_rng(0)
+            size = min(len(images[b]), len(test))
+            drawn = [mean(digits[b][rng.permutation(len(test))[:size]]) for _ in range(DRAWS)]
+            found.append({
+                "seed": a[0], "d": a[1], "other_seed": b[0], "other_d": b[1],
+                "nearest": mean(images[b]), "chance": float(np.mean(drawn)),
+            })  # fmt: skip
+    return pd.DataFrame(found).round(6)
+
+
+def evidence(cells: pd.DataFrame, pairs: pd.DataFrame) -> Evidence:
+    """The table that `STATEMENTS` are asked of: the cells, with the means of the pairs of each network."""
+    same = pairs.seed == pairs.other_seed
+    joined = cells[cells.epochs > 0]
+    for word, part in (("dims", pairs[same]), ("seeds", pairs[~same])):
+        means = part.groupby(["seed", "d"])[["nearest", "chance"]].mean().add_prefix(f"{word}_")
+        joined = joined.join(means, on=["seed", "d"])
+    return Evidence(joined)

@@ -1,0 +1,194 @@
+"""What orientation means: the number of negative eigenvalues, its parity, and where a reversal comes from.
+
+At a point x with rank r the matrix K has r nonzero eigenvalues, m of them negative and real. Orientation is reversed
+where m is odd.
+
+**Definitions, fixed before any number of this study was computed.** All are of K_I unless K_L is named; a cell is one
+network on one set, with 2,000 points.
+
+* *Count*: m(x). Its *share* is q = Σm/Σr over the points of a cell.
+* *Independent signs*: m ~ Bin(r(x), q). Reversed would then be the share ½(1 − mean (1−2q)^r(x)), and the variance of
+  m would be q(1−q) mean r + q² var r. *Excess* is the reversed share less this one; *dispersion* the variance of m over
+  this one. If signs were independent given the point, but q differed from point to point, the dispersion would be above
+  one and, since q ↦ (1−2q)^r is convex below one half, the excess not above zero.
+* *Left half-plane*: n(x), the eigenvalues with negative real part, conjugate pairs included. Pairs count twice, so n
+  and m have one parity.
+* *Layers*: for a set S of the encoder's three hidden layers, K_S has in S the activation pattern at y = f(x) and
+  elsewhere that at x: K_∅ = K_I, and K_S = K_L for all three. v(S) is the share of points that K_S reverses. A *layer's
+  part* is the mean of v(S ∪ ℓ) − v(S) over the six orders in which the layers can be replaced (Shapley's value); the three
+  parts sum to v(all) − v(∅). Its *share* is the part over that sum.
+* *Hamming distance*: units of the encoder that are active at one of x and y alone. *Far less near* is the reversed
+  share among the third of a cell's points with the largest distance less that among the third with the smallest.
+* *Where*, at the first 500 points: the *rank* of a negative eigenvalue among the r by falling modulus, (i−1)/(r−1), and
+  the *place* of its eigenvector among the singular directions of J_I in the space of images: with u = Gv/‖Gv‖ and left
+  singular vectors u₁, …, u_r of J_I = GE by falling singular value, Σ ⟨u, u_i⟩² (i−1)/(r−1). Both are one half where
+  nothing is preferred, more where small ones are.
+* *Units*: with right and left eigenvectors b, a (aᵀb = 1), λ = aᵀKb is in each hidden layer a sum over its active units.
+  A real eigenvalue *hangs on* a group of units if in some layer the sum without them has another sign, or is zero. The
+  groups are the units that are *switched*, active at x and not at y, and those that are *idle*, active at none of the
+  2,000 training points.
+
+**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets (or the training data) and over the d of
+a range, one number a seed; a t interval over the eight seeds judges, with Holm's method for refutation, as for the claims
+(`lib.studies.claims`). Until all eight are there, seeds 0 and 1 are shown as points. All else is exploration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from .. import noise
+from ..model import Ensemble
+from ..protocol import Protocol
+from ..results import blocks
+from ..store import Store
+from ..training import train, training_fields
+from .claims import LARGE, MODERATE
+from .evidence import NOISE, Evidence, Part
+from .orientation_cell import Cell, idle_units
+
+__all__ = ["table", "rows", "along", "trained_along", "STATEMENTS", "DIMS", "POINTS", "EPOCHS"]
+
+#: Raise when a number changes; stored tables are then computed anew.
+VERSION = 1
+#: Latent dimensions, and points of each set.
+DIMS, POINTS = (2, 5, 8, 14, 17, 20), 2_000
+#: Lengths of training along which counts and reversal are followed.
+EPOCHS = (10, 30, 100, 300, 1_000)
+
+
+def _noise(column: str):
+    """Mean over the noise sets."""
+    return lambda e: e[column][NOISE].mean(axis=1)
+
+
+def _train(column: str):
+    return lambda e: e[column]["train"]
+
+
+def _kept(e: Evidence):
+    """Negative eigenvalues a point, trained over untrained; not a number where the untrained are not known."""
+    return _noise("I_count")(e) / (_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
+
+
+#: What the judging seeds are asked; the order is that of the page.
+STATEMENTS = (
+    Part("the count on noise varies less than independent signs would: dispersion", _noise("I_dispersion"), LARGE, "log mean", "log", below=1.0),
+    Part("noise is reversed more often than with independent signs: excess", _noise("I_excess"), LARGE, "mean", "plain", above=0.0),
+    Part("the training data are reversed as often as with independent signs: excess", _train("I_excess"), LARGE, "mean", "plain", above=-0.02, below=0.02),
+    Part("training halves the number of negative eigenvalues on noise: trained over untrained", _kept, MODERATE, "log mean", "log", below=0.5),
+    Part("the first layer restores most of the orientation on noise: its share", _noise("share_1"), LARGE, "mean", "plain", above=0.5),
+    Part("the second layer does", _noise("share_2"), LARGE, "mean", "plain", above=0.5),
+    Part("the third layer does", _noise("share_3"), LARGE, "mean", "plain", above=0.5),
+    Part("noise is reversed more often the more units switch: far less near", _noise("far_less_near"), LARGE, "mean", "plain", above=0.0),
+    Part("negative eigenvalues on noise are small ones: rank by modulus", _noise("rank_negative"), LARGE, "mean", "plain", above=0.5),
+    Part("their directions are weak ones: place among the singular directions", _noise("place_negative"), LARGE, "mean", "plain", above=0.5),
+    Part("most of them hang on switched units", _noise("switched_negative"), LARGE, "mean", "logit", above=0.5),
+    Part("most of them hang on idle units", _noise("idle_negative"), LARGE, "mean", "logit", above=0.5),
+)  # fmt: skip
+
+
+def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS, progress: bool = True) -> pd.DataFrame:
+    """The cells of the networks of one seed, in float64."""
+    few, found = protocol.replace(points=points), []
+    train = torch.cat(list(blocks(few, "train")))
+    nets = [ensemble.member(d).double() for d in ensemble.dims]
+    idle = [idle_units(net, train) for net in nets]
+    head = {"seed": ensemble.seed, "epochs": len(ensemble.curves.get("train", ()))}
+    names = ("train", *protocol.sets)
+    with tqdm(
+        total=len(names) * len(nets), desc=f"orientation, seed {ensemble.seed}", unit="cell",
+        disable=not progress, leave=False,
+    ) as bar:  # fmt: skip
+        for name in names:
+            x = train if name == "train" else torch.cat(list(blocks(few, name)))
+            for net, units in zip(nets, idle):
+                cell = Cell(net, units)
+                cell.add(x)
+                found.append(head | {"d": net.d, "set": name} | cell.row())
+                bar.update()
+    return pd.DataFrame(found)
+
+
+def table(
+    networks: Sequence[Ensemble],
+    protocol: Protocol,
+    store: Store | None = None,
+    dims: Sequence[int] = DIMS,
+    points: int = POINTS,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """The rows of the networks of a protocol, loaded where stored and computed where not.
+
+    Parameters
+    ----------
+    networks : those of `lib.training.train`, or of `untrained`.
+    dims : latent dimensions that are looked at, those of the protocol among them.
+
+    Returns
+    -------
+    DataFrame, one row for each seed, d and set
+        ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``, ``reversed``,
+        ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent`` (what independent signs give),
+        ``excess``, ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
+        (points at which the parity of the counted eigenvalues is not the orientation), ``counts`` and ``binomial`` (points by
+        count, observed and expected); ``vS`` the share that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean),
+        ``far_less_near``, and ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed,
+        and those with another orientation under K_L; ``rank``, ``place``, ``switched``, ``idle`` of the negative and of the
+        positive real eigenvalues, and how many there are.
+    """
+    store, found = store or Store(), []
+    dims = tuple(d for d in dims if d in protocol.dims)
+    for whole in networks:
+        fields = {
+            "networks": training_fields(protocol, whole.seed, len(whole.curves.get("train", ()))),
+            "sets": protocol.sets,
+            "dims": dims,
+            "points": points,
+            "noise": noise.VERSION,
+            "version": VERSION,
+        }
+
+        def compute(whole=whole) -> pd.DataFrame:
+            some = Ensemble([whole.member(d) for d in dims], whole.seed, whole.curves)
+            return rows(some, protocol, points, progress).round(6)
+
+        found.append(store.table("orientation", fields, compute))
+    return pd.concat(found, ignore_index=True)
+
+
+def trained_along(
+    protocol: Protocol, epochs: Sequence[int] = EPOCHS, store: Store | None = None
+) -> pd.DataFrame:
+    """The table along training: the protocol's networks after each of these numbers of epochs.
+
+    Each longer training goes on from the checkpoint of the one before; a killed one from its last.
+    """
+    store, found = store or Store(), []
+    for n in sorted(epochs):
+        run = protocol.replace(epochs=n)
+        found.append(table(train(run, store), run, store))
+    return pd.concat(found, ignore_index=True)
+
+
+def along(lengths: pd.DataFrame) -> pd.DataFrame:
+    """Counts and reversal along training from the cells of `lib.studies.sensitivity`, choice *length*.
+
+    The count is the share of negative ones among the nonzero eigenvalues times their number, (1 − zeros) d.
+
+    Returns
+    -------
+    DataFrame: ``seed, d, epochs, set, count, reversed``
+    """
+    part = lengths[(lengths.choice == "length") & lengths.d.isin(DIMS)]
+    count = part.I_negative_real * (1 - part.I_zeros) * part.d
+    return (
+        part[["seed", "d", "epochs", "set"]]
+        .assign(count=count, reversed=part.I_reversed)
+        .reset_index(drop=True)
+    )
