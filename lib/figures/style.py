@@ -115,14 +115,19 @@ def twofold(svg: str) -> str:
 #: Where an SVG has lengths in points, how it repeats how something looks, and what matplotlib calls the groups.
 LENGTHS = re.compile(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)')
 LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
-GROUPS = re.compile(r'<g id="(?:figure|axes|patch|line2d|text|[xy]tick|matplotlib\.axis|legend|\w+Collection)_\d+">')
+GROUPS = re.compile(
+    r'<g id="(?:figure|axes|patch|line2d|text|[xy]tick|matplotlib\.axis|legend|\w+Collection)_\d+">'
+)
 
 
 def compact(svg: str) -> str:
     """The same picture in half the bytes: lengths to a hundredth of a point, each look a class, short names for glyphs and marks."""
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>", "", svg, flags=re.S)
     svg = LENGTHS.sub(lambda found: re.sub(r"\s*\n\s*", " ", DIGITS.sub(_hundredths, found[0])), svg)
-    names = {name: f"s{i:x}" for i, name in enumerate(dict.fromkeys(re.findall(r'<(?:path|clipPath) id="([^"]+)"', svg)))}
+    names = {
+        name: f"s{i:x}"
+        for i, name in enumerate(dict.fromkeys(re.findall(r'<(?:path|clipPath) id="([^"]+)"', svg)))
+    }
     svg = re.sub(r'(id="|"#|url\(#)([^")]+)', lambda found: found[1] + names.get(found[2], found[2]), svg)
     looks: dict[str, str] = {}
 
