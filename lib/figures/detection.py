@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..protocol import NOISE_SETS
 from ..studies.detection_scores import FURTHER, SCORES
-from .style import BLUE, FAINT, GREEN, INK, RED, WIDTH, styled
+from .style import BLUE, FAINT, GREEN, INK, RED, WIDTH, log_axis, styled
 
 __all__ = ["heat", "dimensions", "curves", "pareto", "primary"]
 
@@ -43,10 +43,8 @@ def heat(table: pd.DataFrame) -> Figure:
     shown = ax.imshow(wide, cmap="PuOr", vmin=0, vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(wide.to_numpy()):
         if np.isfinite(value):
-            text = f"{value:.2f}".removeprefix("0")
-            ax.text(
-                j, i, text, ha="center", va="center", size=9, color="w" if abs(value - 0.5) > 0.35 else "k"
-            )
+            text = f"{value:.2f}".removeprefix("0").replace("1.00", "1")
+            ax.text(j, i, text, ha="center", va="center", color="w" if abs(value - 0.5) > 0.35 else "k")
     ax.set_xticks(range(len(sets)), sets, rotation=60, ha="right")
     ax.set_yticks(range(len(scores)), _labels(scores))
     ax.tick_params(length=0)
@@ -112,10 +110,9 @@ def pareto(table: pd.DataFrame) -> Figure:
         color = INKS.get(row.score, (INK, ""))[0]
         ax.plot(row.cost, row.near, "o", color=color, ms=4)
         if row.score in (*INKS, *best.score):
-            ax.annotate(
-                _labels([row.score])[0], (row.cost, row.near), (3, 2), textcoords="offset points", size=8
-            )
-    ax.set(xscale="log", xlabel="cost of a point, in round trips", ylabel="mean AUROC over the near sets")
+            ax.annotate(_labels([row.score])[0], (row.cost, row.near), (5, 3), textcoords="offset points")
+    log_axis(ax.xaxis, table.cost.to_numpy())
+    ax.set(xlabel="cost of a point, in round trips", ylabel="mean AUROC over the near sets")
     return fig
 
 

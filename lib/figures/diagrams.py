@@ -39,7 +39,7 @@ def hourglass(d: int) -> Figure:
     for x, text in ((0, "$x$"), (waist, "$z$"), (len(sizes) - 1, "$y$")):
         ax.text(x, half[int(x)] + 0.8, text, ha="center", va="bottom", size=12)
     for x, text, color in ((waist / 2, r"encoder $f_{enc}$", BLUE), (1.5 * waist, r"decoder $f_{dec}$", RED)):
-        ax.text(x, 15.5, text, ha="center", va="bottom", color=color, size=10)
+        ax.text(x, 15.5, text, ha="center", va="bottom", color=color)
     ax.set(xlim=(-0.4, len(sizes) - 0.6), ylim=(-18, 19))
     ax.axis("off")
     return fig
@@ -77,7 +77,7 @@ def diagram(
         left = np.array([-along[1], along[0]])
         if left[1] < 0 or (left[1] == 0 and left[0] > 0):
             left = -left  # "above" means above, and to the left of a vertical arrow
-        text = ax.text(0, 0, label, ha="center", va="center", size=10.5)
+        text = ax.text(0, 0, label, ha="center", va="center")
         box = text.get_window_extent(renderer)
         lift = (
             0.07

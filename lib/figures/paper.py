@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..protocol import REPRESENTATIVES
-from .sets import by_seed, dimensions, legend, lines, seeds
-from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
+from .sets import by_group, by_seed, dimensions, seeds
+from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, styled
 
 __all__ = ["figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "PANELS"]
 
@@ -48,16 +48,14 @@ def figure1(table: pd.DataFrame) -> Figure:
 @styled
 def figure2(table: pd.DataFrame) -> Figure:
     """Arithmetic and geometric means of |λ| against d for J_I and J_L, all data sets."""
-    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.0), sharex=True, sharey="row")
-    for axs, (statistic, word) in zip(axes, (("mean", "arithmetic"), ("geometric", "geometric"))):
-        for ax, (j, title) in zip(axs, MATRICES.items()):
-            lines(ax, table, f"{j}_{statistic}")
-            log_axis(ax.yaxis, table[[f"{k}_{statistic}" for k in "IL"]].to_numpy())
-            if statistic == "mean":
-                ax.set_title(title)
-        axs[0].set_ylabel(rf"{word} mean of $|\lambda|$")
-    fig.supxlabel(LATENT)
-    legend(fig, table)
+    means = {"mean": "arithmetic", "geometric": "geometric"}
+    rows = {
+        f"{j}_{statistic}": f"{word}, {title}"
+        for statistic, word in means.items()
+        for j, title in MATRICES.items()
+    }
+    fig = by_group(table, rows, log=rows)
+    fig.supylabel(r"mean of $|\lambda|$")
     return fig
 
 
@@ -70,14 +68,17 @@ def figure3(table: pd.DataFrame, seed: int | None = None) -> Figure:
 @styled
 def figure4(table: pd.DataFrame) -> Figure:
     """Standard deviation of log|λ| against d for J_I and J_L, all data sets."""
-    return _pair(table, "sd_log", r"standard deviation of $\log|\lambda|$")
+    fig = by_group(table, {f"{j}_sd_log": title for j, title in MATRICES.items()})
+    fig.supylabel(r"standard deviation of $\log|\lambda|$")
+    return fig
 
 
 @styled
 def figure5(table: pd.DataFrame) -> Figure:
     """Share of points with a negative product of the nonzero eigenvalues against d, all data sets."""
-    fig = _pair(table, "reversed", "share of points reversed")
-    for ax in fig.axes[:2]:
+    fig = by_group(table, {f"{j}_reversed": title for j, title in MATRICES.items()})
+    fig.supylabel("share of points reversed")
+    for ax in fig.axes:
         ax.axhline(0.5, color=FAINT, lw=1, ls=(0, (1, 2)))
         ax.set_ylim(-0.02, 1.02)
     return fig
@@ -89,17 +90,6 @@ def figure6(table: pd.DataFrame, seed: int | None = None) -> Figure:
     fig = _boxes(table, seed, "arg", r"$|\mathrm{Arg}\,\lambda|$")
     for ax in fig.axes:
         ax.set_yticks([0, np.pi / 2, np.pi], ["0", r"$\pi/2$", r"$\pi$"])
-    return fig
-
-
-def _pair(table: pd.DataFrame, statistic: str, label: str) -> Figure:
-    fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.9), sharex=True, sharey=True)
-    for ax, (j, title) in zip(axes, MATRICES.items()):
-        lines(ax, table, f"{j}_{statistic}")
-        ax.set(title=title)
-    axes[0].set_ylabel(label)
-    fig.supxlabel(LATENT)
-    legend(fig, table)
     return fig
 
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from .sets import legend, lines
+from .sets import by_group, legend
 from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, log_axis, plain_ticks, shades, styled
-from .tables import ordered
+from .tables import ordered, variant
 
 __all__ = [
     "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep", "choices", "lengths",
@@ -23,16 +23,8 @@ __all__ = [
 
 @styled
 def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str] = ()) -> Figure:
-    """Any columns of the table against d, one panel a column, all data sets."""
-    fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.9), sharex=True, squeeze=False)
-    for ax, (column, title) in zip(axes.flat, statistics.items()):
-        lines(ax, table, column)
-        ax.set_title(title)
-        if column in log:
-            log_axis(ax.yaxis, table[column])
-    fig.supxlabel("latent dimension $d$")
-    legend(fig, table)
-    return fig
+    """Any columns of the table against d, a row of panels a column, all data sets."""
+    return by_group(table, statistics, log)
 
 
 @styled
@@ -168,15 +160,10 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
             if before != after:
                 ax.axhline(y - 0.5, color=FAINT, lw=0.7)
         ax.grid(axis="y", lw=0.4)
-    axes[0, 0].set_yticks(list(rows.values()), [_variant(*name) for name in names])
+    axes[0, 0].set_yticks(list(rows.values()), [variant(*name) for name in names])
     fig.supxlabel(label)
     legend(fig, table, marker="o")
     return fig
-
-
-def _variant(choice: str, value: str) -> str:
-    """The name of a row; the choice goes without saying where the value names it."""
-    return value if choice in value or choice == "length" else f"{choice}: {value}"
 
 
 @styled

@@ -14,7 +14,19 @@ from ..protocol import GROUPS, REPRESENTATIVES
 from ..spectrum import ARG_BINS, LOG_BINS
 from .style import LABELS
 
-__all__ = ["cells", "boxes", "histograms", "spread", "tables", "written", "typeset", "readable", "ordered"]
+__all__ = [
+    "cells",
+    "boxes",
+    "histograms",
+    "spread",
+    "tables",
+    "written",
+    "typeset",
+    "readable",
+    "ordered",
+    "listed",
+    "variant",
+]
 
 #: What a row of a results table is of; the first two of `lib.studies.sensitivity`.
 HEAD = ("choice", "value", "set", "seed", "d")
@@ -98,6 +110,27 @@ def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     return out
 
 
+def listed(values: Iterable[int]) -> str:
+    """Whole numbers as they are read: four or more neighbours by their ends.
+
+    >>> print(listed(range(2, 21)), listed((2, 8, 14)), listed([0, 1]), sep="; ")
+    2 to 20; 2, 8 and 14; 0 and 1
+    """
+    values = list(values)
+    if len(values) > 3 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    return " and ".join(filter(None, [", ".join(map(str, values[:-1])), *map(str, values[-1:])]))
+
+
+def variant(choice: str, value: str) -> str:
+    """The name of a way to train; the choice goes without saying where the value names it.
+
+    >>> print(variant("learning rate", "3e-3"), variant("length", "100 epochs"), sep=", ")
+    learning rate: $3\\cdot10^{-3}$, 100 epochs
+    """
+    return typeset(value if choice in value or choice == "length" else f"{choice}: {value}")
+
+
 def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dict[str, Tensor]]]:
     """Tables I, II, … of the paper, one for each seed, as `lib.pages.page.pictures` takes them: d → data set → reconstructions.
 
@@ -175,11 +208,13 @@ def readable(frame: pd.DataFrame) -> str:
 
 
 def plain(text: str) -> str:
-    """A label or a written number as HTML, without mathematics that needs a typesetter.
+    """A label or a written number as HTML; only other formulas are left to the page's typesetter.
 
-    >>> print(plain(written(1.2e-16)), plain(LABELS["beta_0.8_5"]))
-    1.2·10<sup>−16</sup> 𝒟<sub>.8,5</sub>
+    >>> print(plain(written(1.2e-16)), plain(LABELS["beta_0.8_5"]), plain("small $|\\lambda|$"))
+    1.2·10<sup>−16</sup> 𝒟<sub>.8,5</sub> small <span class="math">\\(|\\lambda|\\)</span>
     """
+    if re.search(r"\$[^$]*\\(?!mathcal\{D\}|cdot)", text):
+        return re.sub(r"\$([^$]+)\$", r'<span class="math">\\(\1\\)</span>', html.escape(text))
     text = html.escape(text.replace("$", "").replace(r"\mathcal{D}", "𝒟").replace(r"\cdot", "·"))
     text = re.sub(r"(?<![\w{])-(?=\d)", "−", text)
     text = re.sub(r"\^\{(-?)(\d+)\}", lambda m: f"<sup>{'−' * bool(m[1])}{m[2]}</sup>", text)

@@ -120,7 +120,7 @@ def table(
     def cell(column, value):
         if isinstance(value, float):
             return written(value, formats if isinstance(formats, str) else formats.get(column, "{:.3g}"))
-        return str(value)
+        return typeset(str(value))
 
     rows = [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]

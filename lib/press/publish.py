@@ -29,7 +29,16 @@ from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
-from ..studies import detection, detection_cases, findings, noise_design, reconstructions, sensitivity, theory
+from ..studies import (
+    detection,
+    detection_cases,
+    findings,
+    noise_design,
+    reconstructions,
+    related,
+    sensitivity,
+    theory,
+)
 from ..studies.claims import stages
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
@@ -48,6 +57,7 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
 NULL_POINTS = 5_000
@@ -302,7 +312,9 @@ def publish_study(
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
-    for file_, content in compute(train(run, store), run, store).items():
+    made = compute(train(run, store), run, store)
+    about = manifest(folder)  # another study may have been added meanwhile
+    for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
             write_table(folder / f"{file_}.csv", content)
         else:

@@ -138,7 +138,7 @@ def by_part(estimates: Sequence[Estimate]) -> dict[Part, str]:
 
 
 def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    """The estimates of a claim as a table for reading."""
+    """The estimates of a claim as a table for reading, without the columns that nothing is known for yet."""
 
     def bound(p: Part) -> str:
         if p.scale == "yes":
@@ -165,7 +165,8 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
         "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),
         "p": "" if np.isnan(e.wanted) else f"{e.wanted:.2g}", "verdict": o or "–", "trained against untrained": gain(e),
     } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.loc[:, ~table.isin(["", "–"]).all()]
 
 
 def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = None) -> pd.DataFrame:

@@ -45,7 +45,7 @@ from .detection_data import TRANSFORMED
 from .evidence import SCALES
 
 __all__ = [
-    "names", "factors", "table", "responses", "terms", "held_out", "effects", "predictive", "shares", "differences", "answer",
+    "names", "factors", "table", "scaled", "responses", "terms", "held_out", "effects", "predictive", "shares", "differences", "answer",
     "dependence", "placed", "paths", "pictures", "published", "own", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
@@ -157,12 +157,19 @@ def _fields(protocol: Protocol, e: Ensemble, dims: Sequence[int], points: int) -
     }
 
 
+def scaled(found: pd.DataFrame) -> pd.DataFrame:
+    """The table with a further column for each response, on its scale."""
+    return found.assign(
+        **{
+            name: SCALES[scale][0](found[c].astype(float), found.points)
+            for name, (c, scale, _) in RESPONSES.items()
+        }
+    )
+
+
 def responses(found: pd.DataFrame, sets: Sequence[str] | None = None) -> pd.DataFrame:
     """The responses on their scales: a row a set, columns (response, seed, d); networks with a gap are left out."""
-    scaled = found[["seed", "d", "set"]].copy()
-    for response, (column, scale, _) in RESPONSES.items():
-        scaled[response] = SCALES[scale][0](found[column].astype(float), found.points)
-    wide = scaled.pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
+    wide = scaled(found).pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
     wide.columns.names = ["response", "seed", "d"]
     return wide.loc[list(sets or dict.fromkeys(found.set))].dropna(axis=1)
 

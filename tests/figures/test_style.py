@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import font_manager
 from matplotlib.colors import to_rgb
 
 from lib.figures import style
+from lib.figures.sets import by_group
+from lib.protocol import GROUPS, NOISE_SETS
 
 WHITE, NIGHT = "#ffffff", "#14171b"
 
@@ -78,3 +82,19 @@ def test_the_pages_and_the_figures_have_one_palette(root):
         rule = re.search(rf'html\[data-theme="{theme}"\] \{{([^}}]*)\}}', css)[1]
         assert f"color-scheme: {theme};" in rule
         assert f"--fig-{name}: {color if theme == 'light' else style.DARK[color]};" in rule
+
+
+def test_a_figure_of_all_sets_shows_every_network_and_their_medians_group_by_group():
+    """Ten seeds as well as two: no line is dropped for want of a line style."""
+    seeds, dims = range(10), (2, 8)
+    rng = np.random.default_rng(0)
+    rows = [(name, s, d, rng.random()) for name in ("train", *NOISE_SETS) for s in seeds for d in dims]
+    table = pd.DataFrame(rows, columns=["set", "seed", "d", "value"])
+    fig = style.styled(by_group)(table, {"value": "a value"})
+    assert len(fig.axes) == len(GROUPS)
+    for ax, names in zip(fig.axes, GROUPS.values()):
+        thin = [line for line in ax.lines if line.get_label() != "median"]
+        noise, known = (line.get_ydata() for line in ax.lines if line.get_label() == "median")
+        assert len(thin) == len(names) * len(seeds)
+        assert np.allclose(noise, table[table.set.isin(names)].groupby("d").value.median())
+        assert np.allclose(known, table[table.set == "train"].groupby("d").value.median())

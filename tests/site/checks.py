@@ -11,9 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from figures import unread
+
 from lib.press.texts import pages
 
-__all__ = ["html_pages", "absent", "broken", "opened", "inaccessible"]
+__all__ = ["html_pages", "absent", "broken", "opened", "raw", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
 #: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal formulas one.
@@ -112,6 +114,23 @@ def opened(browser, path: Path, dark: bool = False, width: int = 1280) -> list[s
         "[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length).map(i => i.src.slice(-80))"
     )
     return found + [f"{path.name}: picture does not show: {source}" for source in blank]
+
+
+#: Words of a page that are no code, no formula and no drawing.
+WORDS = """
+(() => {
+  const found = [], walker = document.createTreeWalker(document.querySelector('article') ?? document.body, NodeFilter.SHOW_TEXT);
+  for (let n = walker.nextNode(); n; n = walker.nextNode())
+    if (!n.parentElement.closest('code, pre, script, style, noscript, svg, mjx-container, .math, .sig, .provenance, a[download]')) found.push(n.data);
+  return found;
+})()"""
+
+
+def raw(browser, name: str) -> list[str]:
+    """Names and numbers on the page that is open as the code has them, where a reader expects words and mathematics."""
+    texts = browser.evaluate(WORDS)
+    found = {word: text for text in texts for word in unread(text)}
+    return [f"{name}: raw {word!r} in {' '.join(text.split())[:90]!r}" for word, text in found.items()]
 
 
 def inaccessible(browser, name: str) -> list[str]:

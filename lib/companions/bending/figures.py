@@ -80,46 +80,44 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
 
     Against ε (both terms, and the bending term in float32), against the number of pairs, and the best scale of a sphere.
     """
-    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.4))
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 6))
     colours = dict(zip(epsilon.example.unique(), (BLUE, RED, GREEN)))
     for ax, column, title in ((axes[0, 0], "stretch", "first term"), (axes[0, 1], "bending", "second term")):
+        fitted: list[float] = []
         for name, part in epsilon.groupby("example", sort=False):
             p = slope(part.epsilon.to_numpy(), part[column].to_numpy())
-            ax.plot(part.epsilon, part[column], "o-", color=colours[name], label=f"{name}: {p:.2f}")
+            ax.plot(part.epsilon, part[column], "o-", color=colours[name], label=name)
+            fitted.append(p)
             if column == "bending":
                 ax.plot(part.epsilon, part.single, "x:", color=colours[name], lw=0.9, ms=5)
-        ax.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", title=title)
+        ax.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", title=_slopes(title, fitted))
     axes[0, 0].set_ylabel("difference from the limit")
     axes[0, 1].plot([], [], "x:", color=INK, lw=0.9, ms=5, label="in float32")
     top = epsilon.bending.max()
     axes[0, 1].set_ylim(epsilon.bending.min() / 3, 300 * top)
+    fitted = []
     for name, part in pairs.groupby("example", sort=False):
-        p = slope(part.pairs.to_numpy(), part.error.to_numpy())
-        axes[1, 0].plot(part.pairs, part.error, "o-", color=colours[name], label=f"{name}: {p:.2f}")
+        fitted.append(slope(part.pairs.to_numpy(), part.error.to_numpy()))
+        axes[1, 0].plot(part.pairs, part.error, "o-", color=colours[name])
     axes[1, 0].set(
-        xscale="log", yscale="log", xlabel="pairs $N$", ylabel="root mean square difference", title="sampling"
-    )
+        xscale="log", yscale="log", xlabel="pairs $N$", ylabel="root mean square difference",
+        title=_slopes("sampling", fitted),
+    )  # fmt: skip
     gap = (best.best - best.limit).abs()
-    axes[1, 1].plot(
-        best.epsilon,
-        gap,
-        "o-",
-        color=ORANGE,
-        label=f"sphere: {slope(best.epsilon.to_numpy(), gap.to_numpy()):.2f}",
-    )
+    axes[1, 1].plot(best.epsilon, gap, "o-", color=ORANGE, label="best scale of a sphere")
     axes[1, 1].set(
-        xscale="log",
-        yscale="log",
-        xlabel=r"$\varepsilon$",
-        title="best scale",
-        ylabel=r"$|s_\varepsilon-s_0|$",
-    )
+        xscale="log", yscale="log", xlabel=r"$\varepsilon$", ylabel=r"$|s_\varepsilon-s_0|$",
+        title=_slopes("best scale", [slope(best.epsilon.to_numpy(), gap.to_numpy())]),
+    )  # fmt: skip
     for ax in (axes[0, 0], axes[0, 1], axes[1, 1]):
         ax.set_xticks([0.05, 0.1, 0.2, 0.4, 0.8], ["0.05", "0.1", "0.2", "0.4", "0.8"])
         ax.minorticks_off()
-    for ax in axes.flat:
-        ax.legend(title="fitted slopes" if ax is axes[0, 0] else None)
+    fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return fig
+
+
+def _slopes(title: str, fitted: Sequence[float]) -> str:
+    return f"{title}\nfitted {', '.join(f'{p:.2f}' for p in fitted)}".replace("-", "−")
 
 
 @styled
@@ -167,12 +165,9 @@ def distortion(points: Mapping[str, Tensor]) -> Figure:
         )
         column[0].set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
         column[0].minorticks_off()
-        column[1].set(
-            xscale="log",
-            xlim=(0.02, 30),
-            xlabel=r"$\|8(\frac{1}{2}(\varphi(x)+\varphi(y))-\varphi(av))\|\,/\,d^2$",
-        )
+        column[1].set(xscale="log", xlim=(0.02, 30))
         column[1].set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
+    axes[1, 1].set_xlabel(r"$\|8(\frac{1}{2}(\varphi(x)+\varphi(y))-\varphi(\mathrm{av}(x,y)))\|\,/\,d^2$")
     for ax in axes[:, 0]:
         ax.set_ylabel("share of pairs")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

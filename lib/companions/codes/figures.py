@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ...figures.sets import chosen
+from ...figures.sets import by_group, chosen
 from ...figures.style import BLUE, COLORS, GREEN, INK, LABELS, LINES, RED, WIDTH, styled
 from .pictures import PICTURES
 
@@ -25,6 +25,8 @@ __all__ = [
     "tsne_figure",
 ]
 
+#: Classes whose digit is written at an axis.
+CLASSES = (0, 3, 6, 9)
 LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pixels": (GREEN, None)}
 
 
@@ -40,8 +42,8 @@ def distance_figure(table: pd.DataFrame) -> Figure:
         grid = np.zeros((10, 10))
         grid[part.a, part.b] = grid[part.b, part.a] = part.distance
         image = ax.imshow(grid / np.diag(grid).mean(), cmap="viridis", norm=LogNorm(0.5, 16))
-        ax.set(title="pixels" if space == "pixels" else f"codes, $d={d}$", xticks=range(10), yticks=range(10))
-        ax.tick_params(labelsize=6)
+        ax.set(title="pixels" if space == "pixels" else f"codes, $d={d}$", xticks=CLASSES, yticks=CLASSES)
+        ax.label_outer()
         ax.grid(False)
     bar = fig.colorbar(image, ax=axes, label="distance / split-half", shrink=0.8, ticks=[0.5, 1, 2, 4, 8, 16])
     bar.ax.set_yticklabels(["½", "1", "2", "4", "8", "16"])
@@ -91,35 +93,17 @@ def bracket_figure(table: pd.DataFrame) -> Figure:
         ax.axhline(0, color=INK, lw=0.8)
         ax.set(title=f"$d={d}$", xlabel="pairs of classes", yscale="symlog")
     axes[0, 0].set_ylabel("$W_1$ between codes")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=4)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 
 
 @styled
 def landing_figure(far: pd.DataFrame) -> Figure:
-    """Distance of each noise set to the training law, in codes and in reconstructions, in units of a digit class's own; share outside."""
-    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.4), sharex=True)
-    titles = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
-    names = [name for name in COLORS if (far.set == name).any()]
-    for ax, (column, title) in zip(axes, titles.items()):
-        for name in names:
-            for line, (_, rows) in zip(LINES, far[far.set == name].groupby("seed")):
-                ax.plot(rows.d, rows[column], line, color=COLORS[name], lw=1.3)
-        if column != "outside":
-            for line, (_, rows) in zip(LINES, far[far.set == "held_out"].groupby("seed")):
-                ax.plot(rows.d, rows[column], line, color=COLORS["train"], lw=2.2)
-            ax.axhline(1, color=INK, lw=0.9, ls=":")
-        ax.set(title=title, xlabel="latent dimension $d$", yscale="linear" if column == "outside" else "log")
-        if column != "outside":
-            ticks = [t for t in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16) if ax.get_ylim()[0] < t < ax.get_ylim()[1]]
-            ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-            ax.minorticks_off()
-    axes[0].set_ylabel("$W_1$ to the training law / digit class's")
-    handles = [Line2D([], [], color=COLORS["train"], lw=2.2, label="held out")] + [
-        Line2D([], [], color=COLORS[n], label=LABELS[n]) for n in names
-    ]
-    fig.legend(handles=handles, loc="outside upper center", ncols=6)
+    """Distance of each noise set to the training data, in codes and in reconstructions, in units of a digit class's own; share outside."""
+    rows = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
+    fig = by_group(far, rows, log=("codes", "recon"), known="held_out")
+    for ax in fig.axes[:6]:
+        ax.axhline(1, color=INK, lw=0.9, ls=":")
     return fig
 
 
@@ -160,6 +144,6 @@ def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
     for ax, name in zip(axes, PICTURES):
         color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())
         ax.scatter(*pictures[f"{name}.picture"].numpy().T, color=color, s=3, lw=0)
-        ax.set(title=titles[name], xticks=[], yticks=[], aspect="equal")
+        ax.set(title=titles[name], xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         ax.grid(False)
     return fig

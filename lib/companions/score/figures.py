@@ -41,7 +41,7 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
             ax.set_title(kind if row == 0 else "")
     axes[0, 0].set_ylabel(r"$(r(x)-x)/\sigma^2$")
     axes[1, 0].set_ylabel(r"$(r'(x)-1)/\sigma^2$")
-    axes[0, 1].legend()
+    fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside upper center", ncols=len(sigmas) + 1)
     for ax in axes[1]:
         ax.set_xlabel("$x$")
     return fig
@@ -50,8 +50,8 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
 @styled
 def error_figure(errors: pd.DataFrame) -> Figure:
     """Relative errors of the one-dimensional optima against σ, on logarithmic axes."""
-    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9))
-    titles = (r"$(r-x)/\sigma^2$ against $\nabla\log p$", r"$(r'-1)/\sigma^2$ against $\nabla^2\log p$")
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.5))
+    titles = ("$(r-x)/\\sigma^2$\nagainst $\\nabla\\log p$", "$(r'-1)/\\sigma^2$\nagainst $\\nabla^2\\log p$")
     for ax, order, title in zip(axes, (1, 2), titles):
         for kind, width in (("contractive", 3.2), ("denoising", 1.2)):
             part = errors[(errors.optimum == kind) & (errors.order == order) & (errors.target == "score")]
@@ -71,10 +71,10 @@ def error_figure(errors: pd.DataFrame) -> Figure:
         ax.set_xlabel(r"$\sigma$")
     exact = errors[errors.target == "smoothed"]
     axes[2].loglog(exact.sigma, exact.error, color=RED, marker="^", lw=1)
-    axes[2].set_title(r"denoising against $\nabla\log(p*N_\sigma)$")
-    axes[2].set(xlabel=r"$\sigma$", ylim=(1e-16, 1e-8))
+    axes[2].set_title("denoising against\n$\\nabla\\log(p*N_\\sigma)$")
+    axes[2].set(xlabel=r"$\sigma$", ylim=(1e-16, 3e-9))
     axes[0].set_ylabel(r"relative error in $L^2(p)$")
-    axes[0].legend()
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig
 
 
@@ -82,13 +82,13 @@ def error_figure(errors: pd.DataFrame) -> Figure:
 def mixture_figure(table: pd.DataFrame) -> Figure:
     """Errors of trained denoisers against σ: to the smoothed score by training length, and to the score of the data."""
     dims = sorted(table.n.unique())
-    fig, axes = plt.subplots(2, len(dims), figsize=(WIDTH, 5.2), sharex=True, sharey="row", squeeze=False)
+    fig, axes = plt.subplots(2, len(dims), figsize=(WIDTH, 6), sharex=True, sharey="row", squeeze=False)
     steps = sorted(table.step.unique())
     for n, axs in zip(dims, axes.T):
         part = table[table.n == n]
         for step, color in zip(steps, shades(len(steps))):
             rows = part[part.step == step].groupby("sigma").smoothed.agg(["mean", "min", "max"])
-            axs[0].plot(rows.index, rows["mean"], color=color, marker="o", label=f"{step:,} steps")
+            axs[0].plot(rows.index, rows["mean"], color=color, marker="o", label=f"{step:,}")
             axs[0].fill_between(rows.index, rows["min"], rows["max"], color=color, alpha=0.2, lw=0)
         last = part[part.step == steps[-1]].groupby("sigma")[["clean", "floor", "smoothed"]].mean()
         axs[1].plot(last.index, last.clean, color=RED, marker="o", label="trained, at the data")
@@ -99,8 +99,13 @@ def mixture_figure(table: pd.DataFrame) -> Figure:
         axs[1].minorticks_off()
     axes[0, 0].set_ylabel(r"error to $\nabla\log(p*N_\sigma)$")
     axes[1, 0].set_ylabel(r"error to $\nabla\log p$")
-    axes[0, -1].legend()
-    axes[1, -1].legend()
+    fig.legend(
+        *axes[0, -1].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=len(steps),
+        title="training steps",
+    )
+    fig.legend(*axes[1, -1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
@@ -192,7 +197,7 @@ def ray_figure(
     axes[1].axhline(0, color=INK, lw=0.8)
     axes[1].set(ylabel=r"radial part of $r(x)-x$", ylim=(-0.3, 0.3))
     axes[2].set(ylabel=r"$\|r(x)-x\|$", xlabel="distance from the origin", ylim=(1e-4, 1))
-    axes[1].legend(ncols=3)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=len(fields))
     interior = np.flatnonzero((density[1:-1] - density[:-2]) * (density[2:] - density[1:-1]) < 0) + 1
     for i in interior:
         kind = density[i] > density[i - 1]

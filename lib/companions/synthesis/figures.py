@@ -84,33 +84,30 @@ def sign_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def trade_figure(table: pd.DataFrame) -> Figure:
     """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
     summary = instability(table)
-    fig, ax = plt.subplots(figsize=(WIDTH, 3.8))
+    fig, ax = plt.subplots(figsize=(WIDTH, 4))
     look = {
         "plain": (INK, "D"),
-        "twin": (INK, "d"),
+        "twin": (INK, "x"),
         "denoising": (RED, "o"),
         "contractive": (BLUE, "s"),
         "bending": (GREEN, "^"),
     }
-    for _, row in summary[summary.network != "untrained"].iterrows():
-        color, marker = look[row.network.split()[0]]
-        ax.plot(row.cost, row.worse, ls="", marker=marker, ms=7, color=color)
-        left = row.network.startswith(("plain", "twin"))
-        ax.annotate(
-            row.network,
-            (row.cost, row.worse),
-            xytext=(-7 if left else 7, -2),
-            textcoords="offset points",
-            color=color,
-            ha="right" if left else "left",
-        )
+    words = summary.network.str.split()
+    for kind, (color, marker) in look.items():
+        part = summary[words.str[0] == kind]
+        joined = ":" if kind not in ("plain", "twin") else ""
+        ax.plot(part.cost, part.worse, marker=marker, ms=7, color=color, lw=1, ls=joined, label=kind)
+        if joined:
+            for row, strength in zip(part.itertuples(), words[part.index].str[1]):
+                ax.annotate(strength, (row.cost, row.worse), xytext=(0, 7), textcoords="offset points", color=color, ha="center")  # fmt: skip
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=len(look))
     ax.axvline(1, color=FAINT, lw=0.8, ls=":")
     ax.set(
         xlabel="held-out error / plain network's",
         ylabel="share of noise cells above\nthe training cell",
-        ylim=(0, 1.02),
+        ylim=(0, 1.06),
     )
-    ax.margins(x=0.2)
+    ax.margins(x=0.08)
     return fig
 
 

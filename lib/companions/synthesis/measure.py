@@ -45,7 +45,7 @@ STATISTICS = {
     "error": "error",
 }  # fmt: skip
 
-#: The paper's signs of instability: statistic → what it is called here. Each is larger off the training law than on it.
+#: The paper's signs of instability: statistic → what it is called here. Each is larger off the training distribution than on it.
 SIGNS = {
     "distance_median": r"$\|\lambda_I-\lambda_L\|^2/d$", "I_sd_log": r"sd $\log|\lambda_I|$",
     "I_reversed": "reversed", "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$",

@@ -8,11 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import BLUE, FAINT, ORANGE, RED, WIDTH, shades, styled
+from ...figures.sets import chosen
+from ...figures.style import BLUE, FAINT, ORANGE, ORDERED, RED, WIDTH, plain_ticks, shades, styled
 from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
@@ -23,6 +24,9 @@ ERROR_MAP = LinearSegmentedColormap.from_list(
     "error", ["#4C86C6", "#7FA8A0", "#E0A83A", "#D55E00", "#B3285E"]
 )
 TICKS = (np.arange(0, 2.1, 0.5) * np.pi, ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
+
+#: Ticks of the axis that is linear up to 2 and logarithmic beyond.
+DERIVATIVES = ([-100, -10, 0, 10, 100], ["−100", "−10", "0", "10", "100"])
 
 
 def bare(ax: Axes) -> None:
@@ -111,7 +115,7 @@ def curves(lines: pd.DataFrame, angles: pd.DataFrame) -> Figure:
         column[2].axhline(1, color=FAINT, lw=0.9, ls=":")
         column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
-        column[2].set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
+        column[2].set_yticks(*DERIVATIVES)
         column[0].set_title(MANIFOLDS[name].name)
         if len(components) > 1:
             column[0].legend(ncols=2)
@@ -129,11 +133,13 @@ def _shares(table: pd.DataFrame) -> pd.DataFrame:
 def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> None:
     means = _shares(table).groupby(table[column]).mean()
     values, delta = list(means.index), means.columns.to_numpy()
-    for (value, share), color in zip(means.iterrows(), shades(len(values))):
-        ax.plot(delta, np.where(share > 0, share, np.nan), color=color, label=str(value), lw=1.3)
+    for share, color in zip(means.to_numpy(), shades(len(values))):
+        ax.plot(delta, np.where(share > 0, share, np.nan), color=color, lw=1.3)
     ax.axvline(1, color=FAINT, lw=0.9, ls=":")
-    ax.set(xscale="log", yscale="log", xlabel=r"$\delta$", title=f"by {name}")
-    ax.legend(title=name, handlelength=1.2, ncols=2 if len(values) > 6 else 1, loc="lower left")
+    ax.set(xscale="log", yscale="log", xlabel=r"$\delta$")
+    shown = plt.cm.ScalarMappable(LogNorm(values[0], values[-1]), ORDERED)
+    bar = ax.figure.colorbar(shown, ax=ax, location="top", aspect=30, label=name)
+    plain_ticks(bar.ax.xaxis, chosen(values, 4))
 
 
 @styled
@@ -141,7 +147,7 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
     """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; ``circle`` of `analysis.shown`."""
     tables = by_width_and_step(circle)
     names = {"width": "hidden width", "step": "training steps"}
-    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.0), sharey="row")
+    fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.8), sharey="row")
     for (above, below), (column, name) in zip(axes.T, names.items()):
         table = tables[column]
         _survival_lines(above, table, column, name)
@@ -164,7 +170,7 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
         below.set_xticks(ticks, [f"{t:g}" for t in ticks])
         below.minorticks_off()
-    axes[1, 1].legend(loc="lower left")
+    fig.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
     return fig
 
@@ -212,7 +218,7 @@ def cuts(lines: pd.DataFrame) -> Figure:
         ax.plot(line.q, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
         ax.axhline(1, color=FAINT, lw=0.9, ls=":")
         ax.set_yscale("symlog", linthresh=2, linscale=0.8)
-        ax.set_yticks([-100, -10, -1, 0, 1, 10, 100], ["−100", "−10", "−1", "0", "1", "10", "100"])
+        ax.set_yticks(*DERIVATIVES)
     left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
     right.set(xlabel="angle from the middle of the cut")
     top = right.twinx()
