@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from ..protocol import Profile, Protocol
-from ..published import FOLDER, manifest
+from ..published import FOLDER, part
 
 
 class Sizes:
@@ -32,5 +32,5 @@ class Sizes:
     def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
         """Protocol and settings under which the chapter's published results are found, or None while there are none."""
         chapter = cls.__module__.split(".")[-2]
-        about = (manifest(folder) or {}).get("companions", {}).get(chapter)
+        about = part("companions", chapter, folder=folder)
         return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))

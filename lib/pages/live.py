@@ -63,8 +63,8 @@ def networks(protocol: Protocol) -> tuple[Ensemble, str]:
 
 def foreign(protocol: Protocol) -> bool:
     """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
-    about = published.manifest()
-    return about is not None and about["protocol"]["training_set"] != protocol.training_set
+    theirs = published.part("protocol")
+    return theirs is not None and theirs["training_set"] != protocol.training_set
 
 
 def rounded(net: Autoencoder) -> Autoencoder:

@@ -35,7 +35,7 @@ from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
 from ..workers import processes
 
-__all__ = ["main", "measure", "operations", "table", "RESULT"]
+__all__ = ["main", "measure", "operations", "table", "RESULT", "result"]
 
 #: Where `main` leaves its numbers for the book.
 RESULT = paths.PUBLISHED / "bench.json"
@@ -51,6 +51,12 @@ SHARED, REST = 32 * 64 + 64 * 128 + 2 * 128 * 784, 128 * 64 + 64 * 32
 def operations(d: int) -> int:
     """c(d), the floating-point operations that K_I and K_L take at a point, where no unit is left out."""
     return 2 * d * (SHARED + 2 * (REST + 32 * d))
+
+
+def result() -> dict[str, Any] | None:
+    """What the last ``make bench`` that is published measured, or None."""
+    paths.note(RESULT)
+    return json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
 
 
 def main(path: Path = RESULT) -> None:
