@@ -12,34 +12,41 @@ RUN     := .venv/bin/python
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 # threads sleep while they wait: see lib/press/__init__.py
 export OMP_WAIT_POLICY ?= PASSIVE
+# the shell is given values by name: whatever is in them stays one word and is never run
+export PYTHON PROFILE SET CELLS SCORED STUDY MAKECMDGOALS
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 book: $(STAMP) ## build the book into _build/html (PROFILE=smoke|laptop|paper, SET="dims=2,8 epochs=2")
-	@$(RUN) -m lib book --profile '$(PROFILE)' --set '$(SET)'
+	@$(RUN) -m lib book --profile "$$PROFILE" --set "$$SET"
 
 test: $(TESTS) ## run the tests
 	@$(RUN) -m pytest $(PARALLEL)
 
-faults: $(TESTS) ## damage stored files by the hundred and give bad inputs; prints what came of it (FAULTS=300 FAULTS_SEED=0)
-	@FAULTS=$${FAULTS:-300} $(RUN) -m pytest tests/faults
+faults: $(TESTS) ## kill, damage, starve and misuse by the hundred, and publish what came of it (FAULTS=300 FAULTS_SEED=0; hours)
+	@export FAULTS=$${FAULTS:-300} FAULTS_RECORD=$${FAULTS_RECORD:-_build/faults/seed-$${FAULTS_SEED:-0}.jsonl}; \
+	$(RUN) -m pytest tests/faults; status=$$?; $(RUN) -m lib.press.faults "$$FAULTS_RECORD" && exit $$status
+
+audit: $(TESTS) ## ask the index of known vulnerabilities about the pinned packages
+	$(RUN) -m pip install --quiet pip-audit==2.10.1
+	$(RUN) -m pip_audit --requirement requirements-test.txt --no-deps --disable-pip
 
 lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@$(RUN) -m jupyter lab book
 
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
-	@$(RUN) -m lib publish --set '$(SET)'
+	@$(RUN) -m lib publish --set "$$SET"
 
 sensitivity: $(STAMP) ## add to book/published what each choice that the paper leaves open does (hours)
 	@$(RUN) -m lib sensitivity
 
 detection: $(STAMP) ## add to book/published how well scores tell what is off the distribution (SCORED="--seeds 3 4 --without 1": hours)
-	@$(RUN) -m lib detection $(SCORED)
+	@$(RUN) -m lib detection $$SCORED
 
 studies: $(STAMP) ## add to book/published what one more study finds on the published networks (STUDY=noise: minutes a seed)
-	@$(RUN) -m lib studies $(STUDY)
+	@$(RUN) -m lib studies $$STUDY
 
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
@@ -48,7 +55,7 @@ bench: $(STAMP) ## measure the two hot paths beside what one would write instead
 	@$(RUN) -m lib bench
 
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
-	@$(RUN) -m lib verify --cells '$(CELLS)'
+	@$(RUN) -m lib verify --cells "$$CELLS"
 
 compare: $(STAMP) ## hold a finished run of the profile paper against the published one, by verdicts and intervals
 	@$(RUN) -m lib compare
@@ -69,16 +76,17 @@ clean-results: $(STAMP) ## remove trained networks and results, and nothing else
 	@$(RUN) -m lib clean-results
 
 # the stamp is written last: an installation that was interrupted is taken up again
-$(STAMP): requirements.txt
-	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make: expected Python 3.11 or newer, got "$(PYTHON)"; for instance make $(MAKECMDGOALS) PYTHON=/path/to/python3.11' >&2; exit 2; }
-	'$(PYTHON)' -m venv .venv
-	$(RUN) -m pip install --requirement requirements.txt
+$(STAMP): requirements.txt requirements-hashes.txt
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: expected Python 3.11 or newer, got '$$PYTHON'; for instance make $$MAKECMDGOALS PYTHON=/path/to/python3.11" >&2; exit 2; }
+	"$$PYTHON" -m venv .venv
+	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-hashes.txt
+	$(RUN) -m pip install --requirement requirements.txt  # torch, by its version: each of its builds has digests of its own
 	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter .venv/bin/jupytext-config set-default-viewer markdown  # a double click opens a notebook
 	@touch $@
 
 # what only tests and the printed book need; `make book` does without
-$(TESTS): $(STAMP) requirements-test.txt
-	$(RUN) -m pip install --requirement requirements-test.txt
+$(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
+	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help book test faults lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
+.PHONY: help book test faults audit lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

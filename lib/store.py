@@ -92,7 +92,15 @@ def write_tensors(
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     described = json.dumps(dict(meta or {}), sort_keys=True)
     header = {"meta": described, "meta_sha256": _sha256(described), "sha256": _tensor_digest(tensors)}
-    return write_atomically(path, to_safetensors(tensors, metadata=header))
+    return write_atomically(path, _ordered(to_safetensors(tensors, metadata=header)))
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with the words of its header in order: its own is a hash table's, another in each process."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    words = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    words += b" " * (-len(words) % 8)  # tensors begin at a multiple of 8
+    return len(words).to_bytes(8, "little") + words + content[start:]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

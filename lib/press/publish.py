@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -26,6 +25,7 @@ from .. import data, noise, results, spectrum, training
 from ..companions import Sizes
 from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
+from ..paths import ROOT
 from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
@@ -40,8 +40,10 @@ from ..studies import (
     theory,
 )
 from ..studies.claims import stages
+from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
 from ..workers import processes
+from .provenance import git
 
 __all__ = [
     "publish",
@@ -138,7 +140,7 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "numbers": _numbers(),
         "untrained points": NULL_POINTS,
         "training data SHA-256": data.digest(protocol.training_set),
-        **_origin(),
+        **origin(),
     }
     others = ("sensitivity", "detection", "studies", "companions")
     kept = {k: v for k, v in (manifest(folder) or {}).items() if k in others}
@@ -228,7 +230,7 @@ def publish_sensitivity(
     about["sensitivity"] = {
         "variants": list(dict.fromkeys(whole.choice + ": " + whole.value)),
         "numbers": _numbers(),
-        **_origin(),
+        **origin(),
     }
     return write_manifest(about, folder)
 
@@ -279,13 +281,16 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+        dims = [d for d in detection.DIMS if d in protocol.dims]
+        usual = quantiles(networks, run.training_set, dims)
+        write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
     if before is not None and about["detection"]["numbers"] == numbers:
         same = pd.MultiIndex.from_frame(before[place]).isin(pd.MultiIndex.from_frame(new[place]))
         new = pd.concat([before[~same], new])
     write_table(folder / "detection.csv", new.reset_index(drop=True))
-    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **_origin()}
+    about["detection"] = {"numbers": numbers, "points": detection.detection_data.POINTS, **origin()}
     return write_manifest(about, folder)
 
 
@@ -319,7 +324,7 @@ def publish_study(
             write_table(folder / f"{file_}.csv", content)
         else:
             write_tensors(folder / f"{file_}.safetensors", content)
-    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **_origin()}
+    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **origin()}
     about["studies"] = about.get("studies", {}) | {name: entry}
     return write_manifest(about, folder)
 
@@ -361,13 +366,13 @@ def publish_companions(
         now = manifest(folder)  # another chapter may have been added meanwhile
         entry = now.setdefault("companions", {}).get(chapter)
         if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
-            entry = {"protocol": about["protocol"], "settings": vars(settings), **_origin()}
+            entry = {"protocol": about["protocol"], "settings": vars(settings), **origin()}
         for name, content in trained.items():
             write_atomically(folder / name, content)
         if chapter in SHOWN:
             for name, content in _artefacts(SHOWN[chapter], protocol, settings, store, folder).items():
                 write_atomically(folder / name, content)
-            entry = entry | {"shown": _origin()}
+            entry = entry | {"shown": origin()}
         now["companions"][chapter] = entry
         write_manifest(now, folder)
     return folder
@@ -397,12 +402,10 @@ def _numbers() -> dict[str, int]:
     }
 
 
-def _origin() -> dict[str, Any]:
+def origin() -> dict[str, Any]:
     """Where, when and with what something was computed."""
     return {
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=FOLDER.parent, capture_output=True, text=True
-        ).stdout.strip(),
+        "commit": git(ROOT, "rev-parse", "HEAD"),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")}
         | {"python": platform.python_version()},

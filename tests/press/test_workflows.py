@@ -16,7 +16,7 @@ WRITING = {
     "notebooks": {"contents": "write"},
     "report": {"issues": "write"},
 }
-COMMANDS = {"notebooks": ["cp -r", "git add", "git -c", "git push"], "report": ["gh issue"]}
+COMMANDS = {"notebooks": ["git add", "git -c", "git push"], "report": ["gh issue"]}
 
 
 @pytest.fixture(params=["ci", "publish", "weekly"])
@@ -61,6 +61,12 @@ def test_rights_are_the_least_and_there_are_no_secrets(workflow, root):
         }
         assert kept <= {name == "notebooks"}  # credentials stay where something is pushed, and there alone
     assert "secrets." not in yaml.safe_dump(workflow)
+
+
+def test_what_may_write_runs_nothing_that_was_installed(workflow):
+    for job in (job for name, job in workflow["jobs"].items() if name in WRITING):
+        assert not any("setup-python" in step.get("uses", "") for step in job["steps"])
+        assert not any(re.search(r"\b(make|pip|python)\b", step.get("run", "")) for step in job["steps"])
 
 
 def test_a_failing_command_fails_its_step_and_a_hanging_one_ends(workflow):

@@ -1,0 +1,107 @@
+"""Every stage of the work, killed at random moments: it goes on to the same content, and nothing that was there is lost."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from building import ROOT
+from stages import COUNT, SEED, STAGES, Run, alive, digests, gone
+
+from lib.press import checksums
+
+#: Kills that one test tries before it lets the work end, at most.
+KILLS = 3
+#: Seconds in which all that a killed process had started must have ended, also on a busy machine.
+LINGER = 30.0
+
+
+def how_many(stage: str) -> int:
+    return int(STAGES[stage].share * COUNT / 24 + 0.5)
+
+
+@functools.cache
+def uninterrupted(stage: str) -> tuple[object, float]:
+    """What a stage leaves, and how long it takes."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        work = Path(folder) / "work"
+        work.mkdir()
+        STAGES[stage].prepare(work)
+        Run(stage, Path(folder) / "nothing", nothing=True).wait()  # libraries are loaded
+        began, run = time.monotonic(), Run(stage, work)
+        assert run.wait() == 0, run.told
+        STAGES[stage].check(work)
+        return STAGES[stage].content(work), time.monotonic() - began
+
+
+@pytest.mark.parametrize("stage, i", [(stage, i) for stage in STAGES for i in range(how_many(stage))])
+def test_a_stage_that_is_killed(stage, i, place, tally):
+    expected, takes = uninterrupted(stage)
+    rng, its = np.random.default_rng([SEED, [*STAGES].index(stage), i]), STAGES[stage]
+    (folder := place / "work").mkdir()
+    its.prepare(folder)
+    kills, faults = 0, []
+    for _ in range(rng.integers(1, KILLS + 1)):
+        run = Run(stage, folder)
+        if run.wait(rng.uniform(0, takes)) is not None:
+            break
+        family = run.kill()
+        kills += 1
+        try:
+            its.check(folder)
+        except Exception as error:
+            faults.append(f"lost {error!r}")
+        if not gone(family, LINGER):
+            faults.append(f"unclear: {[p for p in family if alive(p)]} are left")
+    run = Run(stage, folder)
+    if run.wait() != 0:
+        faults.append(f"lost: it does not go on: {run.told}")
+    elif any("Traceback" in line for line in run.told):
+        faults.append(f"unclear: {run.told}")
+    elif its.content(folder) != expected:
+        faults.append("wrong: another content")
+    tally[faults[0].partition(" ")[0].rstrip(":") if faults else "survived"] += kills
+    assert not faults, faults
+
+
+@pytest.mark.skipif(COUNT < 300, reason="whole books, killed: FAULTS=300")
+@pytest.mark.parametrize("stage", ["whole book"])
+@pytest.mark.parametrize("i", range(max(1, COUNT // 60)))
+def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
+    """Three kills of the smoke book, from nothing; then it is left alone, and must be the book that nobody killed."""
+    expected = digests(book[0] / "html", hidden=True)
+    *_, hours, minutes, seconds = re.search(
+        r"\(profile smoke, (?:(\d+) h )?(?:(\d+) min)? ?(?:([\d.]+) s)?\)", book[1]
+    ).groups()
+    takes = 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds or 0)
+    rng, kills, faults = np.random.default_rng([SEED, 1_000, i]), 0, []
+    command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(tmp_path)]
+    env = os.environ | {"BOOK_RESULTS": str(tmp_path / "results")}
+    env.pop("OMP_NUM_THREADS", None)
+    for last in (False, False, False, True):
+        with (tmp_path / "told").open("w") as told:
+            run = Run.of(subprocess.Popen(command, cwd=ROOT, env=env, stdout=told, stderr=told))
+        status = run.wait(None if last else rng.uniform(0, takes))
+        if status is None:
+            family = run.kill()
+            kills += 1
+            if not gone(family, LINGER):
+                faults.append(f"unclear: {[p for p in family if alive(p)]} are left")
+        elif status:
+            faults.append(f"lost: it does not go on: {(tmp_path / 'told').read_text()[-1000:]}")
+        else:
+            break
+    if not checksums.whole(tmp_path / "html"):
+        faults.append("lost: no whole pages")
+    elif different := {n for n, sha in digests(tmp_path / "html", hidden=True).items() ^ expected.items()}:
+        faults.append(f"wrong: other pages: {sorted(different)[:20]}")
+    tally[faults[0].partition(":")[0] if faults else "survived"] += kills
+    assert not faults, faults
