@@ -11,7 +11,7 @@ from typing import ParamSpec
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import font_manager, mathtext
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,10 +33,6 @@ STYLE = Path(__file__).with_name("book.mplstyle")
 #: Source Sans 3, the pages' own type, at one weight: Latin and Greek, made of the fonts in book/_assets/thirdparty.
 FONT = Path(__file__).with_name("book-sans.ttf")
 font_manager.fontManager.addfont(FONT)
-# a figure's formulas are set for its layout, for its size and for its file: matplotlib remembers fifty, a page has more
-mathtext.MathTextParser._parse_cached = functools.lru_cache(5_000)(
-    mathtext.MathTextParser._parse_cached.__wrapped__
-)
 
 #: Inches across: beside a column of text, and on a telephone, letters of 11.5 points can be read.
 WIDTH = 6.4
