@@ -112,17 +112,19 @@ def twofold(svg: str) -> str:
     return re.sub(r"(<svg[^>]*>)", rf"\1\n{rule}", svg, count=1)
 
 
-#: Where an SVG has lengths in points, how it repeats how something looks, and what matplotlib calls the groups.
+#: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing refers to: those of
+#: texts, legends and axes tests/site/figures.py finds them by.
 LENGTHS = re.compile(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)')
 LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
-GROUPS = re.compile(
+GROUPS = re.compile(r'<g id="(?:figure|line2d|[xy]tick|\w+Collection)_\d+">')
     r'<g id="(?:figure|axes|patch|line2d|text|[xy]tick|matplotlib\.axis|legend|\w+Collection)_\d+">'
 )
 
 
 def compact(svg: str) -> str:
     """The same picture in half the bytes: lengths to a hundredth of a point, each look a class, short names for glyphs and marks."""
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<!DOCTYPE.*?>", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"<!DOCTYPE.*?>", "<!-- matplotlib -->", svg, count=1, flags=re.S)
     svg = LENGTHS.sub(lambda found: re.sub(r"\s*\n\s*", " ", DIGITS.sub(_hundredths, found[0])), svg)
     names = {
         name: f"s{i:x}"
