@@ -117,8 +117,6 @@ def twofold(svg: str) -> str:
 LENGTHS = re.compile(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)')
 LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
 GROUPS = re.compile(r'<g id="(?:figure|line2d|[xy]tick|\w+Collection)_\d+">')
-    r'<g id="(?:figure|axes|patch|line2d|text|[xy]tick|matplotlib\.axis|legend|\w+Collection)_\d+">'
-)
 
 
 def compact(svg: str) -> str:
