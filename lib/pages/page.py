@@ -229,7 +229,7 @@ def _picture_table(
         ":class: pictures",
         "",
     ]
-    lines += ["* -", *(f"  - {c}" for c in columns)]
+    lines += ["* -", *(f"  - {typeset(c)}" for c in columns)]
     lab = f"<p>{html.escape(caption)}</p><table>"
     for row, strips in grid.items():
         lines.append(f"* - {row}")

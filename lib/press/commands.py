@@ -150,8 +150,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
 
-    pdf = add(_pdf, "print a finished site to one PDF beside its pages")
-    _folder(pdf, "html", "_build/html", "default: _build/html", nargs="?")
+    for run, kind in ((_pdf, "one PDF"), (_epub, "EPUB")):
+        printed = add(run, f"write a finished site as {kind} beside its pages")
+        _folder(printed, "html", "_build/html", "default: _build/html", nargs="?")
 
     launch = add(_notebooks, "write the notebooks as .ipynb for Binder and Colab")
     _folder(launch, "--output", "_build/launch", "default: _build/launch")
@@ -288,6 +289,12 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
+
+    write(options.html)
+
+
+def _epub(options: argparse.Namespace) -> None:
+    from .epub import write
 
     write(options.html)
 

@@ -29,10 +29,12 @@ from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import (
+    attractors,
     detection,
     detection_cases,
     findings,
     noise_design,
+    orientation,
     reconstructions,
     related,
     sensitivity,
@@ -57,6 +59,9 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "orientation": (orientation.VERSION, orientation.published),
+    "lengths": (orientation.VERSION, orientation.lengths),
+    "attractors": (attractors.VERSION, attractors.published),
     "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
