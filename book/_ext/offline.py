@@ -89,7 +89,7 @@ def with_provenance(app, pagename, templatename, context, doctree):
     if not about["published"]:
         line += " <span>The figures show this build alone: no results at the paper's scale are published with the book yet.</span>"
     context["body"] += (
-        f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- book.pdf --></footer>'
+        f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- formats --></footer>'
     )
 
 

@@ -15,7 +15,7 @@ from figures import unread
 
 from lib.press.texts import pages
 
-__all__ = ["html_pages", "absent", "broken", "opened", "raw", "inaccessible"]
+__all__ = ["html_pages", "absent", "broken", "opened", "raw", "empty", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
 #: Figures that a page shows only once their data are published stand below such a line.
@@ -121,6 +121,26 @@ def raw(browser, name: str) -> list[str]:
     texts = browser.evaluate(WORDS)
     found = {word: text for text in texts for word in unread(text)}
     return [f"{name}: raw {word!r} in {' '.join(text.split())[:90]!r}" for word, text in found.items()]
+
+
+#: Tables of a page with their rows, without those of pictures.
+TABLES = """
+[...document.querySelectorAll('article table:not(.pictures)')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent.trim())))"""
+
+
+def empty(browser, name: str) -> list[str]:
+    """Tables on the page that is open with a column in which no row says anything, or in which every number is zero."""
+    found = []
+    for head, *rows in filter(None, browser.evaluate(TABLES)):
+        if len(rows) < 3:
+            continue
+        for title, column in zip(head, zip(*rows)):
+            if set(column) <= {"", "–", "-", "—"}:
+                found.append(f"{name}: nothing in the column {title!r} of the table {head}")
+        numbers = [c for row in rows for c in row[1:] if re.fullmatch(r"[−\d.,%]+", c)]
+        if numbers and not any(re.search("[1-9]", c) for c in numbers):
+            found.append(f"{name}: every number is zero in the table {head}")
+    return found
 
 
 def inaccessible(browser, name: str) -> list[str]:
