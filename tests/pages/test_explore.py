@@ -117,7 +117,7 @@ def test_a_code_is_placed_among_the_training_codes(explorer):
 
 def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, tmp_path):
     frames = explore.frames(PROTOCOL)
-    assert len(frames) == 4 * 2 * 2
+    assert len(frames) == 3 * 2 * 2
     box = albums.album(frames, ("data set", "seed", "d"), "Input, reconstructions and spectra")
     shutil.copytree(root / "book" / "_assets" / "thirdparty" / "html-manager", tmp_path / "manager")
     embed_minimal_html(
@@ -143,6 +143,6 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     browser.page.keyboard.press("ArrowRight")
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
     browser.evaluate(
-        "(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        "(() => { const s = document.querySelector('select'); s.selectedIndex = 2; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
     )
-    wait("Input, reconstructions and spectra: data set dark noise, seed 0, d 8")
+    wait("Input, reconstructions and spectra: data set bernoulli 0.13, seed 0, d 8")

@@ -17,7 +17,15 @@ from torch import Tensor
 from ...figures.style import BLUE, GREEN, INK, ORDERED, RED, WIDTH, shades, styled
 from .optimum import Mixture
 
-__all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]
+__all__ = [
+    "optimum_figure",
+    "error_figure",
+    "mixture_figure",
+    "stream_figure",
+    "ray_figure",
+    "sample_figure",
+    "energy_figure",
+]
 
 COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
 
@@ -204,4 +212,21 @@ def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Fi
             title = {"langevin": "Langevin", "metropolis": "Metropolis–Hastings"}.get(name, name)
             ax.set(aspect="equal", xlim=(-2, 2), ylim=(-2, 2), title=f"{law}, {title}")
             ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    return fig
+
+
+@styled
+def energy_figure(found: pd.DataFrame) -> Figure:
+    """The log-density against the line integral of the field (left) and against minus the reconstruction error (right), a dot a point, a colour a network."""
+    fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
+    names = {kind: COLOR[kind] for kind in ("contractive", "denoising")}
+    for ax, column, label in zip(axes, ("integral", "minus_error"), ("line integral of $(r-x)/\\sigma^2$", "$-\\|r-x\\|^2$")):  # fmt: skip
+        for name, color in names.items():
+            part = found[found.field == name]
+            ax.plot(part[column], part.log_density, ".", color=color, ms=2, alpha=0.5, label=name)
+        ax.set(xlabel=label)
+    axes[0].set_ylabel(r"$\log(p*N_\sigma)$")
+    ends = [found.log_density.min(), found.log_density.max()]
+    axes[0].plot(ends, ends, color=INK, lw=0.9)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig
