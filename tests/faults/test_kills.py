@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from building import ROOT
-from stages import COUNT, SEED, STAGES, Run, alive, digests, gone
+from stages import COUNT, SEED, STAGES, Run, alive, digests, gone, uninterrupted
 
 from lib.press import checksums
 
@@ -26,20 +22,6 @@ LINGER = 30.0
 
 def how_many(stage: str) -> int:
     return int(STAGES[stage].share * COUNT / 24 + 0.5)
-
-
-@functools.cache
-def uninterrupted(stage: str) -> tuple[object, float]:
-    """What a stage leaves, and how long it takes."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-        work = Path(folder) / "work"
-        work.mkdir()
-        STAGES[stage].prepare(work)
-        Run(stage, Path(folder) / "nothing", nothing=True).wait()  # libraries are loaded
-        began, run = time.monotonic(), Run(stage, work)
-        assert run.wait() == 0, run.told
-        STAGES[stage].check(work)
-        return STAGES[stage].content(work), time.monotonic() - began
 
 
 @pytest.mark.parametrize("stage, i", [(stage, i) for stage in STAGES for i in range(how_many(stage))])
