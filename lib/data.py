@@ -18,7 +18,7 @@ import torch
 from . import paths
 from .store import Store, write_atomically
 
-__all__ = ["Images", "load", "digest", "without", "DataError"]
+__all__ = ["Images", "load", "digest", "without", "trained", "DataError"]
 
 #: file → (SHA-256 of the uncompressed file, header bytes)
 MNIST_FILES = {
@@ -42,7 +42,7 @@ FASHION_DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 #: SHA-256 of scikit-learn's 1,797 digits as unsigned bytes, shape (1797, 8, 8)
 DIGITS_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"
 #: the first of these are trained on, the rest are held out
-DIGITS_TRAINED = 1_500
+DIGITS_TRAINED, MNIST_TRAINED = 1_500, 60_000
 
 
 class DataError(RuntimeError):
@@ -103,7 +103,7 @@ def load(name: str) -> Images:
     if name == "digits":
         return _digits()
     if name == "mnist":
-        return _idx_images("mnist", ("train", "t10k"), 60_000)
+        return _idx_images("mnist", ("train", "t10k"), MNIST_TRAINED)
     if name == "fashion-mnist":
         return _idx_images("fashion-mnist", ("t10k",), 0)
     raise DataError(
@@ -136,6 +136,15 @@ def digest(name: str) -> str:
         return DIGITS_SHA256
     files = FASHION_FILES if name == "fashion-mnist" else MNIST_FILES
     return hashlib.sha256("".join(sha for sha, _ in files.values()).encode()).hexdigest()
+
+
+def trained(name: str) -> int:
+    """About how many images of a data set are trained on, without loading it: those of the whole one.
+
+    >>> trained("digits-without-1") == load("digits").trained
+    True
+    """
+    return DIGITS_TRAINED if without(name)[0] == "digits" else MNIST_TRAINED
 
 
 def _digits() -> Images:

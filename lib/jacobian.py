@@ -11,14 +11,14 @@ No 784×784 matrix is formed outside `reference`, which tests and benchmarks cal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .model import Autoencoder
 
-__all__ = ["RoundTrip", "round_trip", "matrices", "rank", "reduced", "reference", "sech2"]
+__all__ = ["RoundTrip", "round_trip", "at_codes", "matrices", "rank", "reduced", "reference", "sech2"]
 
 #: Columns carried at once. 784 numbers each, about 12 MB: they stay in the last-level cache.
 COLUMNS = 1920
@@ -65,11 +65,16 @@ def sech2(a: Tensor) -> Tensor:
 def round_trip(net: Autoencoder, x: Tensor) -> RoundTrip:
     """Values, slopes and activation patterns of ``x (n, 784)``, in the dtype of `net`."""
     z, at_x = _through(net.encoder, x)
+    return replace(at_codes(net, z), at_x=at_x)
+
+
+def at_codes(net: Autoencoder, z: Tensor) -> RoundTrip:
+    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x, so that K_L stands for K_I as well."""
     a, at_z = _through(net.decoder, z)  # the last pre-activation, (n, 784)
     slope = sech2(a)
     y = a.tanh_()
     _, at_y = _through(net.encoder, y)
-    return RoundTrip(z, y, slope, at_x, at_z, at_y)
+    return RoundTrip(z, y, slope, at_y, at_z, at_y)
 
 
 def _through(half: torch.nn.Sequential, h: Tensor) -> tuple[Tensor, list[Tensor]]:

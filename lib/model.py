@@ -230,6 +230,10 @@ class Ensemble(Stack):
                 layer.bias.copy_(b[i, 0, :n])
         return net.requires_grad_(False)
 
+    def part(self, dims: Sequence[int]) -> Ensemble:
+        """The ensemble of some of its networks, with the curves of all."""
+        return Ensemble([self.member(d) for d in dims], self.seed, self.curves)
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything worth keeping, by name: ``d02.encoder.0.weight``, …, ``curves.train``."""
         named = {f"d{d:02d}.{name}": t for d in self.dims for name, t in self.member(d).state_dict().items()}

@@ -18,6 +18,7 @@ __all__ = [
     "fashion_mnist",
     "pictures",
     "device",
+    "scheduler",
     "absolute_environment",
 ]
 
@@ -59,6 +60,11 @@ def pictures() -> Path | None:
 def device() -> str:
     """Where to compute, ``BOOK_DEVICE``: ``auto`` (the default), ``cpu`` or ``cuda``."""
     return os.environ.get("BOOK_DEVICE") or "auto"
+
+
+def scheduler() -> str | None:
+    """The Dask scheduler that work items are given to, ``DASK_SCHEDULER_ADDRESS``, or None where none is named."""
+    return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 
 def absolute_environment() -> dict[str, str]:

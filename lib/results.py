@@ -29,22 +29,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import data, noise, spectrum
+from . import data, noise, spectrum, workers
+from .data import DataError
 from .model import Ensemble
 from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
 from .training import torch_device, train, training_fields, untrained
-from .workers import processes
 
 __all__ = ["run", "Run", "cells", "cell_fields", "evaluate", "blocks", "reconstructions"]
 
@@ -185,7 +185,7 @@ def cells(
             stored = load()
             missing = {name: [e for e in networks if stored[name, e.seed] is None] for name in names}
             parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
-            for name, table in _evaluated(missing, protocol, progress):
+            for name, table in _evaluated(missing, protocol, store, progress):
                 place = (name, int(table.seed[0]))
                 parts.setdefault(place, []).append(table)
                 whole = pd.concat(parts[place], ignore_index=True).sort_values("d", ignore_index=True)
@@ -195,49 +195,84 @@ def cells(
 
 
 def _evaluated(
-    missing: dict[str, list[Ensemble]], protocol: Protocol, progress: bool
+    missing: dict[str, list[Ensemble]], protocol: Protocol, store: Store, progress: bool
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """(data set, rows of one ensemble or of some of its networks), as they become ready."""
-    dims = [d for ensembles in missing.values() for e in ensembles for d in e.dims]
-    if not dims:
+    columns = sum(d + 5 for es in missing.values() for e in es for d in e.dims)
+    if not columns:
         return
-    laws = training_codes({e.seed: e for ensembles in missing.values() for e in ensembles}.values(), protocol)
-    workers = joblib.cpu_count() if torch_device().type == "cpu" else 1
-    alone = workers == 1 or protocol.points * sum(d + 5 for d in dims) < WORTHWHILE
-    with tqdm(total=len(dims), disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
-        if alone:
-            tasks = [
-                (ensembles, protocol, name, progress, laws)
-                for name, ensembles in missing.items()
-                if ensembles
-            ]
-            tables = map(_task, tasks)
-        else:
-            tasks = [
-                ([part], protocol, name, False, laws)
-                for name, es in missing.items()
-                for e in es
-                for part in _split(e)
-            ]
-            with processes(workers):
-                tables = joblib.Parallel(return_as="generator_unordered", batch_size=1)(
-                    map(joblib.delayed(_task), tasks)
-                )
-        for name, ready in tables:
-            for table in ready:
-                bar.update(len(table))
-                yield name, table
-
-
-def _task(task) -> tuple[str, list[pd.DataFrame]]:
-    return task[2], evaluate(*task)
-
-
-def _split(e: Ensemble) -> list[Ensemble]:
-    """Four ensembles of about equal cost with the networks of `e`: finer progress, and less to hold in memory."""
-    return [
-        Ensemble([e.member(d) for d in part], e.seed, e.curves) for i in range(4) if (part := e.dims[i::4])
+    if not workers.several() or protocol.points * columns < WORTHWHILE:
+        count = sum(len(e.dims) for es in missing.values() for e in es)
+        laws = training_codes({e.seed: e for es in missing.values() for e in es}.values(), protocol)
+        with tqdm(total=count, disable=not progress, unit="cell", desc="spectra", leave=False) as bar:
+            for name, ensembles in missing.items():
+                for table in evaluate(ensembles, protocol, name, progress, laws) if ensembles else ():
+                    bar.update(len(table))
+                    yield name, table
+        return
+    networks = {e.seed: keep(e, protocol, store) for es in missing.values() for e in es}
+    needs = lambda seed, *_: [networks[seed]] if networks[seed] else []
+    trained = {seed: path is not None for seed, path in networks.items()}
+    laws = {
+        seed: found
+        for (seed, *_), found in workers.run(
+            _codes_of, [(seed, trained[seed], protocol) for seed in networks], store,
+            needs=needs, label="training codes", unit="seed", progress=progress,
+        )
+    }  # fmt: skip
+    # four items a seed and set, of about equal cost: finer progress, and less to hold in memory
+    items = [
+        (
+            e.seed,
+            trained[e.seed],
+            protocol,
+            name,
+            part,
+            {k: laws[e.seed][k] for k in ((e.seed, d) for d in part)},
+        )
+        for name, es in missing.items()
+        for e in es
+        for part in (e.dims[i::4] for i in range(4))
+        if part
     ]
+    for (_, _, _, name, *_), table in workers.run(
+        _cells_of, items, store, weights=[len(item[4]) for item in items],
+        needs=needs, label="spectra", unit="cell", progress=progress,
+    ):  # fmt: skip
+        yield name, table
+
+
+def keep(e: Ensemble, protocol: Protocol, store: Store) -> Path | None:
+    """The file from which another process can load trained networks, written where it lacks; None for untrained ones."""
+    if not e.curves:
+        return None
+    fields = training_fields(protocol, e.seed)
+    store.tensors("networks", fields, e.tensors)
+    return store.path("networks", fields, "safetensors")
+
+
+def kept(store: Store, protocol: Protocol, seed: int, trained: bool) -> Ensemble:
+    """The networks that `keep` has put into the store; the untrained ones are drawn."""
+    if not trained:
+        return Ensemble.initial(protocol.dims, seed)
+    tensors = store.load_tensors("networks", training_fields(protocol, seed))
+    if tensors is None:
+        raise DataError(
+            f"{store.root}: expected the networks of seed {seed}, found none; start the run again, "
+            "or give its workers the folder BOOK_RESULTS of the process that asks"
+        )
+    return Ensemble.from_tensors(tensors, seed)
+
+
+def _codes_of(store: Store, seed: int, trained: bool, protocol: Protocol) -> Laws:
+    return training_codes([kept(store, protocol, seed, trained)], protocol)
+
+
+def _cells_of(
+    store: Store, seed: int, trained: bool, protocol: Protocol, name: str, dims: Sequence[int], laws: Laws
+) -> pd.DataFrame:
+    whole = kept(store, protocol, seed, trained)
+    return evaluate([whole.part(dims)], protocol, name, False, laws)[0]
 
 
 def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -167,6 +168,11 @@ class Store:
         A second folder, in which an artefact asked for by name is looked for.
     names : dict, optional
         Is told the file of every artefact asked for by name: ``<name>.<ext>`` → where it lies.
+
+    Attributes
+    ----------
+    used : set of Path
+        The files of what was asked for, loaded or computed.
     """
 
     def __init__(
@@ -176,7 +182,7 @@ class Store:
         names: dict[str, Path] | None = None,
     ):
         self.root = Path(root).absolute() if root else paths.results()
-        self.published, self.names = published, names
+        self.published, self.names, self.used = published, names, set()
 
     def path(self, stage: str, fields: Mapping[str, Any], ext: str) -> Path:
         return self.root / stage / f"{_key(stage, fields)}.{ext}"
@@ -222,6 +228,13 @@ class Store:
     def load_table(self, stage: str, fields: Mapping[str, Any]) -> pd.DataFrame | None:
         return self._load(self.path(stage, fields, "csv"), stage)
 
+    def identity(self, create: bool = False) -> str | None:
+        """What tells this folder from one of the same path on another machine: written into it once, at random."""
+        fields = {"what": "this folder"}
+        made = lambda: pd.DataFrame({"folder": [uuid.uuid4().hex]})
+        table = self.table("identity", fields, made) if create else self.load_table("identity", fields)
+        return None if table is None else table.folder[0]
+
     @contextlib.contextmanager
     def alone(self, stage: str, fields: Mapping[str, Any]) -> Iterator[None]:
         """Only one process at a time is inside for the same fields. The lock is the operating system's and dies with its holder."""
@@ -247,6 +260,7 @@ class Store:
                 if found is None:
                     FORMATS[ext][1](path, compute(), fields)
                     found = FORMATS[ext][0](path)[0], path
+        self.used.add(found[1])
         if name is not None and self.names is not None:
             self.names[f"{name}.{ext}"] = found[1]
         return found[0]

@@ -12,22 +12,21 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import joblib
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from . import data, paths
+from . import data, paths, workers
 from .model import Ensemble
 from .protocol import Protocol, ProtocolError
 from .store import Store, digest
-from .workers import processes
 
 __all__ = [
     "train",
     "train_side_by_side",
     "untrained",
     "training_fields",
+    "small",
     "batch_order",
     "torch_device",
     "subnormals_flushed",
@@ -40,8 +39,9 @@ VERSION = 1
 SNAPSHOTS = (10, 30, 100)
 #: Images passed through training from which several processes are worth their start.
 WORTHWHILE = 100_000
-#: Seconds of training that a kill may cost.
-CHECKPOINT_SECONDS = 20.0
+#: Seconds of training that a kill may cost. A store that takes longer than the second number for a checkpoint gets fewer,
+#: in proportion: however many write to it, they spend 2 % of their time on that at most.
+CHECKPOINT_SECONDS, WRITING_SECONDS = 20.0, 0.4
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
 def train_side_by_side(
     protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True
 ) -> None:
-    """Train what is not stored yet of all protocols and seeds; on a CPU several at once, each in a process of its own.
+    """Train what is not stored yet of all protocols and seeds, several at once, each in a process of its own (`lib.workers`).
 
     One step has little work for many threads: two processes with one thread each train two seeds
     in four fifths of the time that both threads need for one after the other.
@@ -122,24 +122,23 @@ def train_side_by_side(
                 family = digest(training_fields(p, seed, epochs=0))
                 runs.setdefault(family, []).append(p.replace(seeds=(seed,)))
     longest = [p for p, *_ in runs.values()]
-    workers = min(len(runs), joblib.cpu_count()) if torch_device().type == "cpu" else 1
-    if workers < 2 or max(p.epochs * data.load(p.training_set).trained for p in longest) < WORTHWHILE:
-        for run in runs.values():
-            _train_all(run, store, progress)
-        return
-    # one bar at a time: they would write over one another
-    tasks = [
-        joblib.delayed(_train_all)(run, store, progress and i % workers == 0)
-        for i, run in enumerate(runs.values())
-    ]
-    with processes(workers, max(1, joblib.cpu_count() // workers)):
-        joblib.Parallel()(tasks)
+    label = f"training {sum(len(p.dims) for p in longest)} networks"
+    for _ in workers.run(
+        _train_all, [(run,) for run in runs.values()], store, weights=[p.epochs for p in longest], here=all(map(small, longest)),
+        label=label, unit="epoch", progress=progress,
+    ):  # fmt: skip
+        pass
 
 
-def _train_all(protocols: Sequence[Protocol], store: Store, progress: bool) -> None:
+def small(protocol: Protocol) -> bool:
+    """Whether its training, and what is done with its networks in the same order of time, is too short for other processes."""
+    return protocol.epochs * data.trained(protocol.training_set) < WORTHWHILE
+
+
+def _train_all(store: Store, protocols: Sequence[Protocol]) -> None:
     for protocol in protocols:
         for seed in protocol.seeds:
-            _train_seed(protocol, seed, store, progress)
+            _train_seed(protocol, seed, store, progress=False)
 
 
 def _train_seed(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ensemble:
@@ -159,7 +158,7 @@ def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ens
         trainer.load(checkpoint)
 
     x, held_out = (t.to(device, torch.float32) for t in (images.train, images.test))
-    saved = time.monotonic()
+    saved, took = time.monotonic(), 0.0
     bar = tqdm(
         total=protocol.epochs, initial=trainer.epoch, disable=not progress, unit="epoch", smoothing=0.05,
         desc=f"training {len(protocol.dims)} networks, seed {seed}",
@@ -168,13 +167,16 @@ def _trained(protocol: Protocol, seed: int, store: Store, progress: bool) -> Ens
         while trainer.epoch < protocol.epochs:
             trainer.run_epoch(x, held_out)
             bar.update()
+            workers.report(trainer.epoch)
             if trainer.epoch in SNAPSHOTS and trainer.epoch < protocol.epochs:
                 store.save_tensors(
                     "networks", training_fields(protocol, seed, trainer.epoch), trainer.ensemble.tensors()
                 )
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            began = time.monotonic()
+            if began - saved > CHECKPOINT_SECONDS * max(1.0, took / WRITING_SECONDS):
                 store.save_tensors("checkpoints", place, trainer.tensors())
                 saved = time.monotonic()
+                took = saved - began
     # the optimiser's state stays: a later run with more epochs continues from it
     store.save_tensors("checkpoints", place, trainer.tensors())
     return trainer.ensemble

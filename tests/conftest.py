@@ -77,9 +77,10 @@ def root() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_results(shared) -> Iterator[Path]:
-    """The reader's results are neither used nor changed by a test."""
+    """The reader's results are neither used nor changed by a test, and the reader's cluster has no work by it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOOK_RESULTS", str(shared / "results"))
+        patch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
         yield shared / "results"
 
 

@@ -32,3 +32,10 @@ document.addEventListener("DOMContentLoaded", () => {
   place.prepend(button);
   show(false);
 });
+// Figures that answer, on the pages that have some.
+if (document.currentScript) {
+  const source = new URL("live/figures.js", document.currentScript.src);
+  document.addEventListener("DOMContentLoaded", () => {
+    if (document.querySelector("script.answers")) document.head.append(Object.assign(document.createElement("script"), { src: source }));
+  });
+}

@@ -281,7 +281,7 @@ def still(protocol: Protocol) -> Figure:
 
 def grid(protocol: Protocol) -> tuple[list[Ensemble], str]:
     """The ensembles shown, published if there are any and else of this build, and which they are."""
-    which = live.networks(protocol)[1].partition(", seed")[0]
+    which = live.networks(protocol)[1]
     return published.ensembles() or train(protocol), which
 
 

@@ -30,6 +30,7 @@ from torch import Tensor
 from .. import paths
 from ..figures import style
 from ..figures.tables import cells, readable, typeset, written
+from .answers import script
 
 __all__ = ["figure", "table", "pictures", "claim", "column", "markdown", "png", "Block"]
 
@@ -65,6 +66,7 @@ def figure(
     fmt: str = "svg",
     numbers: Sequence[str] | Callable[..., Tables] | Tables | None = None,
     scale: str = "MNIST, paper scale",
+    answers: Callable[..., Mapping] | None = None,
     **options: Any,
 ) -> Block:
     """A numbered figure, referred to as ``{numref}`` `name`: ``draw(table, **options)``, its numbers, and a link to `draw`.
@@ -86,12 +88,16 @@ def figure(
     numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of what
         is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a megabyte
         none are shown either.
+    answers : a function of `lib.pages.answers`, of what is drawn: with it the page's scripts draw the figure once more,
+        in the picture's place, so that it answers a pointer and the keyboard.
     options : further arguments of `draw`.
     """
 
     def drawn(stem: str, what: Any, alt: str, label: str | None, caption: str) -> Block:
         arguments = what if isinstance(what, tuple) else (what,)
         shown = _picture(stem, draw(*arguments, **options), fmt, alt, label, caption)
+        if answers:
+            shown += Block(f"\n\n```{{raw}} html\n{script(answers(*arguments))}\n```", "")
         return shown + _numbers(stem, _tables(draw, arguments, numbers))
 
     if published is None:

@@ -28,12 +28,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from .. import eigen, jacobian, noise, paths, results, spectrum
+from .. import eigen, jacobian, noise, paths, results, spectrum, workers
 from ..model import Autoencoder, Ensemble
 from ..protocol import NOISE_SETS, Protocol
 from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
-from ..workers import processes
 
 __all__ = ["main", "measure", "operations", "table", "RESULT"]
 
@@ -64,6 +63,7 @@ def main(path: Path = RESULT) -> None:
 def measure() -> dict[str, Any]:
     """All measurements, by name, with a description of the machine."""
     os.environ["BOOK_DEVICE"] = "cpu"  # both sides of every comparison
+    os.environ.pop("DASK_SCHEDULER_ADDRESS", None)  # this machine is measured
     threads, started = torch.get_num_threads(), time.monotonic()
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
@@ -242,7 +242,7 @@ def _stacked(seed: int = 0, times: int = 1) -> Callable[[], None]:
     return epochs
 
 
-def _seed(seed: int, times: int) -> float:
+def _seed(_, seed: int, times: int) -> float:
     """Seconds by the clock of one seed's steps, in a process of one thread."""
     return _seconds(_stacked(seed, times), 2, time.perf_counter)
 
@@ -351,26 +351,26 @@ def all_cores() -> dict[str, Any] | None:
         "training": training(clock),
         "spectra": [],
     }
-    with processes(cores):
-        slowest = max(joblib.Parallel()(joblib.delayed(_seed)(seed, 8) for seed in range(cores)))
-        out["seeds"] = {"count": cores, "gflops": cores * 8 * STEPS * _step_operations() / slowest / 1e9}
-        for d in (10, 20):
-            net = _network(d)
-            tasks = [joblib.delayed(_spectra)(net, 8) for _ in range(cores)]
-            out["spectra"].append(
-                {
-                    "d": d,
-                    "naive": _seconds(lambda: _naive(net, x[:2]), 1, clock) / 2,
-                    "func": _seconds(lambda: _through_the_waist(net, x), 2, clock) / POINTS,
-                    "ours": _seconds(lambda: joblib.Parallel()(tasks), 2, clock) / (8 * cores * POINTS),
-                }
-            )
+    together = lambda function, items: [found for _, found in workers.run(function, items, progress=False)]
+    slowest = max(together(_seed, [(seed, 8) for seed in range(cores)]))
+    out["seeds"] = {"count": cores, "gflops": cores * 8 * STEPS * _step_operations() / slowest / 1e9}
+    for d in (10, 20):
+        net = _network(d)
+        out["spectra"].append(
+            {
+                "d": d,
+                "naive": _seconds(lambda: _naive(net, x[:2]), 1, clock) / 2,
+                "func": _seconds(lambda: _through_the_waist(net, x), 2, clock) / POINTS,
+                "ours": _seconds(lambda: together(_spectra, [(net, 8)] * cores), 2, clock)
+                / (8 * cores * POINTS),
+            }
+        )
     torch.set_num_threads(1)
     return out
 
 
 @torch.no_grad()
-def _spectra(net: Autoencoder, times: int) -> None:
+def _spectra(_, net: Autoencoder, times: int) -> None:
     """K_I, K_L and the spectrum of K_I at `POINTS` points, `times` over."""
     x = noise.sample("uniform", 0, POINTS)
     for _ in range(times):

@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     0 when it succeeded, 1 when it failed, 2 when what was asked cannot be done, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    if getattr(options, "scheduler", None):
+        os.environ["DASK_SCHEDULER_ADDRESS"] = options.scheduler  # as well for the kernels of a build
     try:
         _prepare()
         return _run(options)
@@ -132,6 +134,11 @@ def _parser() -> argparse.ArgumentParser:
     publish.set_defaults(command=_publish)
 
     bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
+    bench.add_argument(
+        "--cluster",
+        action="store_true",
+        help="measure one and two workers of a Dask scheduler on this machine instead",
+    )
     bench.set_defaults(command=_bench)
 
     sensitivity = commands.add_parser(
@@ -205,6 +212,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.set_defaults(command=_compare)
 
+    _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
+
     pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
     pdf.add_argument(
         "html",
@@ -227,6 +236,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     clean.set_defaults(command=_clean_results)
     return parser
+
+
+def _distributed(*commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--scheduler", metavar="ADDRESS",
+            help="of a Dask scheduler whose workers compute, for instance tcp://127.0.0.1:8786 (default: DASK_SCHEDULER_ADDRESS)",
+        )  # fmt: skip
 
 
 def _limited(command: argparse.ArgumentParser) -> None:
@@ -282,9 +299,9 @@ def _companions(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from .bench import main
+    from . import bench, scaling
 
-    main()
+    (scaling if options.cluster else bench).main()
 
 
 def _count(word: str) -> int:

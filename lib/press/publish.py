@@ -17,11 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 import torch
 
-from .. import data, noise, results, spectrum, training
+from .. import data, noise, results, spectrum, training, workers
 from ..companions import Sizes
 from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
@@ -40,8 +39,8 @@ from ..studies import (
     theory,
 )
 from ..studies.claims import stages
+from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
-from ..workers import processes
 from .provenance import git
 
 __all__ = [
@@ -280,6 +279,9 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
+        dims = [d for d in detection.DIMS if d in protocol.dims]
+        usual = quantiles(networks, run.training_set, dims)
+        write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
     numbers = _numbers() | {"detection": detection.VERSION}
     if before is not None and about["detection"]["numbers"] == numbers:
@@ -349,16 +351,27 @@ def publish_companions(
         )
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     restore(store, folder)
-    for chapter in chapters:
-        kind, experiments = CHAPTERS[chapter]
-        settings = kind.preset(size)
-        workers = joblib.cpu_count() if training.torch_device().type == "cpu" else 1
-        with processes(workers):
-            made = joblib.Parallel()(
-                joblib.delayed(_artefacts)(compute, protocol, settings, store, folder)
-                for compute in experiments
-            )
-        trained = {name: content for found in made for name, content in found.items()}
+    networks = [
+        store.path("networks", training.training_fields(protocol, seed), "safetensors")
+        for seed in protocol.seeds
+    ]
+    items = [
+        (chapter, i, protocol, CHAPTERS[chapter][0].preset(size), folder)
+        for chapter in chapters
+        for i, _ in enumerate(CHAPTERS[chapter][1])
+    ]
+    made: dict[str, list[dict[str, bytes]]] = {chapter: [] for chapter in chapters}
+    for (chapter, *_), found in workers.run(
+        _experiment, items, store, needs=lambda *_: [p for p in networks if p.exists()],
+        label="experiments", unit="experiment",
+    ):  # fmt: skip
+        made[chapter].append(found)
+        if len(made[chapter]) < len(CHAPTERS[chapter][1]):
+            continue
+        settings, trained = (
+            CHAPTERS[chapter][0].preset(size),
+            {n: c for f in made[chapter] for n, c in f.items()},
+        )
         now = manifest(folder)  # another chapter may have been added meanwhile
         entry = now.setdefault("companions", {}).get(chapter)
         if entry is None or any(_differs(folder / name, content) for name, content in trained.items()):
@@ -372,6 +385,14 @@ def publish_companions(
         now["companions"][chapter] = entry
         write_manifest(now, folder)
     return folder
+
+
+def _experiment(
+    store: Store, chapter: str, i: int, protocol: Protocol, settings: Sizes, folder: Path
+) -> dict[str, bytes]:
+    """The i-th experiment of a chapter, wherever this runs."""
+    place = folder if folder.is_dir() else FOLDER  # of another checkout
+    return _artefacts(CHAPTERS[chapter][1][i], protocol, settings, store, place)
 
 
 def _differs(path: Path, content: bytes) -> bool:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from .. import published, results
+from .. import published, results, workers
 from ..model import Ensemble
 from ..protocol import Protocol
 from ..published import FOLDER, Mismatch
-from ..training import torch_device
-from ..workers import processes
+from ..store import digest
 
 __all__ = ["verify", "TOLERANCE"]
 
@@ -28,7 +24,7 @@ def verify(
 ) -> tuple[pd.DataFrame, int]:
     """Check every published file against the manifest, then recompute a random sample of cells from the published networks.
 
-    Each data set is drawn once for all networks that are asked about on it; data sets go to several processes.
+    Each data set is drawn once for all networks of a seed that are asked about on it; seeds and data sets go to `lib.workers`.
 
     Parameters
     ----------
@@ -58,36 +54,45 @@ def verify(
     here = [seed in networks and d in networks[seed].dims for seed, d in zip(whole.seed, whole.d)]
     chosen = whole[here].sample(min(count, sum(here)), random_state=np.random.default_rng(seed))
     protocol, rows = Protocol.from_mapping(about["protocol"]), []
-    bar = tqdm(total=len(chosen), desc="recomputing cells", unit="cell", disable=not progress)
-    with bar:
-        for table in _recomputed(chosen, networks, protocol):
-            both = table.merge(chosen, on=["seed", "d", "set"], suffixes=("", " published"))
-            rows += [_difference(row) for _, row in both.iterrows()]
-            bar.update(len(both))
+    asked = {seed: tuple(sorted(set(part.d))) for seed, part in chosen.groupby("seed")}
+    place = (folder, digest(about), protocol)
+    codes = [(*place, seed, dims) for seed, dims in asked.items()]
+    laws = dict(
+        law
+        for _, found in workers.run(_codes, codes, label="training codes", unit="seed", progress=progress)
+        for law in found.items()
+    )
+    cells = [
+        (*place, seed, tuple(sorted(part.d)), name, {(seed, d): laws[seed, d] for d in part.d})
+        for (name, seed), part in sorted(chosen.groupby(["set", "seed"]), key=lambda item: -item[1].d.sum())
+    ]  # the longest first
+    for _, table in workers.run(
+        _cells, cells, weights=[len(item[4]) for item in cells], label="recomputing cells", unit="cell", progress=progress,
+    ):  # fmt: skip
+        both = table.merge(chosen, on=["seed", "d", "set"], suffixes=("", " published"))
+        rows += [_difference(row) for _, row in both.iterrows()]
     return pd.DataFrame(rows), len(whole) - sum(here)
 
 
-def _recomputed(
-    chosen: pd.DataFrame, networks: dict[int, Ensemble], protocol: Protocol
-) -> Iterator[pd.DataFrame]:
-    """The chosen cells evaluated anew, a table for each data set and seed."""
-
-    def those_of(part: pd.DataFrame) -> list[Ensemble]:
-        dims = {seed: sorted(set(rows.d)) for seed, rows in part.groupby("seed")}
-        return [
-            Ensemble([networks[s].member(d) for d in dims[s]], s, networks[s].curves) for s in sorted(dims)
-        ]
-
-    laws = results.training_codes(those_of(chosen), protocol)
-    sets = sorted(chosen.groupby("set"), key=lambda item: -item[1].d.sum())  # the longest first
-    workers = joblib.cpu_count() if torch_device().type == "cpu" else 1
-    with processes(min(workers, max(1, len(sets)))):
-        tasks = (
-            joblib.delayed(results.evaluate)(those_of(part), protocol, name, False, laws)
-            for name, part in sets
+def _networks(folder: Path, wanted: str, seed: int, dims: tuple[int, ...]) -> Ensemble:
+    """Published networks, wherever this runs: held to the digest of the manifest that was asked about."""
+    if not folder.is_dir():
+        folder = FOLDER  # of another checkout
+    if wanted != (found := digest(published.manifest(folder) or {})):
+        raise Mismatch(
+            f"verify: expected the published manifest {wanted} in {folder}, found {found}; check out the same version"
         )
-        for tables in joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks):
-            yield from tables
+    return next(e for e in published.ensembles(folder) if e.seed == seed).part(dims)
+
+
+def _codes(_, folder: Path, wanted: str, protocol: Protocol, seed: int, dims: tuple[int, ...]):
+    return results.training_codes([_networks(folder, wanted, seed, dims)], protocol)
+
+
+def _cells(
+    _, folder: Path, wanted: str, protocol: Protocol, seed: int, dims: tuple[int, ...], name: str, laws
+) -> pd.DataFrame:
+    return results.evaluate([_networks(folder, wanted, seed, dims)], protocol, name, False, laws)[0]
 
 
 def _difference(row: pd.Series) -> dict[str, object]:

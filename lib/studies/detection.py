@@ -20,13 +20,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from sklearn import metrics
-from tqdm import tqdm
 
-from .. import data, noise
+from .. import data, noise, results, workers
 from ..model import Ensemble
 from ..protocol import Protocol
 from ..store import Store
-from ..training import training_fields
+from ..training import small, training_fields
 from . import detection_data, detection_scores, statistics
 from .claims import JUDGES
 from .detection_scores import PIXELS, SCORES
@@ -98,7 +97,8 @@ def rows(
         fitted.append(detection_scores.fit(first, second, pixels=not fitted))
     epochs, found = len(ensemble.curves.get("train", ())), []
     inside = _scores(nets, singles, fitted, parts.inside[:points])
-    for name in tqdm(sets, desc=f"scores, seed {ensemble.seed}", unit="set", leave=False):
+    for done, name in enumerate(sets):
+        workers.report(done)
         x = detection_data.points(name, training_set, points)
         for d, here, there in zip(ensemble.dims, inside, _scores(nets, singles, fitted, x)):
             head = {"training_set": training_set, "seed": ensemble.seed, "d": d, "epochs": epochs}
@@ -151,23 +151,40 @@ def table(
     store = store or Store()
     sets = sets or (detection_data.SETS if data.without(protocol.training_set)[1] is None else ("left out",))
     dims = tuple(d for d in dims if d in protocol.dims)
-    found = []
-    for whole in networks:
-        fields = {
-            "networks": training_fields(protocol, whole.seed, len(whole.curves.get("train", ()))),
-            "sets": tuple(sets),
-            "dims": dims,
-            "points": points,
-            "noise": noise.VERSION,
-            "version": VERSION,
-        }
+    files = {e.seed: results.keep(e, protocol, store) for e in networks}
+    runs = [(e.seed, files[e.seed] is not None, protocol, tuple(sets), dims, points) for e in networks]
+    missing = [run for run in runs if store.load_table("detection", _fields(*run)) is None]
+    needs = lambda seed, *_: [files[seed]] if files[seed] else []
+    for _ in workers.run(
+        _scored, missing, store, weights=[len(sets)] * len(missing), needs=needs, here=small(protocol),
+        label="scores", unit="set",
+    ):  # fmt: skip
+        pass
+    return pd.concat([_scored(store, *run) for run in runs], ignore_index=True)
 
-        def compute(whole=whole) -> pd.DataFrame:
-            some = Ensemble([whole.member(d) for d in dims], whole.seed, whole.curves)
-            return rows(some, protocol.training_set, sets, points).round(6)
 
-        found.append(store.table("detection", fields, compute))
-    return pd.concat(found, ignore_index=True)
+def _fields(
+    seed: int, trained: bool, protocol: Protocol, sets: tuple[str, ...], dims: tuple[int, ...], points: int
+) -> dict[str, object]:
+    return {
+        "networks": training_fields(protocol, seed, None if trained else 0),
+        "sets": sets,
+        "dims": dims,
+        "points": points,
+        "noise": noise.VERSION,
+        "version": VERSION,
+    }
+
+
+def _scored(store: Store, *run) -> pd.DataFrame:
+    """The rows of one seed, loaded where stored and computed where not."""
+    seed, trained, protocol, sets, dims, points = run
+
+    def compute() -> pd.DataFrame:
+        networks = results.kept(store, protocol, seed, trained)
+        return rows(networks.part(dims), protocol.training_set, sets, points).round(6)
+
+    return store.table("detection", _fields(*run), compute)
 
 
 def held_out(protocol: Protocol, digit: int = 1) -> Protocol:

@@ -27,7 +27,7 @@ from ..results import blocks
 from ..store import Store
 from ..training import training_fields
 
-__all__ = ["statistics", "classifier", "VERSION"]
+__all__ = ["statistics", "stored", "classifier", "VERSION"]
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
@@ -79,16 +79,19 @@ def statistics(networks: Sequence[Ensemble], protocol: Protocol, store: Store | 
         The same from the mean y of the same set under the seed's other networks, and under the
         network with the same d and another seed.
     """
-    store = store or Store()
+    compute = lambda: _statistics(networks, protocol)
+    return (store or Store()).table("characters", _fields(protocol), compute)
+
+
+def stored(protocol: Protocol, store: Store) -> pd.DataFrame | None:
+    """The `statistics` of a protocol where they are stored, else None."""
+    return store.load_table("characters", _fields(protocol))
+
+
+def _fields(protocol: Protocol) -> dict[str, Any]:
     keys = [training_fields(protocol, seed) for seed in protocol.seeds]
-    fields = {
-        "networks": keys,
-        "sets": protocol.sets,
-        "points": POINTS,
-        "version": VERSION,
-        "noise": noise.VERSION,
-    }
-    return store.table("characters", fields, lambda: _statistics(networks, protocol))
+    sets = protocol.sets
+    return {"networks": keys, "sets": sets, "points": POINTS, "version": VERSION, "noise": noise.VERSION}
 
 
 @torch.no_grad()

@@ -16,12 +16,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from .. import jacobian, results
+from .. import jacobian, results, workers
 from ..model import Autoencoder, Ensemble
 from ..protocol import GROUPS, Protocol
 from ..spectrum import eigenvalues, orientation
 from ..store import Store
-from ..training import SNAPSHOTS, train, train_side_by_side
+from ..training import SNAPSHOTS, small, train, train_side_by_side, training_fields
 from . import reconstructions
 from .claims import CLAIMS
 from .evidence import Evidence
@@ -88,7 +88,14 @@ def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None
     DataFrame with the columns ``choice`` and ``value`` before those of `lib.results`.
     """
     store, tables = store or Store(), []
-    train_side_by_side([*protocols.values()], store)
+    runs = [*protocols.values()]
+    train_side_by_side(runs, store)
+    for _ in workers.run(
+        _statistics, [(p,) for p in runs if reconstructions.stored(p, store) is None], store,
+        needs=lambda p: [store.path("networks", training_fields(p, seed), "safetensors") for seed in p.seeds],
+        here=all(map(small, runs)), label="reconstructions", unit="variant",
+    ):  # fmt: skip
+        pass
     for (choice, value), protocol in tqdm(protocols.items(), desc="variants", unit="variant"):
         networks = train(protocol, store)
         table = results.cells(networks, protocol, store)
@@ -98,6 +105,10 @@ def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None
         table.insert(1, "value", value)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _statistics(store: Store, protocol: Protocol) -> None:
+    reconstructions.statistics(train(protocol, store, progress=False), protocol, store)
 
 
 def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:

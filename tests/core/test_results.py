@@ -62,7 +62,7 @@ def test_cells_of_other_networks_are_not_stored_as_the_protocols(tmp_path, other
 def test_several_processes_give_the_same_table(tmp_path, monkeypatch):
     one = table(tmp_path)
     monkeypatch.setattr(results, "WORTHWHILE", 0)
-    monkeypatch.setattr(results.joblib, "cpu_count", lambda: 2)
+    monkeypatch.setattr(results.workers, "width", lambda: 2)
     several = table(tmp_path, "several")
     pd.testing.assert_frame_equal(one, several, check_exact=False, rtol=1e-9)
 
@@ -70,7 +70,8 @@ def test_several_processes_give_the_same_table(tmp_path, monkeypatch):
 def test_networks_evaluated_alone_and_together_give_the_same_rows(tmp_path):
     ensemble = Ensemble.initial(RUN.dims, 0)
     together = results.evaluate([ensemble], RUN, "uniform", progress=False)[0]
-    alone = [results.evaluate([part], RUN, "uniform", progress=False)[0] for part in results._split(ensemble)]
+    parts = [ensemble.part(dims) for dims in ((2, 9), (5,))]
+    alone = [results.evaluate([part], RUN, "uniform", progress=False)[0] for part in parts]
     alone = pd.concat(alone).sort_values("d", ignore_index=True)
     pd.testing.assert_frame_equal(together, alone, check_exact=False, rtol=1e-9)
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "press": ("pages", "companions", "figures", "studies", "core"),
 }
 #: The most files of the core, lines of each, and lines of code of all: neither docstring, nor comment, nor blank.
-FILES, EACH, ALL = 13, 320, 2_000
+FILES, EACH, ALL = 13, 320, 2_100
 
 
 def room(module: str) -> str:

@@ -97,7 +97,7 @@ def test_verify_recomputes_every_cell_and_draws_each_data_set_once(folder, monke
         drawn.append(name)
         return honest(protocol, name)
 
-    monkeypatch.setattr(verify.joblib, "cpu_count", lambda: 1)
+    monkeypatch.setattr(verify.workers, "width", lambda: 1)
     monkeypatch.setattr(results, "blocks", watched)
     table, _ = verify.verify(1_000, progress=False, folder=folder)
     cells = published.cells(folder)

@@ -2,31 +2,17 @@
 
 import { EigenvalueDecomposition, LuDecomposition, Matrix } from "ml-matrix";
 
-/** The numbers behind base64 of little-endian float16. */
-export function float16(text) {
-  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const halves = new DataView(bytes.buffer);
-  const out = new Float64Array(bytes.length / 2);
-  for (let i = 0; i < out.length; i++) {
-    const h = halves.getUint16(2 * i, true);
-    const exponent = (h >> 10) & 31;
-    const fraction = h & 1023;
-    const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
-    out[i] = h >> 15 ? -size : size;
-  }
-  return out;
-}
-
 /** 1 − tanh², without cancellation. */
 function sech2(a) {
   const t = Math.exp(-2 * Math.abs(a));
   return (4 * t) / ((1 + t) * (1 + t));
 }
 
+const sum = (values, of) => values.reduce((s, v, i) => s + of(v, i), 0);
+
 export class Network {
-  /** @param sizes widths from input to output; @param weights base64: weight (out × in), bias, layer by layer */
-  constructor({ sizes, weights }) {
-    const flat = float16(weights);
+  /** @param sizes widths from input to output; @param flat numbers: weight (out × in), bias, layer by layer */
+  constructor(sizes, flat) {
     let at = 0;
     this.layers = sizes.slice(1).map((rows, i) => {
       const columns = sizes[i];
@@ -47,9 +33,9 @@ export class Network {
     half.forEach(({ rows, columns, w, b }, l) => {
       a = new Float64Array(rows);
       for (let i = 0; i < rows; i++) {
-        let sum = b[i];
-        for (let j = 0, k = i * columns; j < columns; j++, k++) sum += w[k] * h[j];
-        a[i] = sum;
+        let total = b[i];
+        for (let j = 0, k = i * columns; j < columns; j++, k++) total += w[k] * h[j];
+        a[i] = total;
       }
       if (l < half.length - 1) {
         slopes.push(a.map((v) => (v > 0 ? 1 : 0)));
@@ -71,38 +57,40 @@ export class Network {
     return this.decode(this.encode(x));
   }
 
-  /** Everything the page shows of one input. */
+  /** Everything the page shows of one input: z, y, f_enc(y), the spectra of K_I and K_L, and the scores. */
   diagnose(x) {
     const atX = Network.through(this.encoder, x);
     const z = atX.a;
     const atZ = Network.through(this.decoder, z);
     const y = atZ.a.map(Math.tanh);
     const atY = Network.through(this.encoder, y);
-    const out = atZ.slopes.concat([atZ.a.map(sech2)]);
-    const cycle = (slopes) => [...this.decoder, ...this.encoder].map((layer, i) => ({ layer, slope: [...out, ...slopes, null][i] }));
-    return { x, z, y, I: this.spectrum(cycle(atX.slopes)), L: this.spectrum(cycle(atY.slopes)) };
+    const down = [...atZ.slopes, atZ.a.map(sech2)];
+    // the first encoder layer times G(z) is nearly all of the work, and both matrices have it in common
+    const image = carry([...pairs(this.decoder, down), { layer: this.encoder[0] }], identity(this.d), this.d);
+    const I = this.spectrum(image, down, atX.slopes);
+    const L = this.spectrum(image, down, atY.slopes);
+    return { x, z, y, again: atY.a, I, L, scores: scores(x, y, z, atY.a, atX.slopes, atY.slopes, L.K) };
   }
 
-  /** K, its rank, its eigenvalues by falling modulus, and its orientation, from the cycle of layers. */
-  spectrum(cycle) {
+  /** K = E·G, its rank, its eigenvalues by falling modulus and its orientation, from W₁G and the slopes around the cycle. */
+  spectrum(image, down, up) {
     const d = this.d;
-    const image = this.half - 1;
+    const K = carry(pairs(this.encoder.slice(1), [...up.slice(1), null]), image.map((row, i) => row.map((v) => v * up[0][i])), d);
+    const cycle = pairs([...this.decoder, ...this.encoder], [...down, ...up, null]);
     let narrowest = -1;
     let rank = d;
     cycle.forEach(({ slope }, i) => {
-      if (!slope || i === image) return; // the latent layer and the picture have no units that switch
-      const active = slope.reduce((s, v) => s + v, 0);
+      if (!slope || i === this.half - 1) return; // the latent layer and the picture have no units that switch
+      const active = sum(slope, (v) => v);
       if (active < rank) [rank, narrowest] = [active, i];
     });
-    const K = carry(cycle, identity(d), d);
     let R = K;
     if (rank < d && rank > 0) {
       // cut the cycle at its narrowest layer, between its active units: an r×r matrix with the nonzero spectrum of K
       const units = [...cycle[narrowest].slope.keys()].filter((i) => cycle[narrowest].slope[i]);
       const start = units.map((u) => cycle[narrowest].slope.map((_, i) => (i === u ? 1 : 0)));
       const turned = [...cycle.slice(narrowest + 1), ...cycle.slice(0, narrowest + 1)];
-      const columns = transpose(start, cycle[narrowest].slope.length);
-      const rows = carry(turned, columns, rank);
+      const rows = carry(turned, transpose(start, cycle[narrowest].slope.length), rank);
       R = units.map((u) => rows[u]);
     }
     const zeros = Array.from({ length: d - rank }, () => [0, 0]);
@@ -111,6 +99,26 @@ export class Network {
     return { K: K.map((row) => Array.from(row)), rank, lam, orientation };
   }
 }
+
+const square = (a, b) => sum(a, (v, i) => (v - b[i]) ** 2);
+
+/** Mean squared difference of two pictures. */
+export const difference = (a, b) => square(a, b) / a.length;
+
+/**
+ * Scores of lib/studies/detection_scores.py, larger meaning further out:
+ * ‖y − x‖²/‖x‖², ‖f_enc(y) − z‖, units of the encoder active at one of x and y alone, ‖K_L − 1‖_F.
+ */
+function scores(x, y, z, again, atX, atY, K) {
+  return {
+    "relative error": square(y, x) / Math.max(sum(x, (v) => v * v), 1e-10),
+    "re-encoding shift": Math.sqrt(square(again, z)),
+    hamming: sum(atX, (slopes, l) => square(slopes, atY[l])),
+    "K_L defect": Math.sqrt(sum(K, (row, i) => sum(row, (v, j) => (v - (i === j)) ** 2))),
+  };
+}
+
+const pairs = (layers, slopes) => layers.map((layer, i) => ({ layer, slope: slopes[i] }));
 
 const identity = (d) => Array.from({ length: d }, (_, i) => Float64Array.from({ length: d }, (_, j) => +(i === j)));
 

@@ -1,10 +1,18 @@
-// What is drawn: pictures of 28×28 pixels and the complex plane.
+// What is drawn: pictures of 28×28 pixels, the complex plane, and a value among its quantiles.
 
 export const SIDE = 28;
 
-/** An element with attributes and children; a function as attribute is an event listener. */
+/** An element with attributes and children; a function as attribute is an event listener, null leaves an attribute out. */
 export function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
+  return filled(document.createElement(name), attributes, children);
+}
+
+/** The same in SVG. */
+export function svg(name, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function filled(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
     if (typeof value === "function") node.addEventListener(key, value);
     else if (value !== null) node.setAttribute(key, value);
@@ -12,6 +20,9 @@ export function element(name, attributes = {}, ...children) {
   node.append(...children);
   return node;
 }
+
+/** Text in which what follows an underscore is an index: "K_I", "f_enc". */
+export const indexed = (text) => text.split(/_([A-Za-z]+)/).map((part, i) => (i % 2 ? element("sub", {}, part) : part));
 
 /** Draw values of [0, 1] as grey pixels, black for 0; values outside are cut off. */
 export function paint(canvas, values) {
@@ -23,48 +34,78 @@ export function paint(canvas, values) {
 
 export const picture = (label) => element("canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": label });
 
-const SVG = "http://www.w3.org/2000/svg";
 const REACHES = [1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1e3, 1e4, 1e6, 1e9];
 
-/** The complex plane with the unit circle, round marks for K_I and crosses for K_L. */
-export function plane(svg, I, L) {
-  const largest = Math.max(...[...I, ...L].map((v) => Math.hypot(...v)));
-  const reach = REACHES.find((r) => r >= 1.05 * largest) ?? largest;
-  const size = 150;
+export const complexPlane = (label) => svg("svg", { class: "plane", viewBox: "-120 -120 240 240", role: "img", "aria-label": label });
+
+/** The complex plane with the unit circle, circles for K_I and crosses for K_L; `reach` is half the side of what is seen. */
+export function plane(node, I, L, reach = reaching(I, L)) {
+  const size = 112;
   const at = (v) => (v / reach) * size;
-  svg.setAttribute("viewBox", "-170 -165 340 330");
-  svg.replaceChildren();
-  const draw = (name, attributes, text) => {
-    const node = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    if (text) node.textContent = text;
-    svg.append(node);
-    return node;
-  };
-  draw("line", { class: "axis", x1: -size, x2: size, y1: 0, y2: 0 });
-  draw("line", { class: "axis", x1: 0, x2: 0, y1: -size, y2: size });
-  draw("circle", { class: "unit", cx: 0, cy: 0, r: at(1) });
   const step = reach <= 2 ? 1 : reach <= 5 ? reach - 1 : reach / 2;
-  for (const t of [-step, step]) {
-    draw("line", { class: "axis", x1: at(t), x2: at(t), y1: -3, y2: 3 });
-    draw("text", { x: at(t) + (t > 0 ? 4 : -4), y: 15, "text-anchor": t > 0 ? "start" : "end" }, String(t).replace("-", "−"));
-  }
-  draw("text", { x: size + 4, y: -6, "text-anchor": "end" }, "Re");
-  draw("text", { x: 6, y: -size + 4 }, "Im");
-  const titled = (node, text) => node.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: text }));
-  for (const [re, im] of I) titled(draw("circle", { class: "of-I", cx: at(re), cy: -at(im), r: 5.5 }), `K_I: ${complex(re, im)}`);
-  for (const [re, im] of L) {
-    const [x, y, s] = [at(re), -at(im), 4.5];
-    titled(draw("path", { class: "of-L", d: `M${x - s},${y - s}l${2 * s},${2 * s}m0,${-2 * s}l${-2 * s},${2 * s}` }), `K_L: ${complex(re, im)}`);
-  }
+  const ticks = [-step, step].flatMap((t) => [
+    svg("line", { class: "axis", x1: at(t), x2: at(t), y1: -3, y2: 3 }),
+    svg("text", { x: at(t) + (t > 0 ? 3 : -3), y: 15, "text-anchor": t > 0 ? "start" : "end" }, short(t)),
+  ]);
+  const titled = (mark, name, v) => (mark.append(svg("title", {}, `${name}: ${complex(...v)}`)), mark);
+  node.replaceChildren(
+    svg("line", { class: "axis", x1: -size, x2: size, y1: 0, y2: 0 }),
+    svg("line", { class: "axis", x1: 0, x2: 0, y1: -size, y2: size }),
+    svg("circle", { class: "unit", cx: 0, cy: 0, r: at(1) }),
+    ...ticks,
+    ...I.map((v) => titled(svg("circle", { class: "of-I", cx: at(v[0]), cy: -at(v[1]), r: 4.5 }), "K_I", v)),
+    ...L.map((v) => {
+      const [x, y, s] = [at(v[0]), -at(v[1]), 3.8];
+      return titled(svg("path", { class: "of-L", d: `M${x - s},${y - s}l${2 * s},${2 * s}m0,${-2 * s}l${-2 * s},${2 * s}` }), "K_L", v);
+    }),
+  );
 }
+
+/** Half the side of a plane in which all these eigenvalues and the unit circle are seen. */
+export function reaching(...spectra) {
+  const largest = Math.max(...spectra.flat().map((v) => Math.hypot(...v)));
+  return REACHES.find((r) => r >= 1.05 * largest) ?? largest;
+}
+
+/** Where a value lies among quantiles, as a part of one: linear between them, 0 below the first, 1 above the last. */
+export function standing(value, levels, quantiles) {
+  if (value < quantiles[0]) return 0;
+  for (let i = 1; i < levels.length; i++) {
+    if (value < quantiles[i]) return levels[i - 1] + ((levels[i] - levels[i - 1]) * (value - quantiles[i - 1])) / (quantiles[i] - quantiles[i - 1]);
+  }
+  return value > quantiles[levels.length - 1] ? 1 : levels[levels.length - 1];
+}
+
+/** The same in words. */
+export function standingInWords(value, levels, quantiles) {
+  const percent = (q) => `${Math.round(100 * q)} %`;
+  const above = levels.filter((_, i) => value > quantiles[i]);
+  const below = levels.filter((_, i) => value < quantiles[i]);
+  if (!below.length && above.length) return `more than ${percent(above[above.length - 1])}`;
+  if (!above.length && below.length) return `less than ${percent(1 - below[0])}`;
+  const [low, high] = [above[above.length - 1], below[0]];
+  if (low >= 0.75) return `more than ${percent(low)}`;
+  if (high <= 0.25) return `less than ${percent(1 - high)}`;
+  return "as usual";
+}
+
+/** A bar from the least to the greatest of the reference, its middle 90 % filled, and a mark where the value lies. */
+export function gauge(part) {
+  const x = 2 + 76 * part;
+  return svg("svg", { class: "gauge", viewBox: "0 0 80 12", "aria-hidden": "true" },
+    svg("line", { class: "axis", x1: 2, x2: 78, y1: 6, y2: 6 }),
+    svg("rect", { class: "usual", x: 2 + 76 * 0.05, width: 76 * 0.9, y: 3, height: 6 }),
+    svg("line", { class: part > 0.95 || part < 0.05 ? "mark out" : "mark", x1: x, x2: x, y1: 0, y2: 12 }));
+}
+
+const minus = (text) => text.replace("-", "−");
+const short = (v) => minus(String(v));
 
 /** Three digits, a true minus sign. */
 export function number(v) {
   if (v === 0) return "0";
   const size = Math.abs(v);
-  const text = size >= 1e-3 && size < 1e4 ? v.toPrecision(3) : v.toExponential(2);
-  return text.replace("-", "−").replace("e-", "e−");
+  return minus(size >= 1e-3 && size < 1e4 ? v.toPrecision(3) : v.toExponential(2)).replace("e-", "e−");
 }
 
 export const complex = (re, im) => (im === 0 ? number(re) : `${number(re)} ${im > 0 ? "+" : "−"} ${number(Math.abs(im))}i`);
