@@ -100,10 +100,9 @@ def _side(axs: Sequence[Axes], e: Estimate, ticks: int) -> None:
     pad = 0.05 * (high - low)
     low, high = back(low - pad), back(high + pad)
     far = e.part.scale == "log" and high / low > 8
+    shaded = low if above is None else above, high if below is None else below
     for ax in axs:
-        ax.axvspan(
-            low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
-        )
+        ax.axvspan(*shaded, color=BLUE, alpha=0.1, lw=0)
         for edge in edges:
             ax.axvline(edge, color=FAINT, lw=0.8)
     axs[0].set(xscale="log" if far else "linear", xlim=(low, high))
@@ -161,7 +160,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
             "–" if np.isnan(value) else f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
         )
         color = FAINT if np.isnan(value) else "white" if value < 0.55 else "black"
-        ax.text(j, i, text, ha="center", va="center", color=color, fontsize=SIZE)
+        ax.text(j, i, text, ha="center", va="center", color=color)
     ax.set_yticks(range(len(claims)), claims)
     ax.set_xticks(range(len(names)), [variant(*name) for name in names], rotation=90)
     ax.invert_yaxis()

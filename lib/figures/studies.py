@@ -115,11 +115,7 @@ def pixel_table(
 
 @styled
 def sweep(
-    table: pd.DataFrame,
-    parameter: str,
-    label: str,
-    statistics: Mapping[str, str],
-    log: Sequence[str] = (),
+    table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[str, str], log: Sequence[str] = ()
 ) -> Figure:
     """Statistics of the round trip along a family of pixel distributions, one panel a statistic, one line a network."""
     fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.3), squeeze=False)

@@ -193,14 +193,10 @@ def _render(root: Path, run: Path, about: dict[str, Any], executed: list[str]) -
         raise BuildError(
             "\n".join(["the pages have warnings, which are errors here:", *(f"  {line}" for line in told)])
         )
-    for (
-        name
-    ) in executed:  # the source of a page is its text: an executed notebook holds every picture once more
-        page = Path(name)
-        shutil.copyfile(
-            run / "src" / page.parent / "_pictures" / page.name / f"{page.name}.md",
-            html / "_sources" / f"{name}.md",
-        )
+    # the source of a page is its text: an executed notebook holds every picture once more
+    for page in map(Path, executed):
+        text = run / "src" / page.parent / "_pictures" / page.name / f"{page.name}.md"
+        shutil.copyfile(text, html / "_sources" / f"{page}.md")
     for path in [*html.glob("_sources/**/*.ipynb"), *html.glob("_static/**/*.map")]:
         path.unlink()
     return html

@@ -105,9 +105,7 @@ def execute_all(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(WORKERS, cores)
     env = environment(root, max(1, cores // workers))
-    own = (
-        sources.root == Path(__file__).resolve().parent.parent.parent
-    )  # else it is not the library imported here
+    own = sources.root == Path(__file__).resolve().parents[2]  # else it is not the library imported here
     imports = {ast.unparse(s) for t in waiting for s in statements(t.job.notebook) or () if _imports(s)}
     kernels = Kernels(sorted(imports), env, root, fork=own and not torch.cuda.is_available())
     # the companions stand at the end and take longest: begun first, they leave no core idle at the end

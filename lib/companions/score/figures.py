@@ -34,9 +34,8 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
                 ax.plot(part.x, part[column], color=color, label=rf"$\sigma={sigma:g}$")
             ax.plot(part.x, part[truth], color=INK, lw=1.2, ls=(0, (4, 2)), label=r"limit $\sigma\to 0$")
             low, high = part[truth].min(), part[truth].max()
-            ax.fill_between(
-                part.x, low, low + 0.35 * (high - low) * part.density, color=INK, alpha=0.15, lw=0
-            )
+            top = low + 0.35 * (high - low) * part.density
+            ax.fill_between(part.x, low, top, color=INK, alpha=0.15, lw=0)
             ax.set_title(kind if row == 0 else "")
     axes[0, 0].set_ylabel(r"$(r(x)-x)/\sigma^2$")
     axes[1, 0].set_ylabel(r"$(r'(x)-1)/\sigma^2$")
@@ -54,18 +53,11 @@ def error_figure(errors: pd.DataFrame) -> Figure:
     for ax, order, title in zip(axes, (1, 2), titles):
         for kind, width in (("contractive", 3.2), ("denoising", 1.2)):
             part = errors[(errors.optimum == kind) & (errors.order == order) & (errors.target == "score")]
-            ax.loglog(
-                part.sigma,
-                part.error,
-                color=COLOR[kind],
-                marker="o" if kind == "denoising" else "s",
-                lw=width,
-                label=kind,
-            )
+            style = {"color": COLOR[kind], "marker": "o" if kind == "denoising" else "s", "label": kind}
+            ax.loglog(part.sigma, part.error, lw=width, **style)
         guide = np.array([part.sigma.min(), 0.1])
-        ax.loglog(
-            guide, 0.4 * part.error.min() * (guide / guide[0]) ** 2, color=INK, lw=1, ls=":", label="slope 2"
-        )
+        line = 0.4 * part.error.min() * (guide / guide[0]) ** 2
+        ax.loglog(guide, line, color=INK, lw=1, ls=":", label="slope 2")
         ax.set_title(title)
         ax.set_xlabel(r"$\sigma$")
     exact = errors[errors.target == "smoothed"]
@@ -130,15 +122,12 @@ def stream_figure(
         for ax, (name, field) in zip(axs, fields.items()):
             v = field(points).view(60, 60, 2).numpy() * sigma**2
             ax.contourf(cx + axis, cy + axis, density, levels=[0.1, 2.0], colors=[GREEN], alpha=0.25)
-            speed = np.hypot(v[..., 0], v[..., 1])
-            ax.streamplot(
-                cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap=ORDERED, density=1.0, linewidth=0.7, arrowsize=0.6,
-                norm=plt.Normalize(-3.5, 0.2),
-            )  # fmt: skip
+            speed = {"color": np.log10(np.hypot(*v.T).T + 1e-9), "cmap": ORDERED}
+            look = {"density": 1.0, "linewidth": 0.7, "arrowsize": 0.6, "norm": plt.Normalize(-3.5, 0.2)}
+            ax.streamplot(cx + axis, cy + axis, *np.moveaxis(v, 2, 0), **speed, **look)
             _marks(ax, zeros[zeros.field == name], (cx, cy, half))
-            ax.set(
-                xlim=(cx - half, cx + half), ylim=(cy - half, cy + half), aspect="equal", xticks=[], yticks=[]
-            )
+            ax.set(xlim=(cx - half, cx + half), ylim=(cy - half, cy + half))
+            ax.set(aspect="equal", xticks=[], yticks=[])
             ax.grid(False)
         axs[0].set_ylabel(f"width {2 * half:g}")
     for ax, name in zip(axes[0], fields):
@@ -173,12 +162,8 @@ def ray_figure(
     axes[0].set_ylabel(r"$p*N_\sigma$")
     for name, field in fields.items():
         v = field(points).numpy() * sigma**2
-        style = {
-            "color": COLOR[name],
-            "lw": 2.4 if name == "exact" else 1.3,
-            "ls": "-" if name != "exact" else (0, (4, 1.5)),
-            "label": name,
-        }
+        style = {"lw": 2.4, "ls": (0, (4, 1.5))} if name == "exact" else {"lw": 1.3, "ls": "-"}
+        style |= {"color": COLOR[name], "label": name}
         axes[1].plot(r, v @ unit, **style)
         axes[2].semilogy(r, np.hypot(*v.T), **style)
     axes[1].axhline(0, color=INK, lw=0.8)
@@ -198,19 +183,12 @@ def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Fi
     """Held-out draws of p ∗ N_σ beside the last states of both samplers, on the mixture and on the spiral."""
     fig, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.9))
     for axs, law in zip(axes, ("mixture", "spiral")):
-        panels = {"held out": samples[f"{law}.held_out"]} | {
-            s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")
-        }
+        panels = {"held out": samples[f"{law}.held_out"]}
+        panels |= {s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")}
         count = min(map(len, panels.values()))
         for ax, (name, points), color in zip(axs, panels.items(), (INK, BLUE, RED)):
             ax.plot(*points[:count].T, ls="", marker=".", ms=2.2, color=color)
             title = {"langevin": "Langevin", "metropolis": "Metropolis–Hastings"}.get(name, name)
-            ax.set(
-                aspect="equal",
-                xlim=(-2, 2),
-                ylim=(-2, 2),
-                xticks=[-1, 0, 1],
-                yticks=[-1, 0, 1],
-                title=f"{law}, {title}",
-            )
+            ax.set(aspect="equal", xlim=(-2, 2), ylim=(-2, 2), title=f"{law}, {title}")
+            ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
     return fig
