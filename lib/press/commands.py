@@ -114,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = add(_bench, "measure the two hot paths beside what one would write instead")
     cluster = "measure one and two workers of a Dask scheduler on this machine instead"
     bench.add_argument("--cluster", action="store_true", help=cluster)
+    whole = "what whole builds of this profile cost, from nothing and after one edit each, instead"
+    bench.add_argument("--books", choices=("smoke", "laptop"), help=whole)
 
     varied = (
         "train the published protocol with one unstated choice changed at a time, and publish what that does"
@@ -152,8 +154,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
 
-    pdf = add(_pdf, "print a finished site to one PDF beside its pages")
-    _folder(pdf, "html", "_build/html", "default: _build/html", nargs="?")
+    for run, kind in ((_pdf, "one PDF"), (_epub, "EPUB")):
+        printed = add(run, f"write a finished site as {kind} beside its pages")
+        _folder(printed, "html", "_build/html", "default: _build/html", nargs="?")
 
     launch = add(_notebooks, "write the notebooks as .ipynb for Binder and Colab")
     _folder(launch, "--output", "_build/launch", "default: _build/launch")
@@ -233,7 +236,10 @@ def _companions(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     from . import bench, scaling
 
-    (scaling if options.cluster else bench).main()
+    if options.books:
+        print(bench.environment(), bench.books(options.books).to_string(index=False), sep="\n")
+    else:
+        (scaling if options.cluster else bench).main()
 
 
 def _number(kind: type, fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
@@ -299,6 +305,12 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
+
+    write(options.html)
+
+
+def _epub(options: argparse.Namespace) -> None:
+    from .epub import write
 
     write(options.html)
 
