@@ -166,9 +166,9 @@ def _in_process(i: int, function: Callable, item: tuple, store: Store | None, to
 @functools.lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     """What has to be the same on both sides: the files of lib, Python, and the packages that numbers depend on."""
-    sha = hashlib.sha256()
-    for path in sorted((paths.ROOT / "lib").rglob("*.py")):
-        sha.update(path.relative_to(paths.ROOT).as_posix().encode() + path.read_bytes())
+    sha, root = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     own = {"lib": sha.hexdigest()[:12], "Python": platform.python_version().rpartition(".")[0]}
     return own | {name: version(name) for name in PACKAGES}
 
@@ -247,7 +247,7 @@ def _client(address: str) -> Iterator[Any]:
     try:
         import distributed
     except ImportError:
-        then = "pip install '.[cluster]', or unset DASK_SCHEDULER_ADDRESS"
+        then = "pip install -r requirements-test.txt, or unset DASK_SCHEDULER_ADDRESS"
         raise fail("the package distributed", "none", then) from None
     try:
         client = distributed.Client(address, timeout=ANSWER, set_as_default=False)
