@@ -261,8 +261,11 @@ def _client(address: str) -> Iterator[Any]:
             died, then = error.allowed_failures + 1, "give workers more memory; what is finished is kept"
             raise fail(f"{error.task} to end", f"{died} workers dying at it", then) from None
         except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
-            then = "what is finished is kept, the next run goes on from there"
-            raise fail("it to stay", error, then) from None
+            raise fail("it to stay", error, "the next run goes on from what is finished") from None
+        except RuntimeError as error:
+            if "deserialization of the task graph" in str(error):
+                raise fail("lib on its path", "none or another", SAME) from None
+            raise
 
 
 def _on_cluster(function: Callable, items: list[tuple], store: Store | None, needs: Callable, tell: Callable):
