@@ -10,7 +10,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import platform
 import signal
 import struct
 import tempfile
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
+from sysconfig import get_python_version
 from typing import Any
 
 import joblib
@@ -169,8 +169,7 @@ def _versions() -> dict[str, str]:
     sha, root = hashlib.sha256(), Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
         sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    own = {"lib": sha.hexdigest()[:12], "Python": platform.python_version().rpartition(".")[0]}
-    return own | {name: version(name) for name in PACKAGES}
+    return {"lib": sha.hexdigest()[:12], "Python": get_python_version()} | {n: version(n) for n in PACKAGES}
 
 
 def _described(store: Store | None, dask_worker: Any = None) -> tuple[dict[str, str], int, str | None]:
