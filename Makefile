@@ -34,7 +34,7 @@ audit: $(TESTS) ## ask the index of known vulnerabilities about the pinned packa
 	$(RUN) -m pip_audit --requirement requirements-test.txt --no-deps --disable-pip
 
 lab: $(STAMP) ## open the text notebooks in JupyterLab
-	@$(RUN) -m jupyter lab book
+	@JUPYTER_CONFIG_PATH=lib/press $(RUN) -m jupyter lab book --LabApp.default_url=/lab/tree/intro.md
 
 publish: $(STAMP) ## write book/published from a finished run of the profile paper (SET="seeds=0")
 	@$(RUN) -m lib publish --set "$$SET"

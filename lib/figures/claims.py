@@ -161,7 +161,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
             "–" if np.isnan(value) else f"{value:.2f}".removeprefix("0") if 0 < value < 1 else f"{value:.0f}"
         )
         color = FAINT if np.isnan(value) else "white" if value < 0.55 else "black"
-        ax.text(j, i, text, ha="center", va="center", color=color, fontsize=SIZE)
+        ax.text(j, i, text, ha="center", va="center", color=color)
     ax.set_yticks(range(len(claims)), claims)
     ax.set_xticks(range(len(names)), [variant(*name) for name in names], rotation=90)
     ax.invert_yaxis()

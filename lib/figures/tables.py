@@ -152,16 +152,19 @@ def written(value: float, form: str = "{:.3g}") -> str:
     return "–" if value != value else typeset(form.format(value))
 
 
-EXPONENT = re.compile(r"(?<![\w.\\{=#])([-−]?)(\d+(?:\.\d+)?)e([+-]\d+)(?![\w.])")
+EXPONENT = re.compile(r"(?<![\w.\\{=#])([-−]?)(\d+(?:\.\d+)?)e([+-]\d+)(?!\w|\.\d)")
+SYMBOL = re.compile(r"(?<![\w\\{])([JKλ])_([IL])(?!\w)")
 MINUS = re.compile(r"(?<![\w.,)\]}\-–])-(?=\.?\d)")
 FORMULA_OR_CODE = re.compile(r"(`+[^`]*`+|\$[^$\n]*\$)")
 
 
 def typeset(text: str) -> str:
-    """MyST text with the numbers that Python wrote as they are read; what is code or a formula stays one.
+    """MyST text with the numbers and the symbols that Python wrote as they are read; what is code or a formula stays one.
 
     >>> print(typeset("at most 3.1e-12 of 8e+03, from -0.5; `-1e-3`; $x<2e-09$"))
     at most $3.1\\cdot10^{-12}$ of 8,000, from −0.5; `-1e-3`; $x<2\\cdot10^{-9}$
+    >>> print(typeset("K_I at most 2e-15."))
+    $K_I$ at most $2\\cdot10^{-15}$.
     """
 
     def power(match: re.Match, formula: bool) -> str:
@@ -173,12 +176,15 @@ def typeset(text: str) -> str:
         factor = "" if digits == "1" else f"{digits}\\cdot"
         return f"{'' if formula else '$'}{'-' * bool(sign)}{factor}10^{{{exponent}}}{'' if formula else '$'}"
 
+    def symbol(match: re.Match) -> str:
+        return f"${match[1].replace('λ', chr(92) + 'lambda')}_{match[2]}$"
+
     parts = FORMULA_OR_CODE.split(text)
     for i, part in enumerate(parts):
         if part.startswith("`"):
             continue
         formula = part.startswith("$")
-        part = part if formula else MINUS.sub("−", part)
+        part = part if formula else SYMBOL.sub(symbol, MINUS.sub("−", part))
         parts[i] = EXPONENT.sub(lambda found, formula=formula: power(found, formula), part)
     return "".join(parts)
 
@@ -200,7 +206,7 @@ def readable(frame: pd.DataFrame) -> str:
             return plain(LABELS.get(value, value))
         if isinstance(value, float | np.floating):
             return plain(written(value, "{:.4g}"))
-        return html.escape(str(value))
+        return plain(str(value))
 
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)
     rows = ("".join(f"<td>{cell(v)}</td>" for v in row) for row in frame.itertuples(index=False))
@@ -216,6 +222,6 @@ def plain(text: str) -> str:
     if re.search(r"\$[^$]*\\(?!mathcal\{D\}|cdot)", text):
         return re.sub(r"\$([^$]+)\$", r'<span class="math">\\(\1\\)</span>', html.escape(text))
     text = html.escape(text.replace("$", "").replace(r"\mathcal{D}", "𝒟").replace(r"\cdot", "·"))
-    text = re.sub(r"(?<![\w{])-(?=\d)", "−", text)
+    text = re.sub(r"([λKJ])_([IL])\b", r"\1<sub>\2</sub>", re.sub(r"(?<![\w{])-(?=\d)", "−", text))
     text = re.sub(r"\^\{(-?)(\d+)\}", lambda m: f"<sup>{'−' * bool(m[1])}{m[2]}</sup>", text)
     return re.sub(r"_\{([^}]*)\}", r"<sub>\1</sub>", text)

@@ -24,6 +24,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -32,7 +33,7 @@ from ..figures import style
 from ..figures.tables import cells, readable, typeset, written
 from .answers import script
 
-__all__ = ["figure", "table", "pictures", "claim", "column", "markdown", "png", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "column", "contents", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
@@ -43,16 +44,17 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 class Block:
-    """A piece of a page: MyST for the book, HTML for JupyterLab."""
+    """A piece of a page: MyST for the book, HTML for JupyterLab, which renders the MyST itself where there is none."""
 
-    def __init__(self, myst: str, lab: str):
+    def __init__(self, myst: str, lab: str = ""):
         self.myst, self.lab = myst, lab
 
     def __add__(self, below: Block) -> Block:
         return Block(self.myst + below.myst, self.lab + below.lab)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {"text/markdown": self.myst, "text/html": self.lab, "text/plain": self.myst}
+        html = {"text/html": self.lab} if self.lab else {}
+        return {"text/markdown": self.myst, "text/plain": self.myst} | html
 
 
 def figure(
@@ -184,10 +186,10 @@ def _numbers(stem: str, tables: Tables) -> Block:
                 if len(table.columns) < 20
                 else f"{len(table.columns)} columns",
             )
-            size = f"{len(table):,} rows of {columns}"
+            size = f"{len(table):,} rows of"
             body += Block(
-                f"{{download}}`{name} <{path}>`: {_plain(size)}\n\n",
-                f'<p><a href="{path}" download>{name}</a>: {html.escape(size)}</p>',
+                f"{{download}}`{name} <{path}>`: {size} `{columns}`\n\n",
+                f'<p><a href="{path}" download>{name}</a>: {size} <code>{html.escape(columns)}</code></p>',
             )
             if len(table) <= FEW:
                 shown = readable(table)
@@ -201,11 +203,6 @@ def _numbers(stem: str, tables: Tables) -> Block:
         f"\n\n::::{{dropdown}} The numbers\n:class-container: numbers\n\n{body.myst}::::",
         f"<details><summary>The numbers</summary>{body.lab}</details>",
     )
-
-
-def _plain(text: str) -> str:
-    """Text that MyST shows as it is."""
-    return re.sub(r"([\\$*_`<>|{}\[\]])", r"\\\1", text)
 
 
 def _made(by: Callable | None) -> Block:
@@ -280,7 +277,8 @@ def claim(
     path = _write(f"claim-{number}", raw, "svg")
     alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
     rows = [
-        [v if isinstance(v, str) else written(v) for v in row] for row in estimates.itertuples(index=False)
+        [typeset(v) if isinstance(v, str) else written(v) for v in row]
+        for row in estimates.itertuples(index=False)
     ]
     cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
@@ -289,7 +287,7 @@ def claim(
 :class: verdict {word}
 :name: claim-{number}
 
-**{verdict}.** Parts: {counted}. {measured} See {{numref}}`{see}`.
+**{verdict}.** Parts: {counted}. {typeset(measured)} See {{numref}}`{see}`.
 
 ```{{image}} {path}
 :alt: {alt}
@@ -319,8 +317,24 @@ def column(blocks: Iterable[Block]) -> Block:
 
 def markdown(text: str) -> Block:
     """Computed MyST text, for sentences whose numbers come from the run."""
-    text = typeset(textwrap.dedent(text).strip())
-    return Block(text, f"<div style='white-space:pre-wrap'>{html.escape(text)}</div>")
+    return Block(typeset(textwrap.dedent(text).strip()))
+
+
+def contents(root: Path = paths.ROOT) -> Block:
+    """All pages in the order of the table of contents, with links, for JupyterLab; the book's sidebar has them."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    lab, chapter = "", 1
+    for part in toc["parts"]:
+        names = [chapter["file"] for chapter in part["chapters"]]
+        titles = (html.escape(_title(root / "book" / f"{name}.md")) for name in names)
+        links = "".join(f'<li><a href="{name}.md">{title}</a></li>' for name, title in zip(names, titles))
+        lab += f'<p><b>{html.escape(part["caption"])}</b></p><ol start="{chapter}">{links}</ol>'
+        chapter += len(names)
+    return Block("", lab)
+
+
+def _title(path: Path) -> str:
+    return re.search(r"^# (.*)", path.read_text(encoding="utf-8"), re.M)[1]
 
 
 def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> Block:

@@ -157,9 +157,10 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
         return "" if np.isnan(low) else f"{low:.3g} … {high:.3g}"
 
     def gain(e: Estimate) -> str:
-        word = {"log": "×", "logit": "odds ×"}.get(e.part.scale)
+        word = {"log": "× ", "logit": "odds × "}.get(e.part.scale, "")
         value, low, high = np.exp(e.gain) if word else e.gain
-        return "" if np.isnan(value) else f"{word or '+'} {value:.3g} ({interval(low, high) or 'points'})"
+        number = f"{value:.3g}" if word else f"{value:+.3g}"
+        return "" if np.isnan(value) else f"{word}{number} ({interval(low, high) or 'points'})"
 
     rows = [{
         "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),

@@ -15,8 +15,8 @@ predicts is its held-out R² by `FOLDS`-fold cross-validation over distributions
 
 **Brightness or variance?** A factor's *share* is what the quadratic model's held-out R² loses when every term with that
 factor is left out. The answer is the share of the mean less the share of the variance, averaged over the six responses and
-over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 % interval lies above zero, *variance* if
-below, else *open*. The interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
+over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 % interval lies above `MARGIN`, *variance* if
+below −`MARGIN`, *neither* if between the two, else *open*. The interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
 distributions, which is conditional on the networks, is shown. Everything else is exploration. These definitions were
 committed before any network was evaluated on a field; seeds 0 and 1 explore.
 """
@@ -24,6 +24,7 @@ committed before any network was evaluated on a field; seeds 0 and 1 explore.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import noise, results
+from .. import published as read
 from ..model import Ensemble
 from ..protocol import NOISE_SETS, REPRESENTATIVES, Protocol, ProtocolError
 from ..spectrum import Cell
@@ -45,23 +47,25 @@ from .detection_data import TRANSFORMED
 from .evidence import SCALES
 
 __all__ = [
-    "names", "factors", "table", "scaled", "responses", "terms", "held_out", "effects", "predictive", "shares", "differences", "answer",
-    "dependence", "placed", "paths", "pictures", "published", "own", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
+    "names", "factors", "table", "scaled", "responses", "terms", "left_over", "held_out", "effects", "predictive", "shares", "differences", "answer",
+    "dependence", "placed", "paths", "published", "published_evidence", "own", "Evidence", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
 #: Distributions of the design, points of each, latent dimensions, and those that the answer averages over.
-COUNT, POINTS, DIMS, JUDGED = 128, 1_000, (2, 5, 8, 14, 17, 20), (14, 17, 20)
+COUNT, POINTS, DIMS, JUDGED = 64, 1_000, (2, 5, 8, 14, 17, 20), (14, 17, 20)
 #: The box: mean, variance, natural logarithm of the correlation length in pixels, share of zeros.
 LOW, HIGH = (0.03, 0.0, np.log(0.3), 0.0), (0.97, 0.25, np.log(5.0), 0.97)
 #: The variance of the pixels that are not zero, as a share of the largest that their mean allows, is between these.
 RELATIVE = (0.01, 0.95)
 #: Below this a pixel is 0 in an image of 8 bits.
 BLACK = 1 / 510
-FOLDS, DRAWS = 8, 1_000
-#: Distributions and points of this build's own version; distributions of which the first points are shown.
-OWN_COUNT, OWN_POINTS, SHOWN = 40, 100, 8
+FOLDS, DRAWS = 8, 2_000
+#: A difference of shares that is smaller is of no interest.
+MARGIN = 0.05
+#: Distributions, and points of each, of this build's own version.
+OWN_COUNT, OWN_POINTS = 32, 100
 
 FACTORS = {"mean": "mean pixel", "variance": "variance", "length": "log correlation length", "black": "share of black pixels"}  # fmt: skip
 #: response → column of the results table, its scale (`lib.studies.evidence.SCALES`), what it is called.
@@ -75,11 +79,8 @@ RESPONSES = {
 }
 KEPT = ["seed", "d", "set", "points", "brightness", *(column for column, _, _ in RESPONSES.values())]
 #: Straight paths: steps, images, and where they end: noise sets, and the images themselves with their pixels in another order.
-STEPS, IMAGES, ENDS = (
-    np.linspace(0, 1, 11),
-    500,
-    (*REPRESENTATIVES.values(), "bernoulli_0.5", "pixels shuffled"),
-)
+STEPS, IMAGES = np.linspace(0, 1, 6), 300
+ENDS = (*REPRESENTATIVES.values(), "bernoulli_0.5", "pixels shuffled")
 
 
 def names(count: int = COUNT) -> tuple[str, ...]:
@@ -128,17 +129,18 @@ def table(
     """
     store, sets = store or Store(), tuple(sets or names())
     dims, few = tuple(d for d in dims if d in protocol.dims), protocol.replace(points=points)
-    fields = {e.seed: _fields(protocol, e, dims, points) | {"sets": sets} for e in networks}
-    stored = {seed: store.load_table("noise design", f) for seed, f in fields.items()}
-    missing = [_some(e, dims) for e in networks if stored[e.seed] is None]
-    if missing:
-        laws = results.training_codes(missing, few)
-        bar = tqdm(sets, desc="design", unit="set", leave=False)
-        # each set is drawn once for all networks
-        found = pd.concat([t for name in bar for t in results.evaluate(missing, few, name, False, laws)])
-        for e in missing:
-            own = found[found.seed == e.seed][KEPT].reset_index(drop=True)
-            stored[e.seed] = store.table("noise design", fields[e.seed], lambda own=own: own)
+    fields = {
+        (name, e.seed): _fields(protocol, e, dims, points) | {"set": name} for name in sets for e in networks
+    }
+    stored = {place: store.load_table("noise design", f) for place, f in fields.items()}
+    missing = {e.seed: _some(e, dims) for e in networks if any(stored[n, e.seed] is None for n in sets)}
+    laws = results.training_codes([*missing.values()], few) if missing else {}
+    for name in tqdm(sets if missing else (), desc="design", unit="set", leave=False):
+        # each set is drawn once for all networks that lack it, and kept when it is done
+        lacking = [e for e in missing.values() if stored[name, e.seed] is None]
+        for found in results.evaluate(lacking, few, name, False, laws) if lacking else ():
+            place = name, int(found.seed[0])
+            stored[place] = store.table("noise design", fields[place], lambda found=found: found[KEPT])
     return pd.concat(stored.values(), ignore_index=True)
 
 
@@ -190,26 +192,28 @@ def _solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(x, y, rcond=None)[0]
 
 
-def held_out(x: np.ndarray, y: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
-    """1 − Σ (y − ŷ)² / Σ (y − ȳ)², both ŷ and ȳ from the other folds.
+def left_over(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Squared errors (y − ŷ)² of each set, ŷ from the folds that it is not in; set i is in fold i modulo `FOLDS`.
 
     Parameters
     ----------
     x : (sets, terms)
     y : (sets, responses)
-    fold : number of the fold of each set; default: its place modulo `FOLDS`
 
     Returns
     -------
-    ndarray, shape (responses,)
+    ndarray, shape (sets, responses)
     """
-    fold = np.arange(len(x)) % FOLDS if fold is None else fold
-    left, whole = np.zeros(y.shape[1]), np.zeros(y.shape[1])
+    fold, out = np.arange(len(x)) % FOLDS, np.empty(y.shape)
     for k in range(FOLDS):
-        out = fold == k
-        left += ((y[out] - x[out] @ _solve(x[~out], y[~out])) ** 2).sum(0)
-        whole += ((y[out] - y[~out].mean(0)) ** 2).sum(0)
-    return 1 - left / whole
+        away = fold == k
+        out[away] = (y[away] - x[away] @ _solve(x[~away], y[~away])) ** 2
+    return out
+
+
+def held_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """1 − Σ (y − ŷ)² / Σ (y − ȳ)², both ŷ and ȳ from the other folds; shape (responses,)."""
+    return 1 - left_over(x, y).sum(0) / left_over(x[:, :1], y).sum(0)
 
 
 def effects(f: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
@@ -241,44 +245,48 @@ def shares(skill: pd.DataFrame) -> pd.DataFrame:
 
 def differences(skill: pd.DataFrame) -> pd.DataFrame:
     """Share of the mean less share of the variance, a row a seed, a column a response, and ``all``, their mean."""
-    by = _difference(shares(skill)).unstack("response")
-    return pd.DataFrame({"all": by.mean(axis=1)}).join(by)
+    lost = shares(skill).set_index(["response", "seed", "d"])
+    return _by_seed((lost["mean"] - lost["variance"]).to_frame())[0].unstack("response")
 
 
-def _difference(lost: pd.DataFrame) -> pd.Series:
-    """Share of the mean less share of the variance, over the judged d (all, where there is none of them), by seed and response."""
-    kept = lost[lost.d.isin(JUDGED)] if lost.d.isin(JUDGED).any() else lost
-    return (kept["mean"] - kept["variance"]).groupby([kept.seed, kept.response]).mean()
+def _by_seed(gain: pd.DataFrame) -> pd.DataFrame:
+    """Rows (response, seed, d) averaged over the judged d (all, where there is none of them): (seed, response), ``all`` among them."""
+    judged = gain.index.get_level_values("d").isin(JUDGED)
+    by = (gain[judged] if judged.any() else gain).groupby(["seed", "response"]).mean()
+    whole = pd.concat({"all": by.groupby("seed").mean()}, names=["response"]).swaplevel()
+    return pd.concat([whole, by])
 
 
 def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame:
     """Brightness or variance? A row for all responses together, the one that answers, and one a response.
 
-    The bootstrap draws distributions with replacement; all that are the same are in the same fold.
+    The bootstrap draws distributions with replacement, each with its held-out errors under the three models.
 
     Returns
     -------
     DataFrame: ``response``; ``difference`` over the seeds there are, ``low`` and ``high`` by the bootstrap over
     distributions; ``judges``, the number of judging seeds, and their ``mean, t_low, t_high``; ``verdict`` of these.
     """
-    x = {name: terms(f, *_models()[name]) for name in ("quadratic", "without mean", "without variance")}
-    values, place = y.to_numpy(), np.arange(len(f)) % FOLDS
+    values = y.to_numpy()
+    without = {g: left_over(terms(f, *_models()[f"without {g}"]), values) for g in ("mean", "variance")}
+    null = left_over(np.ones((len(f), 1)), values)
 
-    def found(rows: np.ndarray) -> pd.DataFrame:
-        """Differences of shares, a row a seed, a column a response and one for all."""
-        r = {name: held_out(t[rows], values[rows], place[rows]) for name, t in x.items()}
-        lost = {factor: r["quadratic"] - r[f"without {factor}"] for factor in ("mean", "variance")}
-        by = _difference(pd.DataFrame(lost, index=y.columns).reset_index()).unstack("response")
-        return pd.DataFrame({"all": by.mean(axis=1)}).join(by)
+    def found(weights: np.ndarray) -> pd.DataFrame:
+        """Differences of shares for each row of ``weights (draws, sets)``: rows (seed, response), a column a draw; the whole model's errors cancel."""
+        gain = weights @ (without["mean"] - without["variance"]) / (weights @ null)
+        return _by_seed(pd.DataFrame(gain.T, index=y.columns))
 
-    by_seed, rng = found(np.arange(len(f))), np.random.default_rng(16)
-    drawn = pd.DataFrame([found(rng.integers(len(f), size=len(f))).mean() for _ in range(draws)])
-    low, high = (drawn.quantile((1 + side * statistics.CONFIDENCE) / 2) for side in (-1, 1))
+    by_seed = found(np.ones((1, len(f))))[0].unstack("response")
+    counts = np.random.default_rng(16).multinomial(len(f), np.full(len(f), 1 / len(f)), size=draws)
+    drawn = found(counts).groupby("response").mean()
+    low, high = (drawn.quantile((1 + side * statistics.CONFIDENCE) / 2, axis=1) for side in (-1, 1))
     rows = []
-    for name, of_seed in by_seed.items():
+    for name in ("all", *(r for r in RESPONSES if r in by_seed)):
+        of_seed = by_seed[name]
         judged = of_seed[of_seed.index.isin(JUDGES)]
         t = statistics.t_test(judged.to_numpy(), above=0.0)
-        side = "brightness" if t.low > 0 else "variance" if t.high < 0 else "open"
+        side = "brightness" if t.low > MARGIN else "variance" if t.high < -MARGIN else "open"
+        side = "neither" if -MARGIN < t.low and t.high < MARGIN else side
         rows.append(
             {"response": name, "difference": of_seed.mean(), "low": low[name], "high": high[name]}
             | {"judges": len(judged), "mean": t.value, "t_low": t.low, "t_high": t.high}
@@ -382,26 +390,39 @@ def _end(name: str, x: Tensor) -> Tensor:
     return TRANSFORMED[name](x) if name in TRANSFORMED else noise.sample(name, 0, len(x))
 
 
-def pictures(sets: Sequence[str], count: int = 6) -> dict[str, Tensor]:
-    """The first points of noise sets as grey values of 8 bits, ``(count, 784)`` uint8."""
-    return {name: (255 * noise.sample(name, 0, count)).round().byte() for name in sets}
-
-
-def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, object]:
-    """The tables and pictures that are published, by the name of their file."""
-    found = table(networks, protocol, store)
-    f, y = factors(names()), responses(found, names())
+def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> Mapping[str, pd.DataFrame]:
+    """The tables that are published, by the name of their file; all else follows from them in no time."""
     return {
-        "noise-design": found.round(6),
-        "noise-answer": answer(f, y).round(6),
+        "noise-design": table(networks, protocol, store).round(6),
         "noise-paths": paths(networks, protocol, store).round(6),
-        "noise-pictures": pictures(names()[:SHOWN]),
     }
 
 
-def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """This build's version, in seconds: factors and responses of the first seed's two largest networks on a smaller design."""
+class Evidence(NamedTuple):
+    """What the chapter draws: factors and responses of a design, the paper's sets placed in it, and straight paths."""
+
+    factors: pd.DataFrame
+    responses: pd.DataFrame
+    placed: pd.DataFrame
+    paths: pd.DataFrame
+
+    @classmethod
+    def of(cls, found: pd.DataFrame, along: pd.DataFrame, cells: pd.DataFrame) -> Evidence:
+        sets = list(dict.fromkeys(found.set))
+        f, y = factors(sets), responses(found, sets)
+        return cls(f, y, placed(f, y, cells), scaled(along))
+
+
+def published_evidence() -> Evidence | None:
+    """That of the published networks, or None while they have not been studied."""
+    found = read.table("noise-design")
+    return None if found is None else Evidence.of(found, read.table("noise-paths"), read.cells())
+
+
+def own(protocol: Protocol, store: Store | None = None) -> Evidence:
+    """This build's version, in seconds: the first seed's two largest networks on a smaller design and fewer points."""
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
-    sets = names(OWN_COUNT)
-    found = table(train(first, store), first, store, sets, protocol.dims[-2:], OWN_POINTS)
-    return factors(sets), responses(found, sets)
+    networks, dims = train(first, store), protocol.dims[-2:]
+    found = table(networks, first, store, names(OWN_COUNT), dims, OWN_POINTS)
+    along = paths(networks, first, store, dims, OWN_POINTS)
+    return Evidence.of(found, along, results.cells(networks, first, store))

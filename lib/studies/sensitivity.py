@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from .. import jacobian, results, workers
 from ..model import Autoencoder, Ensemble
-from ..protocol import GROUPS, Protocol
+from ..protocol import GROUPS, LABELS, Protocol
 from ..spectrum import eigenvalues, orientation
 from ..store import Store
 from ..training import SNAPSHOTS, small, train, train_side_by_side, training_fields
@@ -171,7 +171,7 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
                 "statistic": title,
                 "largest difference": gap.max(),
                 "the protocol's value": pair["the protocol"][gap.idxmax()],
-                "at": f"d={d}, {name}",
+                "at": f"$d={d}$, {LABELS[name]}",
                 "median difference": gap.median(),
             }
         )

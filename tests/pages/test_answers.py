@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import json
 import re
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from lib import published, results
 from lib.figures import paper, studies, tables
 from lib.pages import albums, page
+from lib.press.texts import pages
 from lib.protocol import REPRESENTATIVES, Protocol
 from lib.training import train
 
@@ -262,3 +264,35 @@ def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(book, b
         f"{sorted(places)}.map(id => document.getElementById(id)?.querySelector('.descname').textContent)"
     )
     assert names == sorted(p.rpartition(".")[2] for p in places)
+
+
+# --- in JupyterLab ---------------------------------------------------------------------------------------------------
+
+
+def test_jupyterlab_lists_all_pages_in_order_and_renders_computed_sentences_itself(root):
+    shown = page.contents(root)
+    assert re.findall(r'href="([^"]*)\.md"', shown.lab) == pages(root / "_toc.yml")[1:]
+    assert re.findall(r'start="(\d+)"', shown.lab)[:2] == [
+        "1",
+        str(1 + shown.lab.partition("</ol>")[0].count("<li>")),
+    ]
+    assert shown.myst == ""  # the book's sidebar has them
+    assert "text/html" not in page.markdown("*x* $y$")._repr_mimebundle_()
+
+
+def test_make_lab_opens_the_first_page_and_asks_nothing(root):
+    """The settings of the folder that `make lab` names are those of plugins this JupyterLab has."""
+    import jupyterlab
+
+    makefile = (root / "Makefile").read_text()
+    folder, first = re.search(
+        r"JUPYTER_CONFIG_PATH=(\S+) .*jupyter lab book .*/lab/tree/(\S+)\.md", makefile
+    ).groups()
+    settings = json.loads((root / folder / "labconfig" / "default_setting_overrides.json").read_text())
+    schemas = Path(jupyterlab.__file__).parents[4] / "share" / "jupyter" / "lab" / "schemas"
+    for plugin, values in settings.items():
+        package, _, name = plugin.partition(":")
+        schema = json.loads((schemas / package / f"{name}.json").read_text())
+        assert set(values) <= set(schema["properties"]), plugin
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
+    assert first == pages(root / "_toc.yml")[0]

@@ -100,7 +100,8 @@ def test_the_checklist_runs_with_and_without_published_results(root, monkeypatch
         assert ("2030-01-02" in "".join(blocks)) == bool(there)
 
 
-ENTRY = re.compile(r"^## (.*?)\n(.*?)(?=^## |\Z)", re.M | re.S)
+#: A date, or "Unreleased", and what the entry is about; then the entry.
+ENTRY = re.compile(r"^## ([^:\n]*)(?:: [^\n]+)?\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
@@ -139,8 +140,11 @@ def test_an_unrecorded_change_is_noticed():
     assert unrecorded(text, ["a.csv"], {**about, "sensitivity": None}) == []
 
 
-def test_the_record_is_dated_and_newest_first(root):
-    heads = [head for head, _ in ENTRY.findall((root / "book" / "appendices" / "changes.md").read_text())]
+def test_the_record_is_dated_and_newest_first_and_no_two_entries_are_called_alike(root):
+    text = (root / "book" / "appendices" / "changes.md").read_text()
+    titles = re.findall("^## (.*)", text, re.M)
+    assert len(set(titles)) == len(titles)
+    heads = [head for head, _ in ENTRY.findall(text)]
     dates = [h for h in heads if h != "Unreleased"]
     assert (
         dates
