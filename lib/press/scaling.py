@@ -120,14 +120,12 @@ def _measured(count: int, repeat: int) -> dict[str, float]:
     }
 
 
-def medians(measured: dict[str, Any] | None) -> pd.DataFrame:
-    """The medians of `measure` by place and number of workers, as the book shows them; no row without a measurement."""
+def medians(measured: dict[str, Any]) -> pd.DataFrame:
+    """The medians of `measure` by place and number of workers, as the book shows them."""
     names = {
         "place": "items go to", "workers": "workers", "connect": "beginning, s", "overhead": "overhead, ms",
         "handing": "handing out, ms", "processor": "work, s", "share": "share of a core", "efficiency": "efficiency",
     }  # fmt: skip
-    if not measured:
-        return pd.DataFrame(columns=list(names.values()))
     found = pd.DataFrame(measured["runs"]).groupby(["place", "workers"], sort=False).median().reset_index()
     found = found.assign(share=found.processor / found.seconds)
     found[["overhead", "handing"]] *= 1e3
