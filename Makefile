@@ -51,8 +51,8 @@ studies: $(STAMP) ## add to book/published what one more study finds on the publ
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
 
-bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
-	@$(RUN) -m lib bench
+bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine; BOOKS=laptop: whole builds)
+	@$(RUN) -m lib bench $(if $(BOOKS),--books '$(BOOKS)')
 
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
 	@$(RUN) -m lib verify --cells "$$CELLS"
@@ -63,11 +63,18 @@ compare: $(STAMP) ## hold a finished run of the profile paper against the publis
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf
 
+epub: $(TESTS) ## write the finished pages to _build/html/book.epub (needs Chromium)
+	@$(RUN) -m lib epub
+
 notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
 	@$(RUN) -m lib notebooks
 
 gate: $(TESTS) ## check the finished pages before they are deployed (needs Chromium)
 	@$(RUN) -m pytest $(PARALLEL) tests/site/test_site.py --site _build/html
+
+container: ## build the container of .devcontainer and the smallest book in it (needs Docker)
+	docker build --tag geometric-instability .devcontainer
+	docker run --rm --volume '$(CURDIR)':/from:ro geometric-instability bash -c 'cp -r /from/. . && rm -rf .venv _build && make book PROFILE=smoke'
 
 clean: ## remove builds; trained networks and results stay
 	rm -rf _build
@@ -89,4 +96,4 @@ $(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
 	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help book test faults audit lab pdf notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
+.PHONY: help container book test faults audit lab pdf epub notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

@@ -11,6 +11,7 @@ No 784×784 matrix is formed outside `reference`, which tests and benchmarks cal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +19,9 @@ from torch import Tensor
 
 from .model import Autoencoder
 
-__all__ = ["RoundTrip", "round_trip", "at_codes", "matrices", "rank", "reduced", "reference", "sech2"]
+__all__ = [
+    "RoundTrip", "round_trip", "at_codes", "matrices", "rank", "reduced", "reference", "derivative", "sech2",
+]  # fmt: skip
 
 #: Columns carried at once. 784 numbers each, about 12 MB: they stay in the last-level cache.
 COLUMNS = 1920
@@ -172,9 +175,8 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
     d = k.shape[1]
     down = [(w.T, m) for w, m in zip(_weights(net.decoder), trip.at_z)]
     back = [(w, m) for w, m in zip(_weights(net.encoder)[::-1], at[::-1])]
-    paths = [
-        half[: i + 1] for half in (down, back) for i in range(len(half))
-    ]  # from the latent layer to each hidden one
+    # from the latent layer to each hidden one
+    paths = [half[: i + 1] for half in (down, back) for i in range(len(half))]
     narrowest = torch.stack([path[-1][1].sum(1) for path in paths]).argmin(0)
     out = torch.empty_like(k)
     for i in narrowest.unique().tolist():
@@ -183,9 +185,8 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
         for w, m in paths[i]:
             factor = (factor @ w) * m[rows, None].to(k.dtype)  # Aᵀ or B, (n, d, units)
         # the r active units come first; the columns of the others are zero
-        active, units = (
-            t[:, :d] for t in paths[i][-1][1][rows].to(k.dtype).sort(dim=1, descending=True, stable=True)
-        )
+        pattern = paths[i][-1][1][rows].to(k.dtype)
+        active, units = (t[:, :d] for t in pattern.sort(dim=1, descending=True, stable=True))
         q, _ = torch.linalg.qr(factor.gather(2, units[:, None].expand(-1, d, -1)))
         block = q.transpose(1, 2) @ k[rows] @ q
         out[rows] = block * active[:, :, None] * active[:, None, :] + torch.diag_embed(1 - active)
@@ -194,6 +195,10 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
 
 def reference(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
     """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation: slow, for comparison."""
-    j_i = torch.func.vmap(torch.func.jacrev(lambda v: net.decoder(net.encoder(v))))(x)
-    j_l = torch.func.vmap(torch.func.jacrev(lambda v: net.encoder(net.decoder(v))))(net.encoder(x))
-    return j_i, j_l
+    there = derivative(lambda v: net.decoder(net.encoder(v)), x)
+    return there, derivative(lambda v: net.encoder(net.decoder(v)), net.encoder(x))
+
+
+def derivative(f: Callable[[Tensor], Tensor], x: Tensor, forward: bool = False) -> Tensor:
+    """Df at every row of ``x (n, p)``, shape (n, q, p), by automatic differentiation in reverse or `forward` mode."""
+    return torch.func.vmap((torch.func.jacfwd if forward else torch.func.jacrev)(f))(x)

@@ -126,9 +126,8 @@ class Stack:
     ):
         self.sizes, self.activations = tuple(map(tuple, sizes)), tuple(activations)
         widths = [max(column) for column in zip(*self.sizes, strict=True)]
-        self.shapes = [
-            s for m, n in zip(widths, widths[1:]) for s in ((len(sizes), m, n), (len(sizes), 1, n))
-        ]
+        k, steps = len(sizes), zip(widths, widths[1:])
+        self.shapes = [shape for m, n in steps for shape in ((k, m, n), (k, 1, n))]
         self.bind(torch.zeros(sum(map(math.prod, self.shapes)), dtype=dtype, device=device))
 
     def bind(self, theta: Tensor) -> None:
@@ -193,12 +192,8 @@ class Ensemble(Stack):
         self.waist = len(widths) - 1  # index of the latent layer
         relus = ("relu",) * self.waist
         first = next(members[0].linears()).weight
-        super().__init__(
-            [(*widths, d, *reversed(widths)) for d in self.dims],
-            (*relus, "linear", *relus, "tanh"),
-            first.dtype,
-            first.device,
-        )
+        sizes = [(*widths, d, *reversed(widths)) for d in self.dims]
+        super().__init__(sizes, (*relus, "linear", *relus, "tanh"), first.dtype, first.device)
         with torch.no_grad():
             for i, member in enumerate(members):
                 for w, b, layer in zip(self.weights, self.biases, member.linears()):
@@ -253,6 +248,5 @@ class Ensemble(Stack):
             net = Autoencoder(d, widths=widths).to(next(iter(state.values())).dtype)
             net.load_state_dict(state)
             members.append(net.requires_grad_(False))
-        return cls(
-            members, seed, {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("curves.")}
-        )
+        curves = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("curves.")}
+        return cls(members, seed, curves)

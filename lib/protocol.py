@@ -46,9 +46,8 @@ SETS = {
 }
 NOISE_SETS = tuple(SETS)
 GROUPS = {g: tuple(n for n in SETS if SETS[n][0] == g) for g in ("dark", "middle", "bright")}
-LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"} | {
-    n: label for n, (_, label) in SETS.items()
-}
+LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"}
+LABELS |= {name: label for name, (_, label) in SETS.items()}
 #: The paper's bright, moderate and dark representatives, in the order of its tables.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
 
@@ -130,12 +129,8 @@ class Protocol:
             if isinstance(value, list):
                 object.__setattr__(self, field.name, tuple(value))
         if self.training_set not in TRAINING_SETS:
-            _fail(
-                "training_set",
-                "one of mnist, digits, or one of them without a digit",
-                self.training_set,
-                "training_set=mnist-without-1",
-            )
+            expected = "one of mnist, digits, or one of them without a digit"
+            _fail("training_set", expected, self.training_set, "training_set=mnist-without-1")
         _choice(self, "optimizer", "adam", "sgd")
         _choice(self, "loss", "mse", "distance")
         _choice(self, "dtype", "float64", "float32")
@@ -152,12 +147,8 @@ class Protocol:
         sets = self.sets if isinstance(self.sets, tuple) else ()
         unknown = [s for s in sets if s not in NOISE_SETS]
         if unknown or not sets or len(set(sets)) < len(sets):
-            _fail(
-                "sets",
-                "distinct names among " + " ".join(NOISE_SETS),
-                unknown or self.sets,
-                "sets=uniform,bernoulli_0.5",
-            )
+            expected = "distinct names among " + " ".join(NOISE_SETS)
+            _fail("sets", expected, unknown or self.sets, "sets=uniform,bernoulli_0.5")
 
     def _integers(self, name: str, low: int, high: int, example: str):
         value = getattr(self, name)

@@ -87,9 +87,9 @@ def evaluate(
     dtype, device = getattr(torch, protocol.dtype), torch_device()
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
     laws = training_codes(ensembles, protocol) if laws is None else laws
-    total = (
-        min(protocol.points, len(data.load(protocol.training_set).x)) if name == "train" else protocol.points
-    )
+    total = protocol.points
+    if name == "train":
+        total = min(total, len(data.load(protocol.training_set).x))
     with tqdm(total=total, disable=not progress, unit="pt", desc=f"spectra on {name}", leave=False) as bar:
         for x in blocks(protocol, name):
             x = x.to(device, dtype)
@@ -100,13 +100,8 @@ def evaluate(
     for e, members in zip(ensembles, grid):
         rows = []
         for d, cell in zip(e.dims, members):
-            head = {
-                "training_set": protocol.training_set,
-                "seed": e.seed,
-                "d": d,
-                "epochs": len(e.curves.get("train", ())),
-                "set": name,
-            }
+            head = {"training_set": protocol.training_set, "seed": e.seed, "d": d}
+            head |= {"epochs": len(e.curves.get("train", ())), "set": name}
             rows.append(head | cell.row(laws.get((e.seed, d))))
         tables.append(pd.DataFrame(rows))
     return tables
@@ -280,12 +275,8 @@ def cell_fields(protocol: Protocol, seed: int, name: str, trained: bool) -> dict
     if trained:
         networks = training_fields(protocol, seed)
     else:
-        networks = {
-            "dims": protocol.dims,
-            "seed": seed,
-            "epochs": 0,
-            "images": data.digest(protocol.training_set),
-        }
+        networks = {"dims": protocol.dims, "seed": seed, "epochs": 0}
+        networks["images"] = data.digest(protocol.training_set)
     versions = {"spectrum": spectrum.VERSION, "noise": noise.VERSION}
     return {"networks": networks, "set": name, "points": protocol.points, "dtype": protocol.dtype, **versions}
 

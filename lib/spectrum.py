@@ -88,20 +88,12 @@ class Cell:
 
     def _add(self, x: Tensor) -> None:
         net, trip = self.net, jacobian.round_trip(self.net, x)
-        hamming = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
-        part = {
-            "z": trip.z,
-            "brightness": trip.y.mean(1),
-            "error": (trip.y - x).square_().mean(1),
-            "hamming": hamming,
-        }
+        part = {"z": trip.z, "brightness": trip.y.mean(1), "error": (trip.y - x).square_().mean(1)}
+        part["hamming"] = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
         for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
             r = jacobian.rank(trip, at)
-            part |= {
-                f"lam_{j}": eigenvalues(k),
-                f"rank_{j}": r,
-                f"sign_{j}": orientation(net, trip, at, k, r),
-            }
+            part |= {f"lam_{j}": eigenvalues(k), f"rank_{j}": r}
+            part[f"sign_{j}"] = orientation(net, trip, at, k, r)
             part[f"trace_{j}"] = k.diagonal(dim1=1, dim2=2).mean(1)
         for name, value in part.items():
             self._put(name, value.cpu().numpy())
@@ -139,30 +131,19 @@ class Cell:
         distance = (np.abs(a["lam_I"] - a["lam_L"]) ** 2).sum(1) / d
         row |= _quartiles("distance", distance)
         matched = matched_distance(a["lam_I"][:MATCHED], a["lam_L"][:MATCHED])
-        row |= {
-            "matched_mean": matched.mean(),
-            "matched_median": np.median(matched),
-            "ordered_median": np.median(distance[:MATCHED]),
-        }
-        row |= {
-            "pattern_equal": (a["hamming"] == 0).mean(),
-            "hamming": a["hamming"].mean(),
-            "hamming_distance_rho": _rho(a["hamming"], distance),
-        }
+        row |= {"matched_mean": matched.mean(), "matched_median": np.median(matched)}
+        row["ordered_median"] = np.median(distance[:MATCHED])
+        row |= {"pattern_equal": (a["hamming"] == 0).mean(), "hamming": a["hamming"].mean()}
+        row["hamming_distance_rho"] = _rho(a["hamming"], distance)
+        row |= {"error": a["error"].mean(), "brightness": a["brightness"].mean()}
+        row["brightness_sd"] = a["brightness"].std()
         mean = self.sums["y"] / n
-        row |= {
-            "error": a["error"].mean(),
-            "brightness": a["brightness"].mean(),
-            "brightness_sd": a["brightness"].std(),
-            "y_sd": np.sqrt(np.maximum(self.sums["y_square"] / n - mean**2, 0).mean()),
-        }
+        row["y_sd"] = np.sqrt(np.maximum(self.sums["y_square"] / n - mean**2, 0).mean())
         mu, cov = codes or self.codes()
         centred = a["z"] - mu
         mahalanobis = np.sqrt(np.einsum("ni,ni->n", centred @ np.linalg.pinv(cov), centred).clip(0) / d)
-        return row | {
-            "mahalanobis_median": np.median(mahalanobis),
-            "mahalanobis_q1": np.quantile(mahalanobis, 0.25),
-        }
+        row["mahalanobis_median"] = np.median(mahalanobis)
+        return row | {"mahalanobis_q1": np.quantile(mahalanobis, 0.25)}
 
     def codes(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean ``(d,)`` and covariance ``(d, d)`` of the latent codes."""
@@ -207,18 +188,13 @@ def _mean(values: np.ndarray) -> float:
 
 def _box(name: str, values: np.ndarray) -> dict[str, float]:
     """Quartiles, and whiskers at the last values within 1.5 interquartile ranges of the box (Tukey)."""
+    box = [f"{name}_{k}" for k in ("low", "q1", "median", "q3", "high")]
     if not values.size:
-        return {f"{name}_{k}": np.nan for k in ("low", "q1", "median", "q3", "high")}
+        return dict.fromkeys(box, np.nan)
     q1, median, q3 = np.quantile(values, (0.25, 0.5, 0.75))
     reach = 1.5 * (q3 - q1)
     low, high = values[values >= q1 - reach].min(), values[values <= q3 + reach].max()
-    return {
-        f"{name}_low": low,
-        f"{name}_q1": q1,
-        f"{name}_median": median,
-        f"{name}_q3": q3,
-        f"{name}_high": high,
-    }
+    return dict(zip(box, (low, q1, median, q3, high)))
 
 
 def _quartiles(name: str, values: np.ndarray) -> dict[str, float]:

@@ -293,11 +293,8 @@ class Trainer:
         """The whole state, as named tensors."""
         state = self.optimizer.state[self.theta]
         named = {f"optimizer.{name}": t for name, t in state.items() if isinstance(t, Tensor)}
-        return (
-            named
-            | {"theta": self.theta}
-            | {f"curves.{n}": torch.stack(rows) for n, rows in self.curves.items()}
-        )
+        curves = {f"curves.{name}": torch.stack(rows) for name, rows in self.curves.items()}
+        return named | {"theta": self.theta} | curves
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from `tensors`."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import pandas as pd
+from torch import Tensor
 
 from ..protocol import Profile, Protocol
-from ..published import FOLDER, manifest
+from ..published import FOLDER, part
+from ..store import Store
+
+__all__ = ["Sizes", "shown"]
 
 
 class Sizes:
@@ -31,6 +38,25 @@ class Sizes:
     @classmethod
     def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
         """Protocol and settings under which the chapter's published results are found, or None while there are none."""
-        chapter = cls.__module__.split(".")[-2]
-        about = (manifest(folder) or {}).get("companions", {}).get(chapter)
+        chapter = cls.__module__.split(".")[-1]
+        about = part("companions", chapter, folder=folder)
         return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))
+
+    def only(self, *names: str) -> dict[str, Any]:
+        """The fields of these names: those that an experiment depends on."""
+        return {name: getattr(self, name) for name in names}
+
+
+def shown(
+    chapter: str,
+    fields: Mapping[str, Any],
+    tables: Mapping[str, Callable[[], pd.DataFrame]],
+    store: Store | None = None,
+    **tensors: Callable[[], Mapping[str, Tensor]],
+) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
+    """What a chapter's page shows, by name: each loaded if stored or published for `fields`, else computed."""
+    store, found = store or Store(), {}
+    for keep, parts in ((store.table, tables), (store.tensors, tensors)):
+        for name, compute in parts.items():
+            found[name] = keep(chapter, fields | {"table": name}, compute, f"companions/{chapter}-{name}")
+    return found

@@ -10,14 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..studies.attractors import SHOWN
 from .sets import by_seed, dimensions, legend
 from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
 from .tables import ordered
 
-__all__ = ["gallery", "panels", "basins", "overlap", "SHOWN"]
-
-#: Ends of a network that are shown.
-SHOWN = 5
+__all__ = ["gallery", "panels", "basins", "overlap"]
 
 
 @styled

@@ -100,10 +100,9 @@ def _side(axs: Sequence[Axes], e: Estimate, ticks: int) -> None:
     pad = 0.05 * (high - low)
     low, high = back(low - pad), back(high + pad)
     far = e.part.scale == "log" and high / low > 8
+    shaded = low if above is None else above, high if below is None else below
     for ax in axs:
-        ax.axvspan(
-            low if above is None else above, high if below is None else below, color=BLUE, alpha=0.1, lw=0
-        )
+        ax.axvspan(*shaded, color=BLUE, alpha=0.1, lw=0)
         for edge in edges:
             ax.axvline(edge, color=FAINT, lw=0.8)
     axs[0].set(xscale="log" if far else "linear", xlim=(low, high))

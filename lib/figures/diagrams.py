@@ -28,13 +28,8 @@ def hourglass(d: int) -> Figure:
         x, h = place[part], half[part]
         ax.add_patch(Polygon(np.r_[np.c_[x, h], np.c_[x, -h][::-1]], facecolor=color, alpha=0.15, lw=0))
     for i, (x, h, size) in enumerate(zip(place, half, sizes)):
-        ax.plot(
-            [x, x],
-            [-h, h],
-            color=GREEN if i == waist else BLUE if i < waist else RED,
-            lw=3,
-            solid_capstyle="butt",
-        )
+        color = GREEN if i == waist else BLUE if i < waist else RED
+        ax.plot([x, x], [-h, h], color=color, lw=3, solid_capstyle="butt")
         ax.text(x, -15.6, "$d$" if i == waist else str(size), ha="center", va="top")
     for x, text in ((0, "$x$"), (waist, "$z$"), (len(sizes) - 1, "$y$")):
         ax.text(x, half[int(x)] + 0.8, text, ha="center", va="bottom", size=12)
@@ -79,20 +74,13 @@ def diagram(
             left = -left  # "above" means above, and to the left of a vertical arrow
         text = ax.text(0, 0, label, ha="center", va="center")
         box = text.get_window_extent(renderer)
-        lift = (
-            0.07
-            + np.abs(left) @ [box.width, box.height] / 2 / fig.dpi
-            + (0.19 * np.linalg.norm(b - a) if "bend" in words else 0)
-        )
+        lift = 0.07 + np.abs(left) @ [box.width, box.height] / 2 / fig.dpi
+        lift += 0.19 * np.linalg.norm(b - a) if "bend" in words else 0
         text.set_position((a + b) / 2 + left * (-lift if "below" in words else lift))
         if "hook" in words:
             turn = np.linspace(np.pi / 2, 3 * np.pi / 2, 20)[:, None]
-            hook = (
-                a
-                + along * gap[start] / 72
-                + 0.055 * left
-                + 0.055 * (np.cos(turn) * along + np.sin(turn) * left)
-            )
+            hook = a + along * gap[start] / 72
+            hook = hook + 0.055 * (left + np.cos(turn) * along + np.sin(turn) * left)
             ax.plot(*hook.T, color=INK, lw=1.1)
     points = np.array([n[:2] for n in nodes.values()], dtype=float)
     middle = (points.min(0) + points.max(0)) / 2
@@ -113,34 +101,17 @@ def charts() -> Figure:
         r = 1 + 0.12 * i
         plane.plot(r * np.cos(u), r * np.sin(u), color=color, lw=3, alpha=0.8)
         middle = (low + high) / 2 * np.pi
-        plane.text(
-            1.45 * np.cos(middle),
-            1.45 * np.sin(middle),
-            f"$U_{i + 1}$",
-            color=color,
-            ha="center",
-            va="center",
-        )
+        where = 1.45 * np.cos(middle), 1.45 * np.sin(middle)
+        plane.text(*where, f"$U_{i + 1}$", color=color, ha="center", va="center")
         lines.plot([low, high], [i, i], color=color, lw=3, alpha=0.8, solid_capstyle="butt")
         for end in (low, high):
             lines.plot(end, i, "o", mfc="none", color=color, ms=6)
-        lines.text(
-            (low + high) / 2,
-            i + 0.16,
-            rf"$\phi_{i + 1}(U_{i + 1})\subset\mathbb{{R}}$",
-            color=color,
-            ha="center",
-            va="bottom",
-        )
+        image = rf"$\phi_{i + 1}(U_{i + 1})\subset\mathbb{{R}}$"
+        lines.text((low + high) / 2, i + 0.16, image, color=color, ha="center", va="bottom")
     plane.set(aspect="equal", xlim=(-1.7, 1.7), ylim=(-1.7, 1.7))
     plane.axis("off")
-    lines.set(
-        ylim=(-0.5, 1.6),
-        yticks=[],
-        xlabel="angle",
-        xticks=np.arange(0, 2.1, 0.5),
-        xticklabels=["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"],
-    )
+    lines.set(ylim=(-0.5, 1.6), yticks=[], xlabel="angle")
+    lines.set_xticks(np.arange(0, 2.1, 0.5), ["0", r"$\pi/2$", r"$\pi$", r"$3\pi/2$", r"$2\pi$"])
     lines.spines.left.set_visible(False)
     return fig
 

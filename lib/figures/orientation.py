@@ -22,7 +22,6 @@ from .style import (
     INK,
     LABELS,
     ORANGE,
-    PURPLE,
     RED,
     WIDTH,
     plain_ticks,
@@ -65,9 +64,9 @@ def parity(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
         ax.plot(part.I_count, part.I_reversed, "o", color=INKS[kind], ms=4, label=kind)
     before = null[(null.set != "train") & (null.I_deficient < 0.01)]
     ax.plot(before.I_count, before.I_reversed, "x", color=INK, ms=4, label="noise, untrained")
-    ax.set(xlabel="negative eigenvalues of a point, mean", ylabel="reversed", ylim=(-0.03, 1.03))
+    ax.set(xlabel="negative eigenvalues of a point, mean", ylabel="reversed", ylim=(-0.03, 1.0))
     ax.set_xlim(-0.1, max(3.0, 1.05 * float(before.I_count.max() if len(before) else 0)))
-    ax.legend(loc="upper right", ncols=2)
+    below.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 
 
@@ -86,10 +85,11 @@ def _letter(ax: Axes, a: float, b: float) -> None:
 
 
 @styled
-def counts(table: pd.DataFrame, null: pd.DataFrame, d: int) -> Figure:
-    """Points by the number of negative eigenvalues, odd numbers in red; crosses: independent signs with the same share."""
+def counts(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
+    """Points by the number of negative eigenvalues, at d = 14 or the nearest there is, odd numbers in red; crosses: independent signs with the same share."""
     sets = ("train", *(REPRESENTATIVES[g] for g in ("dark", "moderate", "bright")))
     sets = [s for s in sets if s in set(table.set)]
+    d = min(table.d.unique(), key=lambda d: abs(d - 14))
     rows = (
         (r"$K_{\mathcal{I}}$", table, "I"),
         (r"$K_{\mathcal{L}}$", table, "L"),
@@ -105,7 +105,6 @@ def counts(table: pd.DataFrame, null: pd.DataFrame, d: int) -> Figure:
             seen, expected = (
                 sum(map(numbers, here[f"{j}_{w}"])) / here.points.sum() for w in ("counts", "binomial")
             )
-            expected = expected * here.points.sum() / len(here)
             m = np.arange(8)
             ax.bar(m, seen[:8], color=[RED if i % 2 else BLUE for i in m], width=0.8)
             ax.plot(m, expected[:8], "x", color=INK, ms=4)
@@ -166,7 +165,7 @@ def layers(table: pd.DataFrame) -> Figure:
         ax.plot(at + 0.42, part.v123, "x", color=INK, ms=4, ls="", label=r"$K_{\mathcal{L}}$")
         ax.set_xticks(at, [str(d) for d in dims])
         ax.set_title(kind)
-        ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        ax.use_sticky_edges = False
     axes[0].set_ylabel("reversed")
     fig.supxlabel("latent dimension $d$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
@@ -235,14 +234,13 @@ def training(table: pd.DataFrame) -> Figure:
 
 @styled
 def where(table: pd.DataFrame) -> Figure:
-    """Negative real eigenvalues (red) and positive ones (blue): rank by modulus, place among the singular directions, and what they hang on."""
+    """Negative real eigenvalues (red) and positive ones (blue): rank by modulus, place among the singular directions, and the share that hangs on switched units."""
     titles = {
         "rank": "rank by modulus",
-        "place": "place of the\ndirection",
-        "switched": "hang on\nswitched units",
-        "idle": "hang on\nidle units",
+        "place": "place of the direction",
+        "switched": "hang on switched units",
     }
-    fig, axes = plt.subplots(1, 4, figsize=(WIDTH, 3.2), sharex=True)
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0), sharex=True)
     noise = [s for g in GROUPS.values() for s in g]
     dims = sorted(table.d.unique())
     for ax, (name, title) in zip(axes, titles.items()):
@@ -258,8 +256,6 @@ def where(table: pd.DataFrame) -> Figure:
     handles = [
         Line2D([], [], color=c, label=f"{s} eigenvalues") for s, c in (("negative", RED), ("positive", BLUE))
     ]
-    handles += [
-        Line2D([], [], color=PURPLE, ls=m, label=s) for s, m in (("noise", "-"), ("training data", ":"))
-    ]
+    handles += [Line2D([], [], color=INK, ls=m, label=s) for s, m in (("noise", "-"), ("training data", ":"))]
     fig.legend(handles=handles, loc="outside upper center", ncols=4)
     return fig

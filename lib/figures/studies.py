@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from .sets import by_group, legend
-from .style import COLORS, FAINT, INK, LABELS, LINES, WIDTH, log_axis, plain_ticks, shades, styled
+from .style import COLORS, FAINT, INK, LABELS, WIDTH, log_axis, plain_ticks, shades, styled
 from .tables import ordered, variant
 
 __all__ = [
@@ -115,20 +115,20 @@ def pixel_table(
 
 @styled
 def sweep(
-    table: pd.DataFrame,
-    parameter: str,
-    label: str,
-    statistics: Mapping[str, str],
-    log: Sequence[str] = (),
+    table: pd.DataFrame, parameter: str, label: str, statistics: Mapping[str, str], log: Sequence[str] = ()
 ) -> Figure:
-    """Statistics of the round trip along a family of pixel distributions, one panel a statistic, one line a network."""
+    """Statistics of the round trip along a family of pixel distributions, one panel a statistic.
+
+    Thin lines are single networks, heavy ones their median over the seeds, coloured by d.
+    """
     fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.3), squeeze=False)
     dims = sorted(table.d.unique())
     tones = dict(zip(dims, shades(len(dims))))
     for ax, (column, title) in zip(axes.flat, statistics.items()):
-        for line, (_, of_seed) in zip(LINES, table.groupby("seed")):
-            for d, part in of_seed.groupby("d"):
-                ax.plot(part[parameter], part[column], line, color=tones[d])
+        for d, of_width in table.groupby("d"):
+            for _, part in of_width.groupby("seed"):
+                ax.plot(part[parameter], part[column], color=tones[d], lw=0.7, alpha=0.5)
+            ax.plot(of_width.groupby(parameter)[column].median(), color=tones[d])
         ax.set_title(title)
         if column in log:
             log_axis(ax.yaxis, table[column])

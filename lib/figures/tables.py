@@ -184,7 +184,7 @@ def typeset(text: str) -> str:
         if part.startswith("`"):
             continue
         formula = part.startswith("$")
-        part = part if formula else SYMBOL.sub(symbol, MINUS.sub("−", part))
+        part = part if formula else SYMBOL.sub(symbol, MINUS.sub("−", part)).replace(" %", "%")
         parts[i] = EXPONENT.sub(lambda found, formula=formula: power(found, formula), part)
     return "".join(parts)
 

@@ -14,15 +14,7 @@ from torch import Tensor
 
 from .style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, WIDTH, styled
 
-__all__ = [
-    "spectra",
-    "counterexamples",
-    "rays",
-    "bounds",
-    "circle",
-    "ellipse",
-    "contraction",
-]
+__all__ = ["spectra", "counterexamples", "rays", "bounds", "circle", "ellipse", "contraction"]
 
 
 @styled

@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from .. import paths
@@ -230,7 +229,7 @@ def _picture_table(
         ":class: pictures",
         "",
     ]
-    lines += ["* -", *(f"  - {c}" for c in columns)]
+    lines += ["* -", *(f"  - {typeset(c)}" for c in columns)]
     lab = f"<p>{html.escape(caption)}</p><table>"
     for row, strips in grid.items():
         lines.append(f"* - {row}")
@@ -251,9 +250,8 @@ def _picture_table(
 def png(images: Tensor) -> bytes:
     """Grey images ``(m, 784)`` side by side as one picture; values outside [0, 1] are cut off."""
     strip = images.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).clamp(0, 1)
-    grey = (strip * 255).round().byte().numpy()
     buffer = io.BytesIO()
-    plt.imsave(buffer, np.dstack([grey] * 3), format="png", metadata={"Software": None})
+    Image.fromarray((strip * 255).round().byte().numpy()).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

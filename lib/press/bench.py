@@ -3,6 +3,7 @@
 Each comparison is done twice: on one thread by that thread's processor time, which says
 something on a busy machine as well, and on all cores by the clock, which needs a quiet one.
 Times are the best of a few repetitions. Speed and accuracy are taken from the same arrays.
+And what a whole book costs, and one edit (`books`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import resource
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -34,7 +40,7 @@ from ..protocol import NOISE_SETS, Protocol
 from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
 
-__all__ = ["main", "measure", "operations", "table", "RESULT"]
+__all__ = ["main", "measure", "books", "operations", "table", "RESULT", "result"]
 
 #: Where `main` leaves its numbers for the book.
 RESULT = paths.PUBLISHED / "bench.json"
@@ -50,6 +56,12 @@ SHARED, REST = 32 * 64 + 64 * 128 + 2 * 128 * 784, 128 * 64 + 64 * 32
 def operations(d: int) -> int:
     """c(d), the floating-point operations that K_I and K_L take at a point, where no unit is left out."""
     return 2 * d * (SHARED + 2 * (REST + 32 * d))
+
+
+def result() -> dict[str, Any] | None:
+    """What the last ``make bench`` that is published measured, or None."""
+    paths.note(RESULT)
+    return json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
 
 
 def main(path: Path = RESULT) -> None:
@@ -68,26 +80,76 @@ def measure() -> dict[str, Any]:
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
     try:
-        for part in tqdm(
-            (
-                rates,
-                spectra,
-                chain,
-                eigenproblems,
-                training,
-                subnormals,
-                evaluation,
-                all_cores,
-                growth,
-                memory,
-            ),
-            desc="benchmarks",
-            unit="part",
-        ):
+        parts = (
+            rates,
+            spectra,
+            chain,
+            eigenproblems,
+            training,
+            subnormals,
+            evaluation,
+            all_cores,
+            growth,
+            memory,
+        )
+        for part in tqdm(parts, desc="benchmarks", unit="part"):
             numbers[part.__name__] = part()
     finally:
         torch.set_num_threads(threads)
     return numbers | {"seconds": round(time.monotonic() - started, 1)}
+
+
+#: What is changed before a build, and how: a file of the book or of ``lib``, and the line added to it.
+EDITS = {
+    "nothing there": ("", ""),
+    "nothing changed": ("", ""),
+    "a sentence of one page": ("book/related.md", "\nOne more sentence.\n"),
+    "a sentence of one notebook": ("book/noise.md", "\nOne more sentence.\n"),
+    "a module of one companion": ("lib/companions/topology/figures.py", "# one more comment\n"),
+    "a module of lib/press": ("lib/press/publish.py", "# one more comment\n"),
+}
+
+
+def books(profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
+    """Whole builds of a copy of this project, one after another: from nothing, unchanged, and after one edit each.
+
+    Returns
+    -------
+    DataFrame with ``before`` (a key of `EDITS`), seconds by the clock and of the processor, the number of notebooks
+    executed, and the size of the site in MB.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        copy = Path(folder) / "project"
+        left = shutil.ignore_patterns(".git", ".venv", "_build", "results", "__pycache__", ".*_cache")
+        shutil.copytree(paths.ROOT, copy, ignore=left)
+        env = paths.absolute_environment() | {"PYTHONPATH": str(copy), "BOOK_RESULTS": f"{folder}/results"}
+        command = [sys.executable, "-m", "lib", "book", "--profile", profile, "--output", f"{folder}/build"]
+        for name in tqdm(edits, desc="builds", unit="build"):
+            file, line = EDITS[name]
+            if file:
+                (copy / file).write_text((copy / file).read_text(encoding="utf-8") + line, encoding="utf-8")
+            began, used = time.monotonic(), _children()
+            done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"the book does not build: {done.stderr[-2000:]}")
+            told = re.findall(r"^  \S+ +\d.*(?:s|min|h)$", done.stdout, re.M)
+            size = sum(p.stat().st_size for p in Path(folder, "build", "html").rglob("*") if p.is_file())
+            rows.append(
+                {
+                    "before": name,
+                    "clock": round(time.monotonic() - began, 1),
+                    "processor": round(_children() - used, 1),
+                    "executed": len(told),
+                    "site": round(size / 1e6, 1),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def environment() -> dict[str, Any]:
@@ -103,14 +165,8 @@ def environment() -> dict[str, Any]:
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "cpu": model,
-        "vectors": capability,
-        "cores": joblib.cpu_count(),
-        "load": load,
-        "python": platform.python_version(),
-        **packages,
-    }
+    machine = {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": load}
+    return machine | {"python": platform.python_version()} | packages
 
 
 def _seconds(f: Callable[[], Any], repeats: int = 5, timer: Callable[[], float] = time.process_time) -> float:
@@ -151,13 +207,11 @@ def spectra() -> list[dict[str, float]]:
         k_i, k_l = jacobian.matrices(net, trip)
         small = _seconds(lambda: spectrum.eigenvalues(k_i)) / POINTS
         lapack = _seconds(lambda: torch.linalg.eigvals(k_i)) / POINTS
-        errors = [
-            _distance(lam, full) for lam, full in zip(spectrum.eigenvalues(k_i[:2]), _naive(net, x[:2]))
-        ]
+        pairs = zip(spectrum.eigenvalues(k_i[:2]), _naive(net, x[:2]))
+        errors = [_distance(lam, full) for lam, full in pairs]
         scale = torch.linalg.matrix_norm(k_i[:2], 2)
-        same = max(
-            float((a - b).abs().max() / b.abs().max()) for a, b in zip((k_i, k_l), _through_the_waist(net, x))
-        )
+        pairs = zip((k_i, k_l), _through_the_waist(net, x))
+        same = max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
         out.append(
             {
                 "d": d, "naive": naive * 1e6, "func": (func + lapack) * 1e6, "ours": (ours + small) * 1e6,
@@ -170,17 +224,15 @@ def spectra() -> list[dict[str, float]]:
 
 def _naive(net: Autoencoder, x: Tensor) -> Tensor:
     """The largest d eigenvalues of J_I (784×784), by automatic differentiation and LAPACK."""
-    j = torch.func.vmap(torch.func.jacrev(lambda v: net.decoder(net.encoder(v))))(x)
-    lam = torch.linalg.eigvals(j)
+    lam = torch.linalg.eigvals(jacobian.derivative(lambda v: net.decoder(net.encoder(v)), x))
     return lam.gather(1, lam.abs().argsort(dim=1, descending=True))[:, : net.d]
 
 
 def _through_the_waist(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
     """K_I and K_L by `torch.func`: reverse mode for E, which has d rows, forward mode for G, which has d columns."""
     z, y = net(x)
-    e = torch.func.vmap(torch.func.jacrev(net.encoder))
-    g = torch.func.vmap(torch.func.jacfwd(net.decoder))(z)
-    return e(x) @ g, e(y) @ g
+    g = jacobian.derivative(net.decoder, z, forward=True)
+    return jacobian.derivative(net.encoder, x) @ g, jacobian.derivative(net.encoder, y) @ g
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
@@ -198,14 +250,10 @@ def chain() -> list[dict[str, float]]:
         net = _network(d)
         usual = jacobian.round_trip(net, x)
         # the slopes of the usual network stay: those of one whose biases are large are subnormal numbers, which are slow
-        active = dataclasses.replace(
-            usual, **{at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")}
-        )
-        rates = {
-            name: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9
-            for name, trip in (("all units active", active), ("usual", usual))
-        }
-        out.append({"d": d} | rates)
+        on = {at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")}
+        trips = {"all units active": dataclasses.replace(usual, **on), "usual": usual}
+        rate = lambda trip: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9
+        out.append({"d": d} | {name: rate(trip) for name, trip in trips.items()})
     return out
 
 
@@ -216,15 +264,11 @@ def eigenproblems() -> list[dict[str, float]]:
         k = np.random.default_rng(d).normal(size=(4096, d, d))
         lam = eigen.eigvals(k)
         shifted = k[:200, None] - lam[:200, :, None, None] * np.eye(d)
-        residual = np.linalg.svd(shifted, compute_uv=False)[..., -1].max(1) / np.linalg.norm(
-            k[:200], 2, axis=(1, 2)
-        )
-        lapack = _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3)
-        row = {"d": d, "lapack": lapack, "ours": _seconds(lambda: eigen.eigvals(k), 3)}
-        out.append(
-            {n: v / len(k) * 1e6 if n != "d" else v for n, v in row.items()}
-            | {"backward error": float(residual.max())}
-        )
+        least = np.linalg.svd(shifted, compute_uv=False)[..., -1].max(1)
+        residual = least / np.linalg.norm(k[:200], 2, axis=(1, 2))
+        lapack = _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3) / len(k) * 1e6
+        ours = _seconds(lambda: eigen.eigvals(k), 3) / len(k) * 1e6
+        out.append({"d": d, "lapack": lapack, "ours": ours, "backward error": float(residual.max())})
     return out
 
 
@@ -242,6 +286,25 @@ def _stacked(seed: int = 0, times: int = 1) -> Callable[[], None]:
     return epochs
 
 
+def _differentiated() -> Callable[[], None]:
+    """The steps of `_stacked` on the same parameters, with gradients and errors by automatic differentiation."""
+    dims = tuple(range(2, 21))
+    x, nets = noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float(), Ensemble.initial(dims, 0)
+    theta = nets.theta.requires_grad_(True)
+    optimizer = torch.optim.Adam([theta], lr=Protocol().learning_rate, fused=True)
+
+    def epoch() -> None:
+        for batch in x.split(BATCH):
+            nets.bind(theta)  # anew: autograd forgets views of a leaf that has changed
+            optimizer.zero_grad()
+            gap = nets(batch) - batch
+            torch.linalg.vector_norm(gap.detach(), dim=(1, 2)).double().square()
+            gap.square().mean((1, 2)).sum().backward()
+            optimizer.step()
+
+    return epoch
+
+
 def _seed(_, seed: int, times: int) -> float:
     """Seconds by the clock of one seed's steps, in a process of one thread."""
     return _seconds(_stacked(seed, times), 2, time.perf_counter)
@@ -253,14 +316,11 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
     def single(loader: bool) -> Callable[[], None]:
         nets = [Autoencoder(d, torch.Generator().manual_seed(0)) for d in dims]
-        optimizers = [
-            torch.optim.Adam(net.parameters(), lr=1e-3, fused=None if loader else True) for net in nets
-        ]
-        batches = (
-            DataLoader(TensorDataset(x), batch_size=BATCH, shuffle=True)
-            if loader
-            else [(b,) for b in x.split(BATCH)]
-        )
+        fused = None if loader else True
+        optimizers = [torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused) for net in nets]
+        batches = [(b,) for b in x.split(BATCH)]
+        if loader:
+            batches = DataLoader(TensorDataset(x), batch_size=BATCH, shuffle=True)
 
         def epoch() -> None:
             for net, optimizer in zip(nets, optimizers):
@@ -271,21 +331,16 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
         return epoch
 
-    ours = _seconds(_stacked(), 5, timer) / STEPS
+    ours, by_autograd = (_seconds(f(), 5, timer) / STEPS for f in (_stacked, _differentiated))
     alone, loader = (_seconds(single(kind), 2, timer) / STEPS for kind in (False, True))
-    return {
-        "stacked": ours,
-        "one after another": alone,
-        "DataLoader": loader,
-        "gflops": _step_operations() / ours / 1e9,
-    }
+    ways = {"stacked": ours, "autograd": by_autograd, "one after another": alone, "DataLoader": loader}
+    return ways | {"gflops": _step_operations() / ours / 1e9}
 
 
 def _step_operations() -> int:
     """Floating-point operations in the products of one step of nineteen networks; there is no gradient at the input."""
-    return BATCH * sum(
-        6 * 2 * (784 * 128 + 128 * 64 + 64 * 32 + 32 * d) - 2 * 784 * 128 for d in range(2, 21)
-    )
+    layers = 784 * 128 + 128 * 64 + 64 * 32
+    return BATCH * sum(6 * 2 * (layers + 32 * d) - 2 * 784 * 128 for d in range(2, 21))
 
 
 def subnormals() -> dict[str, float]:
@@ -322,11 +377,8 @@ def evaluation() -> dict[str, Any]:
             "all": lambda: cell.add(x),
         }
         out.append({"d": d} | {name: _seconds(f) / POINTS * 1e6 for name, f in parts.items()})
-    drawing = {
-        name: _seconds(lambda: noise.sample(name, 0, noise.BLOCK), 2) / noise.BLOCK * 1e6
-        for name in NOISE_SETS
-    }
-    return {"parts": out, "drawing": drawing}
+    draw = lambda name: _seconds(lambda: noise.sample(name, 0, noise.BLOCK), 2) / noise.BLOCK * 1e6
+    return {"parts": out, "drawing": {name: draw(name) for name in NOISE_SETS}}
 
 
 def all_cores() -> dict[str, Any] | None:
@@ -379,29 +431,18 @@ def _spectra(_, net: Autoencoder, times: int) -> None:
 
 def growth() -> list[dict[str, float]]:
     """Seconds for one network (d = 11) against the number of points, and for 2,000 points against the number of networks."""
-    out = []
-    results.evaluate(
-        [Ensemble.initial((11,), 0)],
-        Protocol(dims=(11,), points=250, training_set="digits"),
-        "uniform",
-        progress=False,
-    )
-    for points, dims in [(n, (11,)) for n in (1_000, 10_000, 70_000)] + [
-        (2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)
-    ]:
+    out, first = [], Protocol(dims=(11,), points=250, training_set="digits")
+    results.evaluate([Ensemble.initial((11,), 0)], first, "uniform", progress=False)
+    sizes = [(n, (11,)) for n in (1_000, 10_000, 70_000)]
+    for points, dims in sizes + [(2_000, tuple(range(2, 2 + n))) for n in (5, 10, 19)]:
         run = Protocol(dims=dims, seeds=(0,), points=points, training_set="digits")
         e = Ensemble.initial(dims, 0)
         laws = results.training_codes([e], run)
         start = time.process_time()
         results.evaluate([e], run, "uniform", progress=False, laws=laws)
-        out.append(
-            {
-                "points": points,
-                "networks": len(dims),
-                "columns": sum(dims),
-                "seconds": time.process_time() - start,
-            }
-        )
+        seconds = time.process_time() - start
+        row = {"points": points, "networks": len(dims), "columns": sum(dims), "seconds": seconds}
+        out.append(row)
     return out
 
 
@@ -418,9 +459,8 @@ def _peak(points: int) -> dict[str, float]:
     results.evaluate([e], run, "uniform", progress=False)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the parent had
-        peak = next(
-            int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")
-        )
+        lines = status.read_text().splitlines()
+        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"points": points, "megabytes": peak / 1024}
@@ -438,10 +478,8 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         return row[way] / row[ours] if row else np.nan
 
     parts = pd.DataFrame(numbers["evaluation"]["parts"])
-    drawing = (
-        np.mean(list(numbers["evaluation"]["drawing"].values()))
-        / np.interp(range(2, 21), parts.d, parts["all"]).sum()
-    )
+    drawn = np.mean(list(numbers["evaluation"]["drawing"].values()))
+    drawing = drawn / np.interp(range(2, 21), parts.d, parts["all"]).sum()
     points = [row["seconds"] / row["points"] for row in numbers["growth"] if row["networks"] == 1]
     nets = [row["seconds"] / row["columns"] for row in numbers["growth"] if row["points"] == 2_000]
     naive, large = "jacrev and eigvals of 784×784", "rate of large matrix products"
@@ -456,7 +494,8 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         ("eigenvalues, d = 10", "torch.linalg.eigvals", ratio(ten, "lapack", "ours"), ratio(lapack, "lapack", "ours"), "2"),
         ("eigenvalues, least of all d", "torch.linalg.eigvals", min(ratio(r, "lapack", "ours") for r in numbers["eigenproblems"]), np.nan, ""),
         *(("training 19 networks", against, ratio(train, way, "stacked"), ratio(both, way, "stacked"), aim)
-          for against, way, aim in (("one after another, fused Adam", "one after another", "2.5"), ("DataLoader, default Adam", "DataLoader", "5"))),
+          for against, way, aim in (("one after another, fused Adam", "one after another", "2.5"), ("DataLoader, default Adam", "DataLoader", "5"),
+                                    ("autograd on the same parameters", "autograd", "1.3")) if way in train),
         ("training 19 networks", large, train["gflops"] / rate["float32"], both["gflops"] / every["float32"] if both else np.nan, "0.5"),
         ("training a seed of 19 networks in each process", large, np.nan, every["seeds"]["gflops"] / every["float32"] if both else np.nan, "0.5"),
         ("drawing noise", "evaluating 19 networks on it", drawing, np.nan, "at most 0.1"),
@@ -465,8 +504,5 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
         ("peak memory at 70,000 points", "that at 10,000", numbers["memory"][-1]["megabytes"] / numbers["memory"][1]["megabytes"], np.nan, "flat"),
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["what", "against", "one thread", "all cores", "aim"])
-    shown = {
-        name: frame[name].map(lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}")
-        for name in ("one thread", "all cores")
-    }
-    return frame.assign(**shown)
+    write = lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}"
+    return frame.assign(**{name: frame[name].map(write) for name in ("one thread", "all cores")})

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import paths
@@ -41,12 +42,9 @@ def _prepare() -> None:
     """What has to stand before libraries are loaded."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # in order with the progress bars, also into a file
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # so that a terminated build takes its kernels along
-    os.environ.update(
-        paths.absolute_environment()
-    )  # a relative folder is one of the folder the command was given in
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a terminated build takes its kernels along
+    # a relative folder is one of the folder the command was given in
+    os.environ.update(paths.absolute_environment())
     os.environ["MPLBACKEND"] = "Agg"  # figures become files, whatever the reader's backend
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", "30")  # a file needs no bar that moves
@@ -90,152 +88,89 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lib", description="The book, from training to pages.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    book = commands.add_parser("book", help="train, evaluate, run every notebook, write the pages")
+    def add(run: Callable[[argparse.Namespace], None], help: str, name: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(name or run.__name__.strip("_"), help=help)
+        command.set_defaults(command=run)
+        return command
+
+    book = add(_book, "train, evaluate, run every notebook, write the pages")
     book.add_argument("--profile", default="laptop", help="smoke, laptop or paper (default: laptop)")
-    book.add_argument(
-        "--set",
-        default="",
-        metavar="FIELD=VALUE…",
-        help='single fields of the profile, for instance "dims=2,8 epochs=2"',
-    )
-    book.add_argument("--output", type=Path, metavar="FOLDER", help="folder of builds (default: _build)")
+    _fields(book, 'single fields of the profile, for instance "dims=2,8 epochs=2"')
+    _folder(book, "--output", None, "folder of builds (default: _build)")
     _limited(book)
-    book.set_defaults(command=_book)
 
-    notebook = commands.add_parser("notebook", help="run one notebook")
+    notebook = add(_notebook, "run one notebook")
     notebook.add_argument("source", type=Path, help="for instance book/noise.md")
-    notebook.add_argument(
-        "-p",
-        "--parameter",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one of the notebook's own parameters",
-    )
-    notebook.add_argument(
-        "--output",
-        type=Path,
-        default=Path("_build/executed"),
-        metavar="FOLDER",
-        help="where the executed notebook goes",
-    )
+    one = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
+    notebook.add_argument("-p", "--parameter", **one, help="one of the notebook's own parameters")
+    _folder(notebook, "--output", "_build/executed", "where the executed notebook goes")
     _limited(notebook)
-    notebook.set_defaults(command=_notebook)
 
-    publish = commands.add_parser(
-        "publish", help="write book/published from a finished run of the paper's protocol"
-    )
-    publish.add_argument(
-        "--set",
-        default="",
-        metavar="FIELD=VALUE…",
-        help='single fields of the profile paper, for instance "seeds=0"',
-    )
-    publish.set_defaults(command=_publish)
+    publish = add(_publish, "write book/published from a finished run of the paper's protocol")
+    _fields(publish, 'single fields of the profile paper, for instance "seeds=0"')
 
-    bench = commands.add_parser("bench", help="measure the two hot paths beside what one would write instead")
-    bench.add_argument(
-        "--cluster",
-        action="store_true",
-        help="measure one and two workers of a Dask scheduler on this machine instead",
-    )
-    bench.set_defaults(command=_bench)
+    bench = add(_bench, "measure the two hot paths beside what one would write instead")
+    cluster = "measure one and two workers of a Dask scheduler on this machine instead"
+    bench.add_argument("--cluster", action="store_true", help=cluster)
+    whole = "what whole builds of this profile cost, from nothing and after one edit each, instead"
+    bench.add_argument("--books", choices=("smoke", "laptop"), help=whole)
 
-    sensitivity = commands.add_parser(
-        "sensitivity",
-        help="train the published protocol with one unstated choice changed at a time, and publish what that does",
+    varied = (
+        "train the published protocol with one unstated choice changed at a time, and publish what that does"
     )
-    sensitivity.add_argument(
-        "--choice",
-        action="append",
-        metavar="NAME",
-        help="only this choice, for instance length or loss (default: all); may be repeated",
-    )
-    sensitivity.set_defaults(command=_sensitivity)
+    only = "only this choice, for instance length or loss (default: all); may be repeated"
+    sensitivity = add(_sensitivity, varied)
+    sensitivity.add_argument("--choice", action="append", metavar="NAME", help=only)
 
-    detection = commands.add_parser(
-        "detection",
-        help="score the published networks' sense of what is off the distribution, and publish the tables",
-    )
-    detection.add_argument(
-        "--seeds", type=int, nargs="+", metavar="S", help="default: the published ones; others are trained"
-    )
-    detection.add_argument(
-        "--without", type=int, choices=range(10), metavar="K", help="networks that the digit K is left out of"
-    )
-    detection.add_argument(
-        "--epochs", type=int, metavar="N", help="of networks without a digit (default: the protocol's)"
-    )
-    detection.set_defaults(command=_detection)
+    scored = "score the published networks' sense of what is off the distribution, and publish the tables"
+    detection = add(_detection, scored)
+    seeds = "default: the published ones; others are trained"
+    detection.add_argument("--seeds", type=int, nargs="+", metavar="S", help=seeds)
+    digit = "networks that the digit K is left out of"
+    detection.add_argument("--without", type=int, choices=range(10), metavar="K", help=digit)
+    epochs = "of networks without a digit (default: the protocol's)"
+    detection.add_argument("--epochs", type=int, metavar="N", help=epochs)
 
-    study = commands.add_parser(
-        "studies", help="put the published networks through one more study, and publish its tables"
-    )
-    study.add_argument("study", metavar="NAME", help="for instance noise")
-    study.add_argument(
-        "--seeds", type=int, nargs="+", metavar="S", help="default: the published ones; others are trained"
-    )
-    study.set_defaults(command=_study)
+    more = add(_study, "put the published networks through one more study, and publish its tables", "studies")
+    more.add_argument("study", metavar="NAME", help="for instance noise")
+    more.add_argument("--seeds", type=int, nargs="+", metavar="S", help=seeds)
 
-    companions = commands.add_parser(
-        "companions",
-        help="run companions' chapters at full size on the published protocol, and publish their tables",
-    )
-    companions.add_argument(
-        "--chapter",
-        action="append",
-        metavar="NAME",
-        help="only this chapter (default: all that can be published); may be repeated",
-    )
-    companions.set_defaults(command=_companions)
+    run = "run companions' chapters at full size on the published protocol, and publish their tables"
+    only = "only this chapter (default: all that can be published); may be repeated"
+    companions = add(_companions, run)
+    companions.add_argument("--chapter", action="append", metavar="NAME", help=only)
 
-    verify = commands.add_parser(
-        "verify", help="check every published file, recompute a random sample of published cells"
-    )
-    verify.add_argument(
-        "--cells", type=_count, default=4, metavar="N", help="cells to recompute (default: 4)"
-    )
-    verify.add_argument(
-        "--seed", type=int, metavar="S", help="seed of the sample (default: another one each time)"
-    )
-    verify.set_defaults(command=_verify)
+    verify = add(_verify, "check every published file, recompute a random sample of published cells")
+    cells = "cells to recompute (default: 4)"
+    verify.add_argument("--cells", type=_count, default=4, metavar="N", help=cells)
+    seed = "seed of the sample (default: another one each time)"
+    verify.add_argument("--seed", type=int, metavar="S", help=seed)
 
-    compare = commands.add_parser(
-        "compare",
-        help="hold a finished run of the paper's protocol against the published one, by verdicts and intervals",
-    )
-    compare.add_argument(
-        "--set",
-        default="",
-        metavar="FIELD=VALUE…",
-        help='single fields of the profile paper, for instance "seeds=0"',
-    )
-    compare.set_defaults(command=_compare)
+    held = "hold a finished run of the paper's protocol against the published one, by verdicts and intervals"
+    compare = add(_compare, held)
+    _fields(compare, 'single fields of the profile paper, for instance "seeds=0"')
 
     _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
 
-    pdf = commands.add_parser("pdf", help="print a finished site to one PDF beside its pages")
-    pdf.add_argument(
-        "html",
-        type=Path,
-        nargs="?",
-        default=Path("_build/html"),
-        metavar="FOLDER",
-        help="default: _build/html",
-    )
-    pdf.set_defaults(command=_pdf)
+    for run, kind in ((_pdf, "one PDF"), (_epub, "EPUB")):
+        printed = add(run, f"write a finished site as {kind} beside its pages")
+        _folder(printed, "html", "_build/html", "default: _build/html", nargs="?")
 
-    launch = commands.add_parser("notebooks", help="write the notebooks as .ipynb for Binder and Colab")
-    launch.add_argument(
-        "--output", type=Path, default=Path("_build/launch"), metavar="FOLDER", help="default: _build/launch"
-    )
-    launch.set_defaults(command=_notebooks)
+    launch = add(_notebooks, "write the notebooks as .ipynb for Binder and Colab")
+    _folder(launch, "--output", "_build/launch", "default: _build/launch")
 
-    clean = commands.add_parser(
-        "clean-results", help="remove trained networks and results; what is not this project's stays"
-    )
-    clean.set_defaults(command=_clean_results)
+    gone = "remove trained networks and results; what is not this project's stays"
+    add(_clean_results, gone, "clean-results")
     return parser
+
+
+def _fields(command: argparse.ArgumentParser, help: str) -> None:
+    command.add_argument("--set", default="", metavar="FIELD=VALUE…", help=help)
+
+
+def _folder(command: argparse.ArgumentParser, name: str, default: str | None, help: str, **more) -> None:
+    place = default and Path(default)
+    command.add_argument(name, type=Path, default=place, metavar="FOLDER", help=help, **more)
 
 
 def _distributed(*commands: argparse.ArgumentParser) -> None:
@@ -247,10 +182,8 @@ def _distributed(*commands: argparse.ArgumentParser) -> None:
 
 
 def _limited(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--limit", type=float, default=180, metavar="MINUTES",
-        help="a notebook that runs longer counts as hanging and fails (default: 180)",
-    )  # fmt: skip
+    told = "a notebook that runs longer counts as hanging and fails (default: 180)"
+    command.add_argument("--limit", type=float, default=180, metavar="MINUTES", help=told)
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -301,7 +234,10 @@ def _companions(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     from . import bench, scaling
 
-    (scaling if options.cluster else bench).main()
+    if options.books:
+        print(bench.environment(), bench.books(options.books).to_string(index=False), sep="\n")
+    else:
+        (scaling if options.cluster else bench).main()
 
 
 def _count(word: str) -> int:
@@ -358,6 +294,12 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
+
+    write(options.html)
+
+
+def _epub(options: argparse.Namespace) -> None:
+    from .epub import write
 
     write(options.html)
 

@@ -23,7 +23,7 @@ from ..paths import ROOT
 from ..store import write_atomically
 from . import checksums
 from .build import BuildError
-from .texts import parts
+from .texts import pages, parts
 
 __all__ = ["write", "assemble", "chromium", "CHROMIUM", "NAME", "MARK"]
 
@@ -31,8 +31,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 #: Seconds in which Chromium loads, typesets or prints: many, for machines that are busy with other work.
 PATIENCE = 600
 NAME = "book.pdf"
-#: Where a finished page names the PDF, once there is one; written by ``book/_ext/offline.py``.
-MARK = "<!-- book.pdf -->"
+#: Where a finished page names the book in other formats, once they are there; written by ``book/_ext/offline.py``.
+MARK = "<!-- formats -->"
 #: The width of the text on paper, 162 mm: formulas are broken where paper needs it.
 PAPER = 612
 
@@ -105,7 +105,7 @@ def chromium() -> Iterator:
     """
     if not CHROMIUM:
         raise BuildError(
-            "pdf: expected Chromium to print with, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)"
+            "expected Chromium, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)"
         )
     try:
         from playwright.sync_api import (
@@ -113,7 +113,7 @@ def chromium() -> Iterator:
         )  # of the extra `site`: `make book` does not install it
     except ImportError:
         raise BuildError(
-            "pdf: expected Playwright, found none; make pdf installs it (requirements-test.txt)"
+            "expected Playwright, found none; make pdf installs it (requirements-test.txt)"
         ) from None
     with sync_playwright() as driver:
         browser = driver.chromium.launch(
@@ -140,30 +140,52 @@ def write(html: Path, root: Path = ROOT, browser=None, say: Callable[[str], None
         Where there is no Chromium, or no finished book.
     """
     html = Path(html).resolve()
-    outline = parts(root / "_toc.yml")
-    missing = [n for _, names in outline for n in names if not (html / f"{n}.html").is_file()]
-    if missing:
-        raise BuildError(
-            f"pdf: expected a finished book with {missing[0]}.html in {html}, found no such page; make book writes it"
-        )
-    with contextlib.nullcontext(browser) if browser else chromium() as driven:
-        context = driven.new_context(viewport={"width": PAPER, "height": 900}, color_scheme="light")
-        context.set_default_timeout(1000 * PATIENCE)
-        try:
-            printed = _printed(context.new_page(), html, root)
-        finally:
-            context.close()
+    finished(html, root)
+    with opened(html, root, browser) as page:
+        printed = _printed(page)
     target = write_atomically(html / NAME, printed)
-    _name_it(html, [html / f"{n}.html" for _, names in outline for n in names])
+    name_it(html, root, NAME, "The whole book as one PDF")
     checksums.write(html)
     say(f"The PDF is {target} ({target.stat().st_size / 1e6:.1f} MB).")
     return target
 
 
+def finished(html: Path, root: Path) -> list[Path]:
+    """The pages of a finished book in the folder `html`; `BuildError` where there is none."""
+    names = pages(root / "_toc.yml")
+    missing = [n for n in names if not (html / f"{n}.html").is_file()]
+    if missing:
+        raise BuildError(
+            f"expected a finished book with {missing[0]}.html in {html}, found no such page; make book writes it"
+        )
+    return [html / f"{n}.html" for n in names]
+
+
+@contextlib.contextmanager
+def opened(html: Path, root: Path, browser=None) -> Iterator:
+    """The one document of all pages, typeset as on paper, in a page of `browser` or of a Chromium of its own."""
+    with (
+        contextlib.nullcontext(browser) if browser else chromium() as driven,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        context = driven.new_context(viewport={"width": PAPER, "height": 900}, color_scheme="light")
+        context.set_default_timeout(1000 * PATIENCE)
+        try:
+            page = context.new_page()
+            path = Path(folder) / "book.html"
+            path.write_text(assemble(page, html, root), encoding="utf-8")
+            page.goto(path.as_uri())
+            page.evaluate(READY)
+            page.emulate_media(media="print")
+            yield page
+        finally:
+            context.close()
+
+
 def assemble(page, html: Path, root: Path) -> str:
     """The one document that is printed, put together by the browser's `page` from the finished pages in `html`."""
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    pages = [
+    shown = [
         {
             "name": name,
             "text": (html / f"{name}.html").read_text(encoding="utf-8"),
@@ -173,52 +195,51 @@ def assemble(page, html: Path, root: Path) -> str:
         for part, names in parts(root / "_toc.yml")
         for name in names
     ]
-    front = _title_page(citation, html, pages[0]["text"])
+    front = _title_page(citation, html, shown[0]["text"])
     title = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["title"]
     return page.evaluate(
-        ASSEMBLE, {"base": f"{html.as_uri()}/", "title": title, "front": front, "pages": pages}
+        ASSEMBLE, {"base": f"{html.as_uri()}/", "title": title, "front": front, "pages": shown}
     )
+
+
+def named(authors: list[dict]) -> list[str]:
+    """The names in a citation file."""
+    return [a.get("name") or f"{a['given-names']} {a['family-names']}" for a in authors]
+
+
+def made(html: Path) -> datetime.date:
+    """The day on which the pages were made."""
+    return datetime.date.fromtimestamp((html / "index.html").stat().st_mtime)
 
 
 def _title_page(citation: dict, html: Path, first: str) -> str:
     """Title, authors, date, the paper that is reproduced, and what the pages show."""
 
-    def named(authors: list[dict]) -> str:
-        return ", ".join(a.get("name") or f"{a['given-names']} {a['family-names']}" for a in authors)
-
-    paper = citation["references"][0]
-    made = datetime.date.fromtimestamp((html / "index.html").stat().st_mtime)
+    paper, day = citation["references"][0], made(html)
     title, _, rest = citation["title"].partition(": ")
     lines = [
         ("title", title),
         ("subtitle", rest),
-        ("authors", named(citation["authors"])),
-        ("date", f"{made.day} {made:%B %Y}, version {citation['version']}"),
-        ("paper", f"Reproduces {named(paper['authors'])}: {paper['title']} ({paper['year']}), {paper['identifiers'][0]['value']}"),
+        ("authors", ", ".join(named(citation["authors"]))),
+        ("date", f"{day.day} {day:%B %Y}, version {citation['version']}"),
+        ("paper", f"Reproduces {', '.join(named(paper['authors']))}: {paper['title']} ({paper['year']}), {paper['identifiers'][0]['value']}"),
     ]  # fmt: skip
     text = "".join(f'<p class="{name}">{markup.escape(line)}</p>' for name, line in lines if line)
     shown = re.search(r'<footer class="provenance".*?</footer>', first, re.S)
     return f'<div class="title-page">{text}{shown[0] if shown else ""}</div>'
 
 
-def _printed(page, html: Path, root: Path) -> bytes:
+def _printed(page) -> bytes:
     """The assembled book on paper, tagged and with an outline; printed once to learn the page numbers for its contents."""
     from pypdf import PdfReader, PdfWriter  # of the extra `site`
 
-    text = assemble(page, html, root)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "book.html"
-        path.write_text(text, encoding="utf-8")
-        page.goto(path.as_uri())
-        page.evaluate(READY)
-        page.emulate_media(media="print")
-        page.evaluate(FIT)
-        options = {"tagged": True, "outline": True, "prefer_css_page_size": True, "print_background": True}
-        reader = PdfReader(io.BytesIO(page.pdf(**options)))
-        places = {name.removeprefix("/"): there for name, there in reader.named_destinations.items()}
-        numbers = {name: 1 + reader.get_destination_page_number(there) for name, there in places.items()}
-        page.evaluate(NUMBERS, numbers)
-        writer = PdfWriter(clone_from=PdfReader(io.BytesIO(page.pdf(**options))))
+    page.evaluate(FIT)
+    options = {"tagged": True, "outline": True, "prefer_css_page_size": True, "print_background": True}
+    reader = PdfReader(io.BytesIO(page.pdf(**options)))
+    places = {name.removeprefix("/"): there for name, there in reader.named_destinations.items()}
+    numbers = {name: 1 + reader.get_destination_page_number(there) for name, there in places.items()}
+    page.evaluate(NUMBERS, numbers)
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(page.pdf(**options))))
     writer.add_metadata({"/Author": page.locator(".authors").text_content()})
     writer.page_mode = "/UseOutlines"
     out = io.BytesIO()
@@ -226,15 +247,10 @@ def _printed(page, html: Path, root: Path) -> bytes:
     return out.getvalue()
 
 
-def _name_it(html: Path, paths: list[Path]) -> None:
-    """Put a link to the PDF where the pages keep a place for it."""
-    for path in paths:
-        text = path.read_text(encoding="utf-8")
-        if MARK in text:
-            up = "../" * (len(path.relative_to(html).parts) - 1)
-            write_atomically(
-                path,
-                text.replace(
-                    MARK, f'<span><a href="{up}{NAME}">The whole book as one PDF</a></span>'
-                ).encode(),
-            )
+def name_it(html: Path, root: Path, name: str, words: str) -> None:
+    """Put a link to the file `name` where the pages keep a place for it, once."""
+    for path in finished(html, root):
+        text, up = path.read_text(encoding="utf-8"), "../" * (len(path.relative_to(html).parts) - 1)
+        link = f'<span><a href="{up}{name}">{words}</a></span>'
+        if link not in text:
+            write_atomically(path, text.replace(MARK, f"{link} {MARK}").encode())

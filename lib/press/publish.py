@@ -29,10 +29,12 @@ from ..protocol import REPRESENTATIVES, Protocol
 from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
 from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import (
+    attractors,
     detection,
     detection_cases,
     findings,
     noise_design,
+    orientation,
     reconstructions,
     related,
     sensitivity,
@@ -57,6 +59,9 @@ __all__ = [
 #: their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
+    "orientation": (orientation.VERSION, orientation.published),
+    "lengths": (orientation.VERSION, orientation.lengths),
+    "attractors": (attractors.VERSION, attractors.published),
     "related": (related.VERSION, related.published),
 }
 #: Points a set at which the untrained networks are evaluated.
@@ -88,10 +93,8 @@ def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
     protocol = Protocol.from_mapping(about["protocol"])
     for e in ensembles(folder):
         store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
-    for name, run, trained in (
-        ("cells", protocol, True),
-        ("untrained", protocol.replace(points=NULL_POINTS), False),
-    ):
+    null = protocol.replace(points=NULL_POINTS)
+    for name, run, trained in (("cells", protocol, True), ("untrained", null, False)):
         for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
             fields = results.cell_fields(run, seed, set_, trained)
             store.table("cells", fields, lambda: part.reset_index(drop=True))
@@ -112,25 +115,18 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     store = store or Store()
     protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
     networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
-    for ensemble in networks:
-        write_tensors(
-            folder / f"networks-seed{ensemble.seed}.safetensors",
-            ensemble.tensors(),
-            {"seed": ensemble.seed, "epochs": protocol.epochs},
-        )
+    for e in networks:
+        about = {"seed": e.seed, "epochs": protocol.epochs}
+        write_tensors(folder / f"networks-seed{e.seed}.safetensors", e.tensors(), about)
     write_table(folder / "cells.csv", results.cells(networks, protocol, store))
     write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
     write_table(folder / "characters.csv", stages(networks, protocol, store))
-    few, laws = (
-        protocol.replace(points=SWEPT_POINTS),
-        [law for family in noise.FAMILIES.values() for law in family],
-    )
-    write_table(folder / "sweep.csv", results.cells(networks, few, store, laws)[SWEPT])
-    dims = [d for d in PAIRS_DIMS if d in protocol.dims]
-    write_table(
-        folder / "pairs.csv",
-        theory.pairs(networks[0], protocol, ("test", *REPRESENTATIVES.values()), PAIRS_POINTS, dims, store),
-    )
+    few = protocol.replace(points=SWEPT_POINTS)
+    swept = [name for family in noise.FAMILIES.values() for name in family]
+    write_table(folder / "sweep.csv", results.cells(networks, few, store, swept)[SWEPT])
+    dims, sets = [d for d in PAIRS_DIMS if d in protocol.dims], ("test", *REPRESENTATIVES.values())
+    pairs = theory.pairs(networks[0], protocol, sets, PAIRS_POINTS, dims, store)
+    write_table(folder / "pairs.csv", pairs)
     write_tensors(folder / "opening.safetensors", first_page(networks[0], protocol))
     about = {
         "what": "every cell of the protocol, computed in float64 from networks trained in float32",
@@ -140,9 +136,8 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "training data SHA-256": data.digest(protocol.training_set),
         **origin(),
     }
-    others = ("sensitivity", "detection", "studies", "companions")
-    kept = {k: v for k, v in (manifest(folder) or {}).items() if k in others}
-    return write_manifest(about | kept, folder)
+    before, beside = manifest(folder) or {}, ("sensitivity", "detection", "studies", "companions")
+    return write_manifest(about | {k: before[k] for k in beside if k in before}, folder)
 
 
 def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
@@ -155,18 +150,7 @@ def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor
 
 def _check_is_paper(protocol: Protocol) -> None:
     paper = Protocol()
-    for name in (
-        "training_set",
-        "dims",
-        "epochs",
-        "points",
-        "sets",
-        "dtype",
-        "loss",
-        "optimizer",
-        "learning_rate",
-        "batch_size",
-    ):
+    for name in (n for n in vars(paper) if n != "seeds"):
         if getattr(protocol, name) != getattr(paper, name):
             raise Mismatch(
                 f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first"
@@ -205,31 +189,19 @@ def publish_sensitivity(
     if unknown := sorted({*choices} - {*known}):
         raise Mismatch(f"sensitivity: expected a choice among {', '.join(known)}, got {', '.join(unknown)}")
     restore(store, folder)
-    found, before = (
-        [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)],
-        table("sensitivity", folder),
-    )
+    found = [sensitivity.cells({key: v for key, v in variants.items() if key[0] in choices}, store)]
+    before = table("sensitivity", folder)
     if before is not None and about["sensitivity"]["numbers"] == _numbers():
         found.append(before[~before.choice.isin(choices)])
     whole = pd.concat(found).sort_values("choice", key=lambda c: c.map(known.index), kind="stable")
     write_table(folder / "sensitivity.csv", whole)
     if "precision" in choices:
-        sets = ("train", *REPRESENTATIVES.values())
-        write_table(
-            folder / "rounding.csv",
-            sensitivity.rounding(
-                train(protocol.replace(seeds=protocol.seeds[:1]), store)[0],
-                protocol,
-                [d for d in WHOLE_DIMS if d in protocol.dims],
-                sets,
-                WHOLE_POINTS,
-            ),
-        )
-    about["sensitivity"] = {
-        "variants": list(dict.fromkeys(whole.choice + ": " + whole.value)),
-        "numbers": _numbers(),
-        **origin(),
-    }
+        networks = train(protocol.replace(seeds=protocol.seeds[:1]), store)[0]
+        sets, dims = ("train", *REPRESENTATIVES.values()), [d for d in WHOLE_DIMS if d in protocol.dims]
+        points = sensitivity.rounding(networks, protocol, dims, sets, WHOLE_POINTS)
+        write_table(folder / "rounding.csv", points)
+    named = list(dict.fromkeys(whole.choice + ": " + whole.value))
+    about["sensitivity"] = {"variants": named, "numbers": _numbers(), **origin()}
     return write_manifest(about, folder)
 
 
@@ -410,13 +382,8 @@ def _artefacts(
 
 def _numbers() -> dict[str, int]:
     """The versions of everything that a number depends on."""
-    return {
-        "training": training.VERSION,
-        "spectrum": spectrum.VERSION,
-        "noise": noise.VERSION,
-        "characters": reconstructions.VERSION,
-        "theory": theory.VERSION,
-    }
+    stages = {"training": training, "spectrum": spectrum, "noise": noise, "theory": theory}
+    return {name: stage.VERSION for name, stage in (stages | {"characters": reconstructions}).items()}
 
 
 def origin() -> dict[str, Any]:

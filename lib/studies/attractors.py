@@ -35,45 +35,36 @@ as points. All else is exploration.
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy import sparse
-from scipy.spatial import cKDTree
 from torch import Tensor
 from tqdm import tqdm
 
 from .. import data, noise
 from ..model import Autoencoder, Ensemble
-from ..protocol import Protocol
+from ..protocol import REPRESENTATIVES, Protocol
 from ..results import blocks
-from ..spectrum import eigenvalues
 from ..store import Store
-from ..training import training_fields
+from ..training import train, training_fields, untrained
 from .claims import JUDGES, LARGE
 from .evidence import NOISE, Evidence, Part
-from .theory import latent_jacobian
+from .iteration import MERGED, effective, iterate, merged, radius, round_trips
 
 __all__ = [
-    "iterate", "Ends", "radius", "merged", "effective", "network", "table", "overlap", "evidence",
-    "STATEMENTS", "DIMS", "STARTS", "STEPS", "TOLERANCE",
+    "network", "table", "overlap", "evidence", "path", "published", "own", "summary", "STATEMENTS", "DIMS", "STARTS", "SHOWN",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
-#: Latent dimensions, starts of each set, steps at most, and the relative step that counts as none.
-DIMS, STARTS, STEPS, TOLERANCE = (2, 5, 8, 14, 17, 20), 500, 2_000, 1e-8
-#: Steps in single precision at most, and the relative step at which they end; the shortest step of a cycle.
-SINGLE, COARSE, APART = 1_000, 1e-5, 1e-4
-#: How far Newton's method may go, relative to ‖z‖; ends nearer than this, relative to their median norm, are one.
-REACH, MERGED = 0.1, 1e-3
-#: Codes that go through a network together.
-PART = 500
+#: Latent dimensions, and starts of each set.
+DIMS, STARTS = (2, 5, 8, 14, 17, 20), 500
+#: Starts of each set of the untrained networks, and in this build's own version; ends of a network that are shown.
+NULL_STARTS, OWN_STARTS, SHOWN = 100, 20, 5
 #: Draws of the baseline by chance, and test images that are drawn from; training images among which the nearest is sought.
 DRAWS, REPLACED, NEIGHBOURS = 20, 1_000, 10_000
 
@@ -101,161 +92,6 @@ STATEMENTS = (
     Part("ends are shared between latent dimensions: nearest over chance", lambda e: _noise("dims_nearest")(e) / _noise("dims_chance")(e), LARGE, "log mean", "log", below=1.0),
     Part("ends are shared between seeds: nearest over chance", _seeds, LARGE, "pairs", "log", below=1.0),
 )  # fmt: skip
-
-
-class Ends(NamedTuple):
-    """Where n starts end.
-
-    Attributes
-    ----------
-    z : Tensor, shape (n, d), float64: the end's code; of a cycle, its member with the smallest first coordinate
-    steps : int array, shape (n,): steps taken
-    period : int array, shape (n,): 1 a fixed point, p > 1 a cycle, 0 slow, −1 open
-    """
-
-    z: Tensor
-    steps: np.ndarray
-    period: np.ndarray
-
-
-def _round(net: Autoencoder, z: Tensor) -> Tensor:
-    """f_enc(f_dec(z)), a few codes at a time: their images then stay in the cache."""
-    return torch.cat([net.encoder(net.decoder(part)) for part in z.split(PART)])
-
-
-@torch.no_grad()
-def iterate(net: Autoencoder, z: Tensor, steps: int = STEPS, tolerance: float = TOLERANCE) -> Ends:
-    """Iterate z ↦ f_enc(f_dec(z)) from ``z (n, d)`` until it settles, as the head of this module says.
-
-    Parameters
-    ----------
-    net : Autoencoder, in float64
-    """
-    near, taken, close = _approached(net, z, min(SINGLE, steps))
-    # those that have nearly arrived at one place go on as one, all others by themselves
-    group = np.arange(len(z)) + len(z)
-    if close.any():
-        within = 0.1 * MERGED * float(near[close].norm(dim=1).median())
-        group[close] = merged(near[close].numpy(), np.ones(close.sum(), int), within)
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    ends = _settled(net, near[first], taken[first], steps, tolerance)
-    out, period = ends.z, ends.period
-    for p in np.unique(period[period > 1]):
-        rows = torch.from_numpy(period == p)
-        out[rows] = _first_member(net, out[rows], int(p))
-    left = torch.from_numpy(period == -1)
-    out[left], found = _newton(net, out[left], tolerance)
-    period[left.numpy()] = np.where(found, 0, -1)
-    return Ends(out[group], taken + (ends.steps - taken[first])[group], period[group])
-
-
-def _approached(net: Autoencoder, z: Tensor, steps: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Codes after at most so many steps in single precision, the steps taken, and whether one was shorter than `COARSE`."""
-    net, z, taken, close = (
-        copy.deepcopy(net).float(),
-        z.clone(),
-        np.zeros(len(z), int),
-        np.zeros(len(z), bool),
-    )
-    here, at = z.float(), np.arange(len(z))
-    for _ in range(steps if len(z) else 0):
-        after = _round(net, here)
-        going = ((after - here).norm(dim=1) > COARSE * after.norm(dim=1)).numpy()
-        taken[at] += 1
-        close[at], z[at] = ~going, after.double()
-        here, at = after[going], at[going]
-        if not len(at):
-            break
-    return z, taken, close
-
-
-def _settled(net: Autoencoder, z: Tensor, taken: np.ndarray, steps: int, tolerance: float) -> Ends:
-    """Codes that have taken some steps, iterated on in double precision to a fixed point, a cycle or the last step."""
-    z, taken, period = z.clone(), taken.copy(), np.full(len(z), -1)
-    at = np.flatnonzero(taken < steps)
-    here, anchor = z[at], z[at]
-    since, power = np.zeros(len(at), int), np.ones(len(at), int)
-    while len(at):
-        after = _round(net, here)
-        size, step = (v.norm(dim=1).numpy() for v in (after, after - here))
-        since, back = since + 1, (after - anchor).norm(dim=1).numpy() <= tolerance * size
-        fixed = step <= tolerance * size
-        done = fixed | (back & (since > 1) & (step > APART * size))
-        z[at], taken[at] = after, taken[at] + 1
-        period[at[done]] = np.where(fixed, 1, since)[done]
-        moved = since == power  # Brent: the anchor moves up at powers of two
-        anchor = torch.where(torch.from_numpy(moved)[:, None], after, anchor)
-        power, since = np.where(moved, 2 * power, power), np.where(moved, 0, since)
-        on = ~done & (taken[at] < steps)
-        at, here, anchor, since, power = at[on], after[on], anchor[on], since[on], power[on]
-    return Ends(z, taken, period)
-
-
-def _first_member(net: Autoencoder, z: Tensor, p: int) -> Tensor:
-    """Of the cycle of length p through each code, the member with the smallest first coordinate."""
-    best = z
-    for _ in range(p - 1):
-        z = net.encoder(net.decoder(z))
-        best = torch.where((z[:, :1] < best[:, :1]), z, best)
-    return best
-
-
-def _derivative(net: Autoencoder, z: Tensor) -> Tensor:
-    """K_L at codes ``z (n, d)``, a few at a time."""
-    return torch.cat([latent_jacobian(net, part) for part in z.split(PART)])
-
-
-def _newton(net: Autoencoder, start: Tensor, tolerance: float, tries: int = 8) -> tuple[Tensor, np.ndarray]:
-    """Stable fixed points near codes that have not settled, and which were found; a code without one stays."""
-    if not len(start):
-        return start, np.zeros(0, bool)
-    z, one = start.clone(), torch.eye(start.shape[1], dtype=start.dtype)
-    for _ in range(tries):
-        step = torch.linalg.lstsq(one - _derivative(net, z), (_round(net, z) - z)[:, :, None]).solution
-        z = z + step.squeeze(2).nan_to_num()
-    residual = (_round(net, z) - z).norm(dim=1)
-    near = (z - start).norm(dim=1) <= REACH * start.norm(dim=1)
-    found = near & (residual <= tolerance * z.norm(dim=1)) & (radius(net, z) < 1)
-    return torch.where(found[:, None], z, start), found.numpy()
-
-
-@torch.no_grad()
-def radius(net: Autoencoder, z: Tensor, period: int = 1) -> Tensor:
-    """Spectral radius of the derivative of the p-th iterate at codes ``z (n, d)``: of K_L, or of the product along a cycle."""
-    product = torch.eye(z.shape[1], dtype=z.dtype)
-    for _ in range(period):
-        product = _derivative(net, z) @ product
-        z = net.encoder(net.decoder(z))
-    lam = eigenvalues(product)
-    return lam.abs().amax(1) if len(z) else lam.real.new_empty(0)
-
-
-def merged(z: np.ndarray, period: np.ndarray, within: float) -> np.ndarray:
-    """A number for each end, the same for those within a distance of one another, directly or through others, and of one period.
-
-    Parameters
-    ----------
-    z : shape (n, d); period : shape (n,), slow ends counting as fixed points
-    """
-    # ends that lie far closer than that count once: there may be thousands at one place
-    rounded = np.column_stack([np.maximum(period, 1), np.round(z / (within / 64))])
-    _, first, label = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
-    points, kinds = z[first], np.maximum(period[first], 1)
-    pairs = cKDTree(points).query_pairs(within, output_type="ndarray")
-    pairs = pairs[kinds[pairs[:, 0]] == kinds[pairs[:, 1]]]
-    graph = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), shape=(len(first),) * 2)
-    return sparse.csgraph.connected_components(graph, directed=False)[1][label.ravel()]
-
-
-def effective(counts: np.ndarray) -> float:
-    """exp of the entropy of shares: an effective number.
-
-    >>> effective(np.array([5, 5, 0])), effective(np.array([7]))
-    (2.0, 1.0)
-    """
-    p = np.asarray(counts, float)
-    p = p[p > 0] / p.sum() if p.sum() else p[:0]
-    return round(float(np.exp(-(p * np.log(p)).sum())), 12) if len(p) else np.nan
 
 
 @torch.no_grad()
@@ -436,3 +272,77 @@ def evidence(cells: pd.DataFrame, pairs: pd.DataFrame) -> Evidence:
         means = part.groupby(["seed", "d"])[["nearest", "chance"]].mean().add_prefix(f"{word}_")
         joined = joined.join(means, on=["seed", "d"])
     return Evidence(joined)
+
+
+@torch.no_grad()
+def path(net: Autoencoder, x: Tensor, times: Sequence[int]) -> dict[str, Tensor]:
+    """The images fᵗ(x) of one point ``x (784,)`` at these times, and where they end if they do.
+
+    Parameters
+    ----------
+    net : Autoencoder, in float64
+    """
+    z, out = net.encoder(x[None]), {"$t=0$": x[None]}
+    end = iterate(net, z)
+    for t in range(1, max(times) + 1):
+        if t in times:
+            out[f"$t={t}$"] = net.decoder(z)
+        z = round_trips(net, z)
+    return out | {"end": net.decoder(end.z) if end.period[0] >= 0 else torch.zeros_like(x[None])}
+
+
+def published(
+    networks: Sequence[Ensemble], protocol: Protocol, store: Store
+) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
+    """The tables and pictures that are published, by the name of their file; the untrained networks of the first seed are among the cells."""
+    cells, ends, images = table(networks, protocol, store)
+    null = untrained(protocol.replace(seeds=protocol.seeds[:1]))
+    before, few, _ = table(null, protocol, store, starts=NULL_STARTS)
+    largest = {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()}
+    return {
+        "attractors": pd.concat([cells, before], ignore_index=True),
+        "attractors-ends": pd.concat([ends, few], ignore_index=True),
+        "attractors-overlap": overlap(networks, protocol, ends, images),
+        "attractors-pictures": largest,
+    }
+
+
+def own(
+    protocol: Protocol, store: Store | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:
+    """This build's version, in seconds: cells, ends and pictures of the first seed's two largest networks, on four sets."""
+    store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
+    few = first.replace(sets=tuple(REPRESENTATIVES.values()))
+    cells, ends, images = table(
+        train(first, store), few, store, protocol.dims[-2:], OWN_STARTS, progress=False
+    )
+    return (
+        cells,
+        ends,
+        {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()},
+    )
+
+
+def summary(cells: pd.DataFrame, ends: pd.DataFrame) -> dict[str, float]:
+    """Numbers over the trained networks: means over the noise sets at d of `LARGE`, of digits with ``digits_`` before them, the median
+    effective number of ends, the geometric mean of *moved*, and the largest and median spectral radius, by basins on noise."""
+    trained = cells[cells.epochs > 0]
+    wide = trained[trained.d.isin(LARGE)] if trained.d.isin(LARGE).any() else trained
+    off, own_ = wide[wide.set != "test"], wide[wide.set == "test"]
+    names = [n for n in off.set.unique() if n in ends]
+    some = ends[(ends.epochs > 0) & (ends[names].sum(axis=1) > 0)]
+    out = {
+        c: float(off[c].mean()) for c in ("settled", "slow", "open", "cycle", "shared", "largest", "steps")
+    }
+    out |= {
+        "effective": float(off.network_effective.median()),
+        "moved": float(np.exp(np.log(off.moved).mean())),
+    }
+    out |= {"fewest": float(trained.network_effective.min()), "most": float(trained.network_effective.max())}
+    out |= {f"digits_{c}": float(own_[c].mean()) for c in ("settled", "slow", "open", "effective")}
+    out |= {
+        "radius": float(some.radius.median()),
+        "largest_radius": float(some.radius.max()),
+        "periods": float(some.period.max()),
+    }
+    return out | {"digits_moved": float(np.exp(np.log(own_.moved).mean()))}

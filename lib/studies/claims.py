@@ -45,6 +45,7 @@ __all__ = [
     "outcomes",
     "judge",
     "numbers",
+    "asked",
     "summary",
     "verdicts",
     "stages",
@@ -168,6 +169,26 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
     } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
     table = pd.DataFrame(rows)
     return table.loc[:, ~table.isin(["", "–"]).all()]
+
+
+def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
+    """What a further study asks of the judging seeds: each statement with the values of the exploring seeds and its verdict.
+
+    Returns
+    -------
+    DataFrame: ``statement``, ``range``, ``wanted``, a column for each exploring seed there is, the judging seeds' interval and
+    p-value, and ``verdict``, *not judged yet* until all of them are there.
+    """
+    first = evidence.where(lambda t: t.seed.isin(EXPLORERS))
+    judges = evidence.stage(JUDGES)
+    shown = [e for part in statements for e in part.estimates(first)]
+    frame = numbers(shown)[["measured", "range", "wanted"]].rename(columns={"measured": "statement"})
+    for seed in first.seeds:
+        frame[f"seed {seed}"] = [e.seeds.get(seed, np.nan) for e in shown]
+    judged = numbers([e for part in statements for e in part.estimates(judges)]) if judges else None
+    for column, none in (("95 % interval", "–"), ("p", "–"), ("verdict", "not judged yet")):
+        frame[column] = none if judged is None else judged[column]
+    return frame
 
 
 def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = None) -> pd.DataFrame:

@@ -25,23 +25,10 @@ def convolutional(d: int, generator: torch.Generator) -> tuple[nn.Sequential, nn
     >>> decoder(encoder(torch.zeros(2, 1, 28, 28))).shape
     torch.Size([2, 1, 28, 28])
     """
-    encoder = nn.Sequential(
-        nn.Conv2d(1, 8, 4, 2, 1),
-        nn.ReLU(),
-        nn.Conv2d(8, 16, 4, 2, 1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(784, d),
-    )
-    decoder = nn.Sequential(
-        nn.Linear(d, 784),
-        nn.ReLU(),
-        nn.Unflatten(1, (16, 7, 7)),
-        nn.ConvTranspose2d(16, 8, 4, 2, 1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(8, 1, 4, 2, 1),
-        nn.Sigmoid(),
-    )
+    down = nn.Conv2d(1, 8, 4, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 4, 2, 1), nn.ReLU()
+    encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(784, d))
+    up = nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid()
+    decoder = nn.Sequential(nn.Linear(d, 784), nn.ReLU(), nn.Unflatten(1, (16, 7, 7)), *up)
     with torch.no_grad():
         for layer in (*encoder, *decoder):
             if hasattr(layer, "weight"):
@@ -61,14 +48,8 @@ def trained(
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """Encoder and decoder in float64, trained with Adam on mean squared error: loaded if stored, else trained in seconds."""
     store, images = store or Store(), data.load(training_set)
-    fields = {
-        "d": d,
-        "epochs": epochs,
-        "seed": seed,
-        "count": IMAGES,
-        "images": images.sha256,
-        "version": VERSION,
-    }
+    fields = {"d": d, "epochs": epochs, "seed": seed, "count": IMAGES}
+    fields |= {"images": images.sha256, "version": VERSION}
     encoder, decoder = convolutional(d, torch.Generator().manual_seed(seed))
     both = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
 

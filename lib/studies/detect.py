@@ -54,15 +54,9 @@ class Detection:
 
     def table(self) -> pd.DataFrame:
         """One row a score: threshold, share of inputs above it, median p, and whether the threshold is to be trusted."""
-        return pd.DataFrame(
-            {
-                "score": self.scores.columns,
-                "threshold": self.threshold.to_numpy(),
-                "flagged": self.flagged.mean().to_numpy(),
-                "median p": self.p.median().to_numpy(),
-                "trusted": np.where(self.why == "", "yes", "no: " + self.why),
-            }
-        )
+        columns = {"threshold": self.threshold, "flagged": self.flagged.mean(), "median p": self.p.median()}
+        columns["trusted"] = pd.Series(np.where(self.why == "", "yes", "no: " + self.why), self.why.index)
+        return pd.DataFrame(columns, index=self.scores.columns).rename_axis("score").reset_index()
 
 
 def detect(
@@ -162,11 +156,8 @@ def _active(encoder: Function, x: Tensor) -> tuple[list[Tensor], Tensor]:
     """Active units of every ReLU module on the way, each ``(n, units)``, and the codes."""
     seen: list[Tensor] = []
     modules = encoder.modules() if isinstance(encoder, nn.Module) else ()
-    hooks = [
-        m.register_forward_hook(lambda _, __, out: seen.append((out > 0).flatten(1)))
-        for m in modules
-        if isinstance(m, nn.ReLU)
-    ]
+    record = lambda _, __, out: seen.append((out > 0).flatten(1))
+    hooks = [m.register_forward_hook(record) for m in modules if isinstance(m, nn.ReLU)]
     try:
         return seen, encoder(x.clone())
     finally:

@@ -123,11 +123,8 @@ def _scores(nets, singles, fitted, x) -> list[dict[str, np.ndarray]]:
     out = []
     for single, p, f in zip(singles, probes, fitted):
         orbit = detection_scores.iterated(lambda v, single=single: single(v)[1], single(x.float())[1])
-        out.append(
-            images
-            | detection_scores.evaluate(p, f, own)
-            | {"iterations": -orbit, "disagreement": disagreement}
-        )
+        several = {"iterations": -orbit, "disagreement": disagreement}
+        out.append(images | detection_scores.evaluate(p, f, own) | several)
     return out
 
 
@@ -166,14 +163,9 @@ def table(
 def _fields(
     seed: int, trained: bool, protocol: Protocol, sets: tuple[str, ...], dims: tuple[int, ...], points: int
 ) -> dict[str, object]:
-    return {
-        "networks": training_fields(protocol, seed, None if trained else 0),
-        "sets": sets,
-        "dims": dims,
-        "points": points,
-        "noise": noise.VERSION,
-        "version": VERSION,
-    }
+    networks = training_fields(protocol, seed, None if trained else 0)
+    fields = {"networks": networks, "sets": sets, "dims": dims, "points": points}
+    return fields | {"noise": noise.VERSION, "version": VERSION}
 
 
 def _scored(store: Store, *run) -> pd.DataFrame:
@@ -194,9 +186,8 @@ def held_out(protocol: Protocol, digit: int = 1) -> Protocol:
     'mnist-without-1'
     """
     dims = tuple(d for d in HELD_OUT_DIMS if d in protocol.dims)
-    return protocol.replace(
-        training_set=f"{data.without(protocol.training_set)[0]}-without-{digit}", dims=dims
-    )
+    base = data.without(protocol.training_set)[0]
+    return protocol.replace(training_set=f"{base}-without-{digit}", dims=dims)
 
 
 def averaged(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame:
@@ -235,11 +226,10 @@ def compared(
 def failing(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame:
     """Mean AUROC of every score on every set with its t interval over seeds; ``fails`` where it lies below one half."""
     long = averaged(found, seeds).stack().rename("auroc").reset_index()
+    place = ["training_set", "set", "score"]
     out = [
-        dict(zip(("training_set", "set", "score"), key))
-        | {"seeds": len(part)}
-        | _interval(part.auroc.to_numpy())
-        for key, part in long.groupby(["training_set", "set", "score"], sort=False)
+        dict(zip(place, key)) | {"seeds": len(part)} | _interval(part.auroc.to_numpy())
+        for key, part in long.groupby(place, sort=False)
     ]
     frame = pd.DataFrame(out, columns=["training_set", "set", "score", "seeds", "mean", "low", "high"])
     return frame.assign(fails=frame.high < 0.5)

@@ -82,11 +82,8 @@ def cases(
             alone = mine & (above.sum(0) == 1)
             truth = np.repeat([0, 1], [len(inside[score]), len(x)])
             alarms, hits, _ = metrics.roc_curve(truth, np.concatenate([inside[score], outside[score]]))
-            curves.append(
-                pd.DataFrame(
-                    {"set": name, "score": score, "alarms": grid, "hits": np.interp(grid, alarms, hits)}
-                )
-            )
+            curve = {"set": name, "score": score, "alarms": grid, "hits": np.interp(grid, alarms, hits)}
+            curves.append(pd.DataFrame(curve))
             counts.append({"set": name, "score": score, "found": mine.mean(), "alone": alone.mean()})
             pictures[f"{name}|{score}"] = (255 * x[torch.from_numpy(alone)][:PICTURES]).round().byte()
     return pd.concat(curves, ignore_index=True).round(5), pd.DataFrame(counts).round(5), pictures
@@ -94,11 +91,9 @@ def cases(
 
 def alone(pictures: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """The pictures of `cases` by set and score, in [0, 1]; one black image where there is none."""
-    none = torch.zeros(1, 784)
-    return {
-        name: {s: p / 255 if len(p := pictures[f"{name}|{s}"]) else none for s in SHOWN}
-        for name in dict.fromkeys(key.partition("|")[0] for key in pictures)
-    }
+    shown = {key: p / 255 if len(p) else torch.zeros(1, 784) for key, p in pictures.items()}
+    names = dict.fromkeys(key.partition("|")[0] for key in pictures)
+    return {name: {score: shown[f"{name}|{score}"] for score in SHOWN} for name in names}
 
 
 def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataFrame:
@@ -106,11 +101,8 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
 
     Only ratios are kept: they depend on the machine less than seconds do.
     """
-    parts, net, single = (
-        detection_data.parts(training_set),
-        ensemble.member(d).double(),
-        ensemble.member(d).float(),
-    )
+    parts = detection_data.parts(training_set)
+    net, single = ensemble.member(d).double(), ensemble.member(d).float()
     first, second = (detection_scores.probe(net, x[:TIMED]) for x in (parts.fit, parts.rank))
     fitted = detection_scores.fit(first, second)
     x = parts.inside[:TIMED]
@@ -128,12 +120,8 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
     with torch.no_grad():
         seconds = {name: _median(f) for name, f in stages.items()}
         own = {name: _median(lambda s=score: s.of(p, fitted)) for name, score in SCORES.items()}
-    extra = {
-        "second round trip": ("re-encoding",),
-        "linear regions": ("patterns",),
-        "Jacobians": ("patterns", "Jacobians"),
-        "spectra": ("patterns", "Jacobians", "eigenvalues"),
-    }
+    extra = {"second round trip": ("re-encoding",), "linear regions": ("patterns",)}
+    extra |= {"Jacobians": ("patterns", "Jacobians"), "spectra": ("patterns", "Jacobians", "eigenvalues")}
     rows = []
     for name, score in SCORES.items():
         total = own[name] + sum(seconds[s] for s in extra.get(score.kind, ()))
@@ -142,13 +130,13 @@ def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataF
         image = name in (*detection_scores.PIXELS, "PCA residual")
         total += 0 if image or "patterns" in extra.get(score.kind, ()) else seconds["round trip"]
         rows.append({"score": name, "d": d, "cost": total / seconds["round trip"]})
+    combined = sum(own[n] for n in detection_scores.COMBINED) + seconds["patterns"] + seconds["Jacobians"]
     several = {
         "iterations": seconds["round trip"] + seconds["iterations"],
         "disagreement": seconds["round trip"] * 6,
+        "combination": combined,
     }
-    combined = sum(own[n] for n in detection_scores.COMBINED) + seconds["patterns"] + seconds["Jacobians"]
     rows += [{"score": n, "d": d, "cost": t / seconds["round trip"]} for n, t in several.items()]
-    rows.append({"score": "combination", "d": d, "cost": combined / seconds["round trip"]})
     return pd.DataFrame(rows).round(3)
 
 
@@ -173,22 +161,20 @@ def summary(found: pd.DataFrame, cost: pd.DataFrame | None = None) -> pd.DataFra
     by_set = near(trained).pivot_table(index="score", columns="set", values="auroc")
     noise = trained[trained.set.isin(NOISE_SETS)].groupby("score").auroc.mean()
     untrained = near(null).groupby("score").auroc.mean()
-    formulas = {name: score.formula for name, score in SCORES.items()} | {
-        n: f for n, (f, _) in FURTHER.items()
-    }
-    order = [name for name in formulas if name in by_set.index]
-    rows = [
+    formulas = {name: score.formula for name, score in SCORES.items()}
+    formulas |= {name: formula for name, (formula, _) in FURTHER.items()}
+    by_set = by_set.loc[[name for name in formulas if name in by_set.index]]
+    worst = [f"{value:.2f}, {name}" for value, name in zip(by_set.min(axis=1), by_set.idxmin(axis=1))]
+    table = pd.DataFrame(
         {
-            "score": name,
-            "definition": f"${formulas[name]}$",
-            "near sets": by_set.loc[name].mean(),
-            "worst": f"{by_set.loc[name].min():.2f}, {by_set.loc[name].idxmin()}",
-            "noise": noise.get(name, np.nan),
-            "untrained": untrained.get(name, np.nan),
+            "score": list(by_set.index),
+            "definition": [f"${formulas[name]}$" for name in by_set.index],
+            "near sets": by_set.mean(axis=1).to_numpy(),
+            "worst": worst,
+            "noise": noise.reindex(by_set.index).to_numpy(),
+            "untrained": untrained.reindex(by_set.index).to_numpy(),
         }
-        for name in order
-    ]
-    table = pd.DataFrame(rows)
+    )
     return table if cost is None else table.assign(cost=table.score.map(cost.set_index("score").cost))
 
 
@@ -217,33 +203,20 @@ def first_order(found: pd.DataFrame) -> pd.DataFrame:
     judged = near(found[found.d.isin(detection.JUDGED) & (found.epochs > 0)])
     wide = judged.pivot_table(index="set", columns="score", values="auroc", sort=False)
     shift, defect, whole = (wide[name] for name in ("re-encoding shift", "K_L defect", "K_I defect"))
-    return pd.DataFrame(
-        {
-            "set": wide.index,
-            "re-encoding shift": shift,
-            r"$\|K_L-1\|$": defect,
-            "added": defect - shift,
-            r"$\|K_I-1\|$": whole,
-            "added ": whole - shift,
-        }
-    ).sort_values("added", ascending=False)
+    columns = {"set": wide.index, "re-encoding shift": shift}
+    columns |= {r"$\|K_L-1\|$": defect, "added": defect - shift}
+    columns |= {r"$\|K_I-1\|$": whole, "added ": whole - shift}
+    return pd.DataFrame(columns).sort_values("added", ascending=False)
 
 
 def described(training_set: str, found: pd.DataFrame) -> pd.DataFrame:
     """The sets of a table with what each is, one row each; the noise sets as one."""
     names = [n for n in dict.fromkeys(found.set) if n not in NOISE_SETS]
-    rows = [
-        {
-            "set": n,
-            "what it is": detection_data.stated(n, training_set),
-            "points": int(found[found.set == n].points.max()),
-        }
-        for n in names
-    ]
-    noise = found[found.set.isin(NOISE_SETS)]
-    if len(noise):
-        rows.append({"set": "noise", "what it is": "The ten noise sets.", "points": int(noise.points.max())})
-    return pd.DataFrame(rows)
+    rows = [(n, detection_data.stated(n, training_set), found.set == n) for n in names]
+    if (noise := found.set.isin(NOISE_SETS)).any():
+        rows.append(("noise", "The ten noise sets.", noise))
+    rows = [(name, says, int(found[there].points.max())) for name, says, there in rows]
+    return pd.DataFrame(rows, columns=["set", "what it is", "points"])
 
 
 def own(protocol: Protocol, store: Store | None = None, digit: int = 1) -> pd.DataFrame:
@@ -260,9 +233,7 @@ def own(protocol: Protocol, store: Store | None = None, digit: int = 1) -> pd.Da
     dims = protocol.dims[-2:]
     shown = detection.table(train(first, store), first, store, sets, dims, points=OWN_POINTS)
     d = max([d for d in protocol.dims if d <= 8] or protocol.dims[:1])
-    without = first.replace(
-        training_set=f"{base}-without-{digit}", dims=(d,), epochs=min(protocol.epochs, 100)
-    )
-    return pd.concat(
-        [shown, detection.table(train(without, store), without, store, dims=(d,))], ignore_index=True
-    )
+    epochs = min(protocol.epochs, 100)
+    without = first.replace(training_set=f"{base}-without-{digit}", dims=(d,), epochs=epochs)
+    alone = detection.table(train(without, store), without, store, dims=(d,))
+    return pd.concat([shown, alone], ignore_index=True)

@@ -77,9 +77,8 @@ class Evidence:
 
     def where(self, keep: Callable[[pd.DataFrame], pd.Series]) -> Evidence:
         """The rows of all tables for which `keep` is true."""
-        return Evidence(
-            *(None if t is None else t[keep(t)] for t in (self.cells, self.null, self.characters))
-        )
+        tables = self.cells, self.null, self.characters
+        return Evidence(*(None if t is None else t[keep(t)] for t in tables))
 
     def stage(self, seeds: Collection[int]) -> Evidence | None:
         """The evidence of these seeds alone, or None unless all of them are there."""
@@ -102,13 +101,10 @@ class Evidence:
         if self.null is None:
             return None
         untrained = Evidence(self.null)
-        worst = pd.concat(
-            [e["I_deficient"].max(axis=1) for e in (self, untrained)], axis=1, join="inner"
-        ).max(axis=1)
-        lost = worst[worst > FULL].index.union(
-            self["I_deficient"].index.symmetric_difference(untrained["I_deficient"].index)
-        )
-        return (self.without(lost), untrained.without(lost)) if len(lost) < len(worst) else None  # fmt: skip
+        here, there = (e["I_deficient"].max(axis=1) for e in (self, untrained))
+        worst = pd.concat([here, there], axis=1, join="inner").max(axis=1)
+        lost = worst[worst > FULL].index.union(here.index.symmetric_difference(there.index))
+        return (self.without(lost), untrained.without(lost)) if len(lost) < len(worst) else None
 
 
 # --- pooling: networks (seed, d) × columns → one row a seed ------------------------------------
@@ -224,9 +220,8 @@ class Part:
         """One estimate a column, with what training adds where untrained networks are there."""
         values, back = self.by_seed(evidence), SCALES[self.scale][1]
         pair = evidence.paired if self.scale != "yes" else None
-        gains = (
-            self.by_seed(pair[0]) - self.by_seed(pair[1]) if pair else pd.DataFrame(columns=values.columns)
-        )
+        none = pd.DataFrame(columns=values.columns)
+        gains = self.by_seed(pair[0]) - self.by_seed(pair[1]) if pair else none
         found = []
         for name in values.columns:
             if self.scale == "yes":

@@ -78,11 +78,10 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.D
     log = np.log(cells[cells.d >= 5].pivot(index=["seed", "d"], columns="set", values="I_mean"))
     over = (log - log.groupby("seed").transform("mean")).std()
     out |= {"spread_train": over["train"], "spread_noise": over.drop(["train", "test"]).median()}
-    late = reconstructions[
-        (reconstructions.d >= 12) & reconstructions.set.isin(GROUPS["middle"] + GROUPS["bright"])
-    ]
+    wide = reconstructions[reconstructions.d >= 12]
+    late = wide[wide.set.isin(GROUPS["middle"] + GROUPS["bright"])]
     out |= {"apart_networks": late.from_networks.median(), "apart_sets": late.same_side.median()}
-    dark = reconstructions[(reconstructions.d >= 12) & reconstructions.set.isin(GROUPS["dark"])]
+    dark = wide[wide.set.isin(GROUPS["dark"])]
     out |= {"apart_dark": late.other_side.median(), "dark_networks": dark.from_networks.median()}
     for word, dims in (("low", range(2, 5)), ("late", range(12, 21))):
         part = reconstructions[reconstructions.d.isin(dims)].set_index(["seed", "d"])
@@ -91,10 +90,8 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.D
             out[f"{name}_{word}"] = (foreign[column] / own[column].reindex(foreign.index)).median()
     out |= {"lowest": large.I_reversed.min(), "highest": large.I_reversed.max()}
     before = untrained[~untrained.set.isin(["train", "test"])]
-    out |= {
-        "negative_noise": noise.I_negative_real.mean(),
-        "negative_untrained": before.I_negative_real.mean(),
-    }
+    out["negative_noise"] = noise.I_negative_real.mean()
+    out["negative_untrained"] = before.I_negative_real.mean()
     return {name: float(value) for name, value in out.items()}
 
 
@@ -114,9 +111,7 @@ def side_by_side(cells: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame:
     """Medians of `COLUMNS` over networks and sets: on the training data and on noise, after training and before."""
     out = {"quantity": list(COLUMNS.values())}
     for word, table in (("", cells), (", untrained", untrained)):
-        for name, rows in (
-            ("training data", table.set == "train"),
-            ("noise", ~table.set.isin(["train", "test"])),
-        ):
+        parts = {"training data": table.set == "train", "noise": ~table.set.isin(["train", "test"])}
+        for name, rows in parts.items():
             out[name + word] = table.loc[rows, list(COLUMNS)].median().tolist()
     return pd.DataFrame(out)

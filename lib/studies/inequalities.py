@@ -74,13 +74,15 @@ def around_the_switch(ray: pd.DataFrame) -> tuple[float, float]:
 def multiplications(dims: Sequence[int]) -> pd.DataFrame:
     """Multiplications at one point, by d: of the small matrix and its eigenvalues, and of the large one's."""
     chain = [2 * d * sum(m * n for m, n in zip((*WIDTHS, d), (*WIDTHS[1:], d))) for d in dims]
-    return pd.DataFrame({
-        "$d$": dims,
-        r"$K_{\mathcal I}$: chain": chain,
-        r"$K_{\mathcal I}$: $d^3$": [d**3 for d in dims],
-        r"$J_{\mathcal I}$: product $GE$": [784**2 * d for d in dims],
-        r"$J_{\mathcal I}$: $784^3$": [784**3] * len(dims),
-    }).astype({"$d$": int} | {c: float for c in (r"$K_{\mathcal I}$: chain", r"$K_{\mathcal I}$: $d^3$", r"$J_{\mathcal I}$: product $GE$", r"$J_{\mathcal I}$: $784^3$")})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "$d$": dims,
+            r"$K_{\mathcal I}$: chain": np.array(chain, float),
+            r"$K_{\mathcal I}$: $d^3$": [float(d**3) for d in dims],
+            r"$J_{\mathcal I}$: product $GE$": [float(784**2 * d) for d in dims],
+            r"$J_{\mathcal I}$: $784^3$": float(784**3),
+        }
+    )
 
 
 def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor]) -> pd.DataFrame:
@@ -104,8 +106,6 @@ def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor])
 
 def separation(net: Autoencoder, z: Tensor) -> dict[str, float]:
     """What the corrected Theorem I.2 says of the codes ``z (n, d)``, by medians: ``kappa`` κ(V), ``lipschitz`` L, ``least`` 1/(κ²L), ``apart``."""
-    kappa = eigenvector_condition(latent_jacobian(net, z)).median()
-    constant, apart = lipschitz(net, z).median(), torch.pdist(z).median()
-    return {
-        "kappa": float(kappa), "lipschitz": float(constant), "least": float(1 / (kappa**2 * constant)), "apart": float(apart),
-    }  # fmt: skip
+    kappa = float(eigenvector_condition(latent_jacobian(net, z)).median())
+    constant, apart = float(lipschitz(net, z).median()), float(torch.pdist(z).median())
+    return {"kappa": kappa, "lipschitz": constant, "least": 1 / (kappa**2 * constant), "apart": apart}

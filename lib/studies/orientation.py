@@ -11,6 +11,9 @@ network on one set, with 2,000 points.
   m would be q(1−q) mean r + q² var r. *Excess* is the reversed share less this one; *dispersion* the variance of m over
   this one. If signs were independent given the point, but q differed from point to point, the dispersion would be above
   one and, since q ↦ (1−2q)^r is convex below one half, the excess not above zero.
+* *Signs by rank*, added after a first look at 250 points of seed 0: the k-th smallest eigenvalue of a point is negative with
+  a probability p_k of its own, independently; p_k is its share in the cell. *Excess by rank* is the reversed share less
+  that which follows.
 * *Left half-plane*: n(x), the eigenvalues with negative real part, conjugate pairs included. Pairs count twice, so n
   and m have one parity.
 * *Layers*: for a set S of the encoder's three hidden layers, K_S has in S the activation pattern at y = f(x) and
@@ -44,20 +47,36 @@ from tqdm import tqdm
 
 from .. import noise
 from ..model import Ensemble
-from ..protocol import Protocol
+from ..protocol import REPRESENTATIVES, Protocol
 from ..results import blocks
 from ..store import Store
-from ..training import train, training_fields
+from ..training import train, training_fields, untrained
 from .claims import LARGE, MODERATE
-from .evidence import NOISE, Evidence, Part
+from .evidence import FULL, NOISE, Evidence, Part
 from .orientation_cell import Cell, idle_units
 
-__all__ = ["table", "rows", "along", "trained_along", "STATEMENTS", "DIMS", "POINTS", "EPOCHS"]
+__all__ = [
+    "table",
+    "rows",
+    "along",
+    "trained_along",
+    "published",
+    "lengths",
+    "own",
+    "summary",
+    "fit",
+    "STATEMENTS",
+    "DIMS",
+    "POINTS",
+    "EPOCHS",
+]
 
 #: Raise when a number changes; stored tables are then computed anew.
 VERSION = 1
 #: Latent dimensions, and points of each set.
 DIMS, POINTS = (2, 5, 8, 14, 17, 20), 2_000
+#: Points of each set in this build's own version.
+OWN_POINTS = 200
 #: Lengths of training along which counts and reversal are followed.
 EPOCHS = (10, 30, 100, 300, 1_000)
 
@@ -81,6 +100,7 @@ STATEMENTS = (
     Part("the count on noise varies less than independent signs would: dispersion", _noise("I_dispersion"), LARGE, "log mean", "log", below=1.0),
     Part("noise is reversed more often than with independent signs: excess", _noise("I_excess"), LARGE, "mean", "plain", above=0.0),
     Part("the training data are reversed as often as with independent signs: excess", _train("I_excess"), LARGE, "mean", "plain", above=-0.02, below=0.02),
+    Part("with signs by rank noise is reversed as often as it is: excess by rank", _noise("I_ranked_excess"), LARGE, "mean", "plain", above=-0.05, below=0.05),
     Part("training halves the number of negative eigenvalues on noise: trained over untrained", _kept, MODERATE, "log mean", "log", below=0.5),
     Part("the first layer restores most of the orientation on noise: its share", _noise("share_1"), LARGE, "mean", "plain", above=0.5),
     Part("the second layer does", _noise("share_2"), LARGE, "mean", "plain", above=0.5),
@@ -135,7 +155,8 @@ def table(
     DataFrame, one row for each seed, d and set
         ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``, ``reversed``,
         ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent`` (what independent signs give),
-        ``excess``, ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
+        ``excess``, the same with signs by rank (``ranked``, ``ranked_excess``), ``smallest`` (how many of the negative eigenvalues are the
+        smallest of their point), ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
         (points at which the parity of the counted eigenvalues is not the orientation), ``counts`` and ``binomial`` (points by
         count, observed and expected); ``vS`` the share that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean),
         ``far_less_near``, and ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed,
@@ -192,3 +213,62 @@ def along(lengths: pd.DataFrame) -> pd.DataFrame:
         .assign(count=count, reversed=part.I_reversed)
         .reset_index(drop=True)
     )
+
+
+def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
+    """The tables that are published, by the name of their file: of the trained and of the untrained networks."""
+    return {
+        "orientation": table(networks, protocol, store),
+        "orientation-untrained": table(untrained(protocol), protocol, store),
+    }
+
+
+def lengths(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
+    """The table along training to a thousand epochs, of the first seed's networks with these d alone; hours."""
+    run = protocol.replace(seeds=protocol.seeds[:1], dims=tuple(d for d in DIMS if d in protocol.dims))
+    return {"orientation-lengths": trained_along(run, EPOCHS, store)}
+
+
+def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """This build's version, in seconds: the first seed's two largest networks, trained and not, on four sets."""
+    store = store or Store()
+    first = protocol.replace(seeds=protocol.seeds[:1])
+    few = first.replace(sets=tuple(REPRESENTATIVES.values()))
+    return tuple(
+        table(networks, few, store, protocol.dims[-2:], OWN_POINTS, progress=False)
+        for networks in (train(first, store), untrained(first))
+    )
+
+
+def summary(found: pd.DataFrame, null: pd.DataFrame) -> dict[str, float]:
+    """Means over networks, and over the noise sets: ``train_…`` and ``noise_…`` at d of `LARGE`, of K_I; ``low_…`` and ``null_…``, noise
+    at d of `MODERATE` where the untrained networks have full rank, trained and untrained; ``noise_two`` and ``noise_two_expected``, the share of points
+    with two negative eigenvalues or more, and what independent signs would give."""
+    noisy = found.set != "train"
+    wide = found.d.isin(LARGE) if found.d.isin(LARGE).any() else found.d > 0
+    out = {}
+    for word, rows in (("train", found[~noisy & wide]), ("noise", found[noisy & wide])):
+        out |= {f"{word}_{c}": float(v) for c, v in rows.mean(numeric_only=True).items()}
+    for name, word in (("counts", "two"), ("binomial", "two_expected")):
+        points = np.sum([np.array(str(w).split(), float) for w in found[noisy & wide][f"I_{name}"]], axis=0)
+        out[f"noise_{word}"] = float(points[2:].sum() / points.sum())
+    full = null[(null.set != "train") & (null.I_deficient < FULL)]
+    low = found[noisy].merge(full[["seed", "d", "set"]], on=["seed", "d", "set"])
+    for word, rows in (("low", low), ("null", full)):
+        out |= {f"{word}_{c}": float(rows[f"I_{c}"].mean()) for c in ("count", "reversed")}
+    return out
+
+
+def fit(found: pd.DataFrame, by: str = "I_independent", of: str = "I_reversed") -> pd.DataFrame:
+    """How well a prediction describes the reversed share, on the training data and on noise: means, and the root mean square of what is left."""
+    rows = []
+    for word, part in (
+        ("training data", found[found.set == "train"]),
+        ("noise", found[found.set != "train"]),
+    ):
+        left = part[of] - part[by]
+        rows.append({
+            "cells": word, "number": len(part), "reversed": part[of].mean(), "predicted": part[by].mean(),
+            "root mean square difference": float(np.sqrt((left**2).mean())),
+        })  # fmt: skip
+    return pd.DataFrame(rows)

@@ -19,7 +19,7 @@ from ..jacobian import RoundTrip
 from ..model import Autoencoder
 
 __all__ = [
-    "Cell", "independent", "subsets", "parts", "mixed", "by_layers", "contributions", "halves", "idle_units",
+    "Cell", "independent", "by_rank", "subsets", "parts", "mixed", "by_layers", "contributions", "halves", "idle_units",
     "binomial_counts", "CLOSE", "EDGES", "COUNTS",
 ]  # fmt: skip
 
@@ -38,6 +38,25 @@ def independent(q: float, r: np.ndarray) -> float:
     (0.5, 0.25)
     """
     return float(0.5 - np.mean((1 - 2 * q) ** np.asarray(r)) / 2)
+
+
+def by_rank(small: np.ndarray, r: np.ndarray) -> float:
+    """The share of points that are reversed if the k-th smallest eigenvalue is negative with a probability p_k of its own, independently.
+
+    ½(1 − mean Π_{k ≤ r(x)} (1 − 2p_k)), p_k from the points that have so many. With the same mean the product is largest where
+    all p_k are equal, so that unequal ones reverse more points, and make the count vary less.
+
+    Parameters
+    ----------
+    small : bool, shape (n, d): whether the k-th smallest of a point's nonzero eigenvalues is negative
+    r : shape (n,)
+
+    >>> by_rank(np.array([[1, 0], [0, 0]]), np.array([2, 2]))
+    0.5
+    """
+    there = np.arange(small.shape[1]) < np.asarray(r)[:, None]
+    p = (small * there).sum(0) / there.sum(0).clip(1)
+    return float(0.5 - np.where(there, 1 - 2 * p, 1.0).prod(1).mean() / 2)
 
 
 def subsets() -> list[tuple[int, ...]]:
@@ -105,10 +124,17 @@ def _sorted(lam: Tensor, vectors: Tensor) -> tuple[np.ndarray, np.ndarray]:
     return lam.gather(1, order).numpy(), vectors.gather(2, order[:, None].expand_as(vectors)).numpy()
 
 
-def _counts(lam: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Negative real eigenvalues, and those with negative real part, among the first r of each row."""
-    kept = np.arange(lam.shape[1]) < r[:, None]
-    return ((lam.imag == 0) & (lam.real < 0) & kept).sum(1), ((lam.real < 0) & kept).sum(1)
+def _counts(lam: np.ndarray, r: np.ndarray) -> dict[str, np.ndarray]:
+    """Among the first r eigenvalues of each row: negative real ones, those with negative real part, non-real ones, each ``(n,)``,
+    and ``small (n, d)``: whether the smallest, the second smallest, … of them is negative."""
+    n, d = lam.shape
+    kept = np.arange(d) < r[:, None]
+    negative = (lam.imag == 0) & (lam.real < 0) & kept
+    upward = r[:, None] - 1 - np.arange(d)
+    return {
+        "count": negative.sum(1), "left": ((lam.real < 0) & kept).sum(1), "nonreal": ((lam.imag != 0) & kept).sum(1),
+        "small": np.where(upward >= 0, np.take_along_axis(negative, upward.clip(0), 1), False),
+    }  # fmt: skip
 
 
 def contributions(
@@ -168,9 +194,8 @@ class Cell:
             for j, s, at in (("I", (), trip.at_x), ("L", (1, 2, 3), trip.at_y)):
                 k, sign = found[s]
                 lam, r = spectrum.eigenvalues(k).numpy(), jacobian.rank(trip, at).numpy()
-                count, left = _counts(lam, r)
-                columns |= {f"{j}_rank": r, f"{j}_count": count, f"{j}_left": left, f"{j}_sign": sign.numpy()}
-                columns[f"{j}_nonreal"] = ((lam.imag != 0) & (np.arange(lam.shape[1]) < r[:, None])).sum(1)
+                columns |= {f"{j}_{name}": v for name, v in _counts(lam, r).items()}
+                columns |= {f"{j}_rank": r, f"{j}_sign": sign.numpy()}
             columns |= {f"v{''.join(map(str, s))}": (sign < 0).numpy() for s, (_, sign) in found.items()}
             for name, values in columns.items():
                 self.columns.setdefault(name, []).append(values)
@@ -257,6 +282,9 @@ def _count(a: dict[str, np.ndarray], j: str, d: int) -> dict[str, object]:
         "nonreal": a[f"{j}_nonreal"].sum() / nonzero,
         "independent": independent(q, r),
         "excess": turned.mean() - independent(q, r),
+        "ranked": by_rank(a[f"{j}_small"], r),
+        "ranked_excess": turned.mean() - by_rank(a[f"{j}_small"], r),
+        "smallest": a[f"{j}_small"][:, 0].sum() / max(count.sum(), 1),
         "dispersion": count.var() / variance if variance else np.nan,
         "left": left.mean(),
         "left_independent": independent(left.sum() / nonzero, r),

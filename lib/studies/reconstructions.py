@@ -41,15 +41,8 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
     images = data.load(name)
     labels = images.labels.numpy()
     epochs = 8 if images.trained > 10_000 else 60
-    model = MLPClassifier(
-        (256,),
-        max_iter=epochs,
-        batch_size=128,
-        early_stopping=False,
-        n_iter_no_change=epochs,
-        tol=0.0,
-        random_state=0,
-    )
+    stop = {"max_iter": epochs, "early_stopping": False, "n_iter_no_change": epochs, "tol": 0.0}
+    model = MLPClassifier((256,), batch_size=128, random_state=0, **stop)
     with warnings.catch_warnings():  # a fixed number of epochs is meant, not convergence
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(images.train.numpy(), labels[: images.trained])

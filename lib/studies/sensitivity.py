@@ -118,14 +118,11 @@ def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
     same latent dimensions; for the precision, those of the whole training.
     """
     own = table[table.choice == choice]
-    base = table[
-        (table.choice == "length") & table.epochs.isin(own.epochs.unique()) & table.d.isin(own.d.unique())
-    ]
-    return (
-        own
-        if choice == "length"
-        else pd.concat([base.assign(choice=choice, value="the protocol"), own], ignore_index=True)
-    )
+    if choice == "length":
+        return own
+    there = table.epochs.isin(own.epochs.unique()) & table.d.isin(own.d.unique())
+    base = table[(table.choice == "length") & there].assign(choice=choice, value="the protocol")
+    return pd.concat([base, own], ignore_index=True)
 
 
 def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -143,12 +140,9 @@ def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     for choice in table.choice.unique():
         for value, part in like(table, choice).groupby("value", sort=False):
             row = {"way to train": f"{choice}: {value}"}
+            train, noise = part[part.set == "train"], part[~part.set.isin(["train", "test"])]
             for column, title in columns.items():
-                for where, sets in (
-                    ("train", part.set == "train"),
-                    ("noise", ~part.set.isin(["train", "test"])),
-                ):
-                    row[f"{title}, {where}"] = part.loc[sets, column].median()
+                row |= {f"{title}, train": train[column].median(), f"{title}, noise": noise[column].median()}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -165,16 +159,10 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
     for column, title in columns.items():
         pair = wide[column].dropna()
         gap = (pair[value] - pair["the protocol"]).abs()
-        seed, d, name = gap.idxmax()
-        rows.append(
-            {
-                "statistic": title,
-                "largest difference": gap.max(),
-                "the protocol's value": pair["the protocol"][gap.idxmax()],
-                "at": f"$d={d}$, {LABELS[name]}",
-                "median difference": gap.median(),
-            }
-        )
+        place = seed, d, name = gap.idxmax()
+        row = {"statistic": title, "largest difference": gap.max()}
+        row |= {"the protocol's value": pair["the protocol"][place], "at": f"$d={d}$, {LABELS[name]}"}
+        rows.append(row | {"median difference": gap.median()})
     return pd.DataFrame(rows)
 
 
@@ -245,11 +233,9 @@ def distances(held: pd.DataFrame) -> dict[str, np.ndarray]:
     out = {}
     for choice, part in held.groupby("choice", sort=False):
         values = part.set_index("value").held
-        out[choice] = (
-            values.to_numpy()
-            if "the protocol" not in values
-            else (values.drop("the protocol") - values["the protocol"]).abs().to_numpy()
-        )
+        if "the protocol" in values:
+            values = (values.drop("the protocol") - values["the protocol"]).abs()
+        out[choice] = values.to_numpy()
     return out
 
 
@@ -289,11 +275,8 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
     the share of reversed points and the part between networks, means over the sets of the group.
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
-    columns = {}
-    for title, sets in {
-        "training data": ("train",),
-        **{f"{name} noise": sets for name, sets in GROUPS.items()},
-    }.items():
+    columns, of = {}, {"training data": ("train",)} | {f"{name} noise": g for name, g in GROUPS.items()}
+    for title, sets in of.items():
         groups = part[part.set.isin(sets)].groupby(["epochs", "set"])[column]
         mean, variance = groups.mean(), groups.var(ddof=0)
         for word, values in (("reversed", mean), ("between", variance / (mean * (1 - mean)))):

@@ -19,9 +19,8 @@ __all__ = [
 
 def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
     """Mean squared pixel error after the last epoch, by d: a column a seed and part (``train``, ``test``)."""
-    columns = {
-        f"seed {e.seed}, {part}": e.curves[part][-1].tolist() for e in ensembles for part in ("train", "test")
-    }
+    ends = [(e, part) for e in ensembles for part in ("train", "test")]
+    columns = {f"seed {e.seed}, {part}": e.curves[part][-1].tolist() for e, part in ends}
     return pd.DataFrame({"$d$": ensembles[0].dims} | columns)
 
 
@@ -35,10 +34,8 @@ def late_fall(ensembles: Sequence[Ensemble]) -> tuple[pd.DataFrame, int]:
     epochs = len(ensembles[0].curves["test"])
     span, half = max(1, min(20, epochs // 4)), epochs // 2
     before, after = slice(max(half - span, 0), max(half, 1)), slice(-span, None)
-    fall = {
-        f"seed {e.seed}": (1 - e.curves["test"][after].mean(0) / e.curves["test"][before].mean(0)).tolist()
-        for e in ensembles
-    }
+    test = {f"seed {e.seed}": e.curves["test"] for e in ensembles}
+    fall = {name: (1 - c[after].mean(0) / c[before].mean(0)).tolist() for name, c in test.items()}
     return pd.DataFrame({"$d$": ensembles[0].dims} | fall), span
 
 
@@ -59,9 +56,8 @@ def moments(names: Sequence[str], points: int = 500) -> pd.DataFrame:
     for name in names:
         law, x = noise.distribution(name), noise.sample(name, 0, points)
         away = (x - law.mean()).norm(dim=1)
-        rows.append(
-            (name, law.mean(), law.std(), float(x.mean(1).std()), float(away.mean()), float(away.std()))
-        )
+        points_own = x.mean(1).std(), away.mean(), away.std()
+        rows.append((name, law.mean(), law.std(), *map(float, points_own)))
     columns = ["set", "mean", "sd", "sd of a point's brightness", "distance from the mean image", "its sd"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -110,11 +106,8 @@ def again(fresh: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, st
     """
     both = fresh.merge(published, on=["seed", "d", "set"], suffixes=(", here", ", published"))
     there = [name for group in GROUPS.values() for name in group if (both.set == name).any()]
-    wanted = {
-        f"{c}, {which}": f"{title}, {which}"
-        for c, title in columns.items()
-        for which in ("here", "published")
-    }
+    runs = ("here", "published")
+    wanted = {f"{c}, {run}": f"{title}, {run}" for c, title in columns.items() for run in runs}
     medians = both.groupby("set")[list(wanted)].median().loc[there]
     return medians.rename(columns=wanted).reset_index(names="data set")
 

@@ -68,12 +68,9 @@ def eigenvalue_gap(a: Tensor, b: Tensor, best: bool = False) -> Tensor:
     """
     shape, d = a.shape[:-2], a.shape[-1]
     lam, mu = (eigenvalues(m.reshape(-1, d, d)) for m in (a, b))
-    gap = (
-        d * torch.from_numpy(matched_distance(lam.numpy(), mu.numpy()))
-        if best
-        else (lam - mu).abs().square().sum(1)
-    )
-    return gap.reshape(shape)
+    if best:
+        return (d * torch.from_numpy(matched_distance(lam.numpy(), mu.numpy()))).reshape(shape)
+    return (lam - mu).abs().square().sum(1).reshape(shape)
 
 
 def singular_gap(a: Tensor, b: Tensor) -> Tensor:
@@ -137,14 +134,14 @@ def lipschitz(net: Autoencoder, z: Tensor) -> Tensor:
     ‖J_L(z) − J_L(z')‖_F ≤ 4/(3√3) Σ_k ‖A_k‖ ‖B_k‖² ‖z − z'‖, with the columns of A and the rows of B.
     """
     before = torch.nn.Sequential(*list(net.decoder)[:-1])
-    a = torch.func.vmap(torch.func.jacrev(net.encoder))(net.decoder(z))  # (n, d, 784)
-    b = torch.func.vmap(torch.func.jacfwd(before))(z)  # (n, 784, d)
+    a = jacobian.derivative(net.encoder, net.decoder(z))  # (n, d, 784)
+    b = jacobian.derivative(before, z, forward=True)  # (n, 784, d)
     return 4 / 27**0.5 * (a.norm(dim=1) * b.square().sum(2)).sum(1)
 
 
 def latent_jacobian(net: Autoencoder, z: Tensor) -> Tensor:
     """J_L = D(f_enc ∘ f_dec) at any codes ``z (n, d)``, shape (n, d, d), by automatic differentiation."""
-    return torch.func.vmap(torch.func.jacrev(lambda v: net.encoder(net.decoder(v))))(z)
+    return jacobian.derivative(lambda v: net.encoder(net.decoder(v)), z)
 
 
 def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.DataFrame:
@@ -209,14 +206,8 @@ def pairs(
     (fewer where the set is smaller); the nearest code is sought among those of the training images.
     """
     store, dims = store or Store(), tuple(dims or protocol.dims)
-    fields = {
-        **training_fields(protocol, networks.seed),
-        "of": dims,
-        "sets": tuple(sets),
-        "points": points,
-        "noise": noise.VERSION,
-        "pairs": VERSION,
-    }
+    fields = training_fields(protocol, networks.seed) | {"of": dims, "sets": tuple(sets), "points": points}
+    fields |= {"noise": noise.VERSION, "pairs": VERSION}
 
     def compute() -> pd.DataFrame:
         images = data.load(protocol.training_set)
@@ -251,15 +242,8 @@ def inference(table: pd.DataFrame) -> pd.DataFrame:
         means = np.log(wide["L_mean"][name] / wide["L_mean"]["train"]).abs()
         codes = wide["mahalanobis_median"][name]
         own = wide["mahalanobis_median"]["train"].median()
-        rows.append(
-            {
-                "set": name,
-                "means": means.median(),
-                "codes": codes.median(),
-                "own": own,
-                "rho": means.corr(codes, method="spearman"),
-            }
-        )
+        row = {"set": name, "means": means.median(), "codes": codes.median(), "own": own}
+        rows.append(row | {"rho": means.corr(codes, method="spearman")})
     return pd.DataFrame(rows)
 
 
@@ -275,14 +259,10 @@ def iterates(net: Autoencoder, x: Tensor, steps: int) -> pd.DataFrame:
     for step in range(steps):
         trip = jacobian.round_trip(net, x)
         k_i, k_l = jacobian.matrices(net, trip)
-        columns = {
-            "error": (trip.y - x).norm(dim=1),
-            "hamming": sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y)),
-            "distance": eigenvalue_gap(k_i, k_l) / net.d,
-        }
-        tables.append(
-            pd.DataFrame({"step": step, "point": range(len(x))} | {n: v.numpy() for n, v in columns.items()})
-        )
+        columns = {"error": (trip.y - x).norm(dim=1), "distance": eigenvalue_gap(k_i, k_l) / net.d}
+        columns["hamming"] = sum((a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y))
+        table = pd.DataFrame({name: value.numpy() for name, value in columns.items()})
+        tables.append(table.assign(step=step, point=range(len(x))))
         x = trip.y
     return pd.concat(tables, ignore_index=True)
 
@@ -330,7 +310,5 @@ def ellipse_factor(x: Tensor, axes: tuple[float, float]) -> Tensor:
 
 def projection_jacobian(project: Callable[[Tensor], Tensor], x: Tensor, h: float = 1e-5) -> Tensor:
     """Jacobian of any map at ``x (n, N)`` by central differences, ``(n, M, N)``: knows nothing of the formula it is compared with."""
-    columns = [
-        (project(x + h * e) - project(x - h * e)) / (2 * h) for e in torch.eye(x.shape[1], dtype=x.dtype)
-    ]
-    return torch.stack(columns, -1)
+    basis = torch.eye(x.shape[1], dtype=x.dtype)
+    return torch.stack([(project(x + h * e) - project(x - h * e)) / (2 * h) for e in basis], -1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib import data
-from lib.companions.synthesis import Settings
+from lib.companions.synthesis import REGULARISERS, Settings
 from lib.companions.synthesis.measure import (
     SIGNS,
     _ratio,
@@ -18,7 +18,6 @@ from lib.companions.synthesis.measure import (
     label,
     verdicts,
 )
-from lib.companions.synthesis.settings import REGULARISERS
 from lib.companions.synthesis.variants import losses, neighbours, split, stack, variants
 from lib.jacobian import reference
 from lib.model import Autoencoder, Ensemble

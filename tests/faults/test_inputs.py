@@ -112,7 +112,7 @@ COMMANDS = {
     "publish --set epochs=1": r"book: publish: expected the paper's epochs=300, got 1",
     "publish --set training_set=digits": r"book: publish: expected the paper's training_set=mnist, got digits",
     "compare --set seeds=x": r"book: seeds: expected",
-    "pdf {empty}": r"book: pdf: expected",
+    "pdf {empty}": r"book: expected a finished book",
     "notebook {junk}": r"junk.*expected",
     "verify --cells": r"expected one argument",
 }

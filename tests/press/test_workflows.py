@@ -82,12 +82,12 @@ def test_a_pull_request_never_reaches_our_own_runner(root):
             assert found["concurrency"] == {"group": "gpu", "cancel-in-progress": False}
 
 
-def test_what_goes_out_has_a_pdf_and_passed_the_gate(workflow):
+def test_what_goes_out_is_printed_and_passed_the_gate(workflow):
     """In this order: the checksums, which the gate writes, are of everything."""
     for job in workflow["jobs"].values():
         made = [step["run"].split()[1] for step in job["steps"] if "run" in step]
         if "book" in made:
-            assert made.index("book") < made.index("pdf") < made.index("gate")
+            assert made.index("book") < made.index("pdf") < made.index("epub") < made.index("gate")
 
 
 def test_the_branch_that_is_pushed_is_the_one_that_the_pages_lead_to(root):

@@ -15,9 +15,19 @@ from figures import unread
 
 from lib.press.texts import pages
 
-__all__ = ["html_pages", "absent", "broken", "opened", "raw", "inaccessible"]
+__all__ = ["html_pages", "absent", "broken", "opened", "raw", "empty", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
+#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal formulas one.
+#: The others keep their place, as text in the listing's own colour and as empty boxes.
+REPEATED = """(() => {
+  const seen = new Set();
+  const again = (kind) => seen.has(kind) || !seen.add(kind);
+  for (const e of document.querySelectorAll('.highlight pre span:not(:has(*))'))
+    if (again(`${e.className}|${e.parentElement.className}|${e.style.cssText}`)) e.replaceWith(e.textContent);
+  for (const e of document.querySelectorAll('mjx-container'))
+    if (again(e.querySelector('mjx-assistive-mml')?.innerHTML ?? e)) e.replaceChildren();
+})()"""
 #: Figures that a page shows only once their data are published stand below such a line.
 CONDITIONAL = re.compile(r"^if \w+ is not None:\n(?:(?: {4}.*)?\n)+", re.M)
 #: What a notebook puts on its page under a name: ``page.figure("name", …)``.
@@ -123,8 +133,29 @@ def raw(browser, name: str) -> list[str]:
     return [f"{name}: raw {word!r} in {' '.join(text.split())[:90]!r}" for word, text in found.items()]
 
 
+#: Tables of a page with their rows, without those of pictures.
+TABLES = """
+[...document.querySelectorAll('article table:not(.pictures)')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent.trim())))"""
+
+
+def empty(browser, name: str) -> list[str]:
+    """Tables on the page that is open with a column in which no row says anything, or in which every number is zero."""
+    found = []
+    for head, *rows in filter(None, browser.evaluate(TABLES)):
+        if len(rows) < 3:
+            continue
+        for title, column in zip(head, zip(*rows)):
+            if set(column) <= {"", "–", "-", "—"}:
+                found.append(f"{name}: nothing in the column {title!r} of the table {head}")
+        numbers = [c for row in rows for c in row[1:] if re.fullmatch(r"[−\d.,%]+", c)]
+        if numbers and not any(re.search("[1-9]", c) for c in numbers):
+            found.append(f"{name}: every number is zero in the table {head}")
+    return found
+
+
 def inaccessible(browser, name: str) -> list[str]:
-    """What axe-core finds serious or critical on the page that is open."""
+    """What axe-core finds serious or critical on the page that is open, of which only what is unlike the rest is left."""
+    browser.evaluate(REPEATED)
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may not, and the
     # browser's complaints about it may arrive when the next page is open

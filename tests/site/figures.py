@@ -16,7 +16,9 @@ WIDE, PHONE = 700, 356
 LEAST = {WIDE: 11.0, PHONE: 8.5}
 
 #: Names of columns and of sets as the code has them, numbers as Python writes them, TeX outside a formula.
-RAW = re.compile(r"(?<![\w/.])[A-Za-z]+_[\w.]+|(?<![\w.])\d(?:\.\d+)?e[+-]\d+|(?<![\w.)−–-])-\.?\d|\\[a-z]+")
+RAW = re.compile(
+    r"(?<![\w/.])[A-Za-z]+_[\w.]+|(?<![\w.])\d(?:\.\d+)?e[+-]\d+|(?<![\w.)−–-])-\.?\d|\\[a-z]+|\d %"
+)
 FORMULA = re.compile(r"\$[^$]*\$")
 
 MEASURE = """
@@ -69,8 +71,11 @@ svg => {
 
 
 def illegible(browser, path: Path) -> list[str]:
-    """What cannot be read in a picture: small or raw or overlapping words, and legends on the data."""
-    seen = browser.page.evaluate(MEASURE, path.read_text(encoding="utf-8"))
+    """What cannot be read in a picture drawn by matplotlib: small or raw or overlapping words, and legends on the data."""
+    svg = path.read_text(encoding="utf-8")
+    if "viewBox" not in svg[:3000] or "matplotlib" not in svg[:3000]:
+        return []
+    seen = browser.page.evaluate(MEASURE, svg)
     name, found = path.name, []
     for width, least in LEAST.items():
         scale = 4 / 3 * min(1, width / (4 / 3 * seen["width"]))

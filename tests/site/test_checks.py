@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import checks
+import figures
+import matplotlib.pyplot as plt
 import pytest
 
+from lib.figures import style
 from lib.press import checksums
 
 PAGE = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><link rel="icon" href="data:,"></head><body><main>{body}</main></body></html>'
@@ -75,9 +78,79 @@ def test_a_browser_finds_what_files_do_not_show(whole, browser):
         "intro",
         '<h1>Start</h1><script>console.error("oh")</script><p style="color:#ccc;background:#fff">pale</p><button></button>',
     )
+    word = '<span class="k" style="color:{}">word</span> '
+    listing = 20 * word.format("#000") + word.format("#ddd") + 20 * word.format("#ddd")
+    write(
+        html,
+        "numbers",
+        f'<img id="fig-one" src="dot.svg" alt="a dot"><div class="highlight" style="background:#fff"><pre>{listing}</pre></div>',
+    )
     told = "\n".join(found(root, html, browser))
-    for word in ("console: oh", "picture does not show", "color-contrast", "button-name"):
+    for word in ("console: oh", "picture does not show", "intro.html: color-contrast", "button-name"):
         assert word in told
+    (pale,) = [line for line in told.splitlines() if line.startswith("numbers.html: color-contrast")]
+    assert pale.count("span") == 1  # of the words that look alike one was looked at
+
+
+DRAWN = {  # what is drawn → what is told
+    "clean": None,
+    "legend": "legend on the data: a line",
+    "small": "letters of 5",
+    "raw": "raw: beta_0.8_5",
+    "minus": "raw: slope -0.5",
+    "overlap": "'one label' and 'another label' overlap",
+}
+
+
+@pytest.mark.parametrize("fault, told", DRAWN.items())
+def test_a_figure_that_cannot_be_read_is_told(tmp_path, browser, fault, told):
+    @style.styled
+    def draw():
+        fig, ax = plt.subplots(figsize=(style.WIDTH, 3))
+        ax.plot([0, 1], [0, 1], label="a line")
+        ax.set_title(
+            {"raw": "beta_0.8_5", "minus": "slope -0.5"}.get(fault, r"$\mathcal{D}_{.8,5}$, slope −0.5")
+        )
+        fig.legend(loc="outside upper center")
+        if fault == "legend":
+            ax.legend(loc="center")
+        if fault in ("small", "overlap"):
+            ax.text(0.1, 0.8, "one label", size=4 if fault == "small" else None)
+        if fault == "overlap":
+            ax.text(0.12, 0.8, "another label")
+        return fig
+
+    (tmp_path / "figure.svg").write_bytes(style.picture(draw()))
+    write(tmp_path, "blank", "")
+    browser.visit(tmp_path / "blank.html")
+    found = figures.illegible(browser, tmp_path / "figure.svg")
+    assert found == [] if told is None else any(told in finding for finding in found), found
+
+
+@pytest.mark.parametrize("word, is_raw", [
+    ("bernoulli_0.13", True), ("2.1e-06", True), ("from -0.5", True), (r"|\lambda|", True), ("K_I", True), ("at 5 %", True),
+    ("−0.5 of 2 to 3, 2·10⁻⁶, half-way, 2011-02-15, 5%", False),
+])  # fmt: skip
+def test_names_and_numbers_of_the_code_are_told_from_words(whole, browser, word, is_raw):
+    root, html = whole
+    write(html, "words", f"<h1>Words</h1><p>{word}</p><p><code>K_I 1e-3</code></p>")
+    browser.visit(html / "words.html")
+    assert bool(checks.raw(browser, "words.html")) == is_raw
+
+
+def test_a_table_that_says_nothing_is_told(whole, browser):
+    root, html = whole
+    rows = lambda cells: "".join(f"<tr><td>{i}</td>{cells}</tr>" for i in range(3))  # noqa: E731
+    table = "<h1>T</h1><article><table><tr><th>d</th><th>a</th><th>b</th></tr>{}</table></article>"
+    for cells, told in (
+        ("<td>1</td><td>0</td>", ""),
+        ("<td>1</td><td>–</td>", "the column 'b'"),
+        ("<td>0</td><td>0.0</td>", "every number"),
+    ):
+        write(html, "table", table.format(rows(cells)))
+        browser.visit(html / "table.html")
+        found = "".join(checks.empty(browser, "table.html"))
+        assert told in found and bool(told) == bool(found)
 
 
 def test_checksums_are_those_of_the_files(whole):

@@ -12,10 +12,10 @@ from lib import noise
 from lib.model import Autoencoder, Ensemble
 from lib.protocol import NOISE_SETS, Protocol
 from lib.store import Store
-from lib.studies import attractors, claims
-from lib.studies.attractors import iterate
+from lib.studies import attractors, claims, iteration
 from lib.studies.claims import JUDGES
 from lib.studies.evidence import Evidence
+from lib.studies.iteration import iterate
 from lib.training import untrained
 
 
@@ -62,8 +62,8 @@ def test_a_contraction_ends_at_its_fixed_point(z):
     torch.testing.assert_close(
         found.z, torch.linalg.solve(torch.eye(2) - a, b).expand(9, 2), rtol=1e-6, atol=0
     )
-    torch.testing.assert_close(attractors.radius(net, found.z), torch.full((9,), 0.8).double())
-    torch.testing.assert_close(attractors.radius(net, found.z, 3), torch.full((9,), 0.8**3).double())
+    torch.testing.assert_close(iteration.radius(net, found.z), torch.full((9,), 0.8).double())
+    torch.testing.assert_close(iteration.radius(net, found.z, 3), torch.full((9,), 0.8**3).double())
     # |last step| ∝ .8^t falls below 1e-8: known in advance
     assert abs(found.steps.mean() - np.log(1e-8) / np.log(0.8)) < 25
 
@@ -116,7 +116,7 @@ def test_clusters_are_those_of_a_naive_search():
     z = rng.integers(0, 8, (60, 2)) + 0.02 * rng.standard_normal((60, 2))
     z[30:40] = z[:10]
     period = rng.integers(0, 3, 60)
-    found = attractors.merged(z, period, 0.5)
+    found = iteration.merged(z, period, 0.5)
     label = np.arange(60)
     kind = np.maximum(period, 1)
     for _ in range(60):
@@ -125,7 +125,7 @@ def test_clusters_are_those_of_a_naive_search():
             label[near] = label[near].min()
     assert ((found[:, None] == found[None]) == (label[:, None] == label[None])).all()
     chain = np.column_stack([np.arange(5) * 0.4, np.zeros(5)])
-    assert len(set(attractors.merged(chain, np.ones(5, int), 0.5))) == 1
+    assert len(set(iteration.merged(chain, np.ones(5, int), 0.5))) == 1
 
 
 @pytest.fixture(scope="module")

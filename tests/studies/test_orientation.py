@@ -99,6 +99,21 @@ def test_independent_signs_are_the_binomials_odd_half():
     assert apart < orientation_cell.independent(q.mean(), np.array([15]))
 
 
+def test_signs_by_rank_are_a_poisson_binomial_number():
+    rng = np.random.default_rng(0)
+    p = np.array([0.7, 0.2, 0.05, 0.0])
+    small = rng.random((200_000, 4)) < p
+    odd = (small.sum(1) % 2).mean()
+    assert orientation_cell.by_rank(small, np.full(200_000, 4)) == pytest.approx(odd, abs=0.004)
+    # the mean share alone reverses fewer, and gives a count that varies more
+    assert orientation_cell.independent(p.mean(), np.array([4])) < odd - 0.03
+    assert small.sum(1).var() < 4 * p.mean() * (1 - p.mean()) - 0.1
+    lam = np.array([[3.0, -2.0, -1.0, 0.0], [3.0, 2.0, 1.0, -0.5]]) + 0j
+    found = orientation_cell._counts(lam, np.array([3, 4]))
+    assert found["small"].tolist() == [[True, True, False, False], [True, False, False, False]]
+    assert found["count"].tolist() == [2, 1]
+
+
 def test_the_parity_of_the_counts_is_the_orientation(cell):
     a, row = cell.arrays(), cell.row()
     for j in "IL":
@@ -202,7 +217,7 @@ def made(value: dict[str, float], seeds, dims=orientation.DIMS) -> pd.DataFrame:
 @pytest.mark.parametrize("number", range(len(orientation.STATEMENTS)))
 def test_a_statement_holds_where_it_should_and_is_refuted_where_it_should(number):
     part = orientation.STATEMENTS[number]
-    columns = ("I_dispersion", "I_excess", "I_count", "share_1", "share_2", "share_3", "far_less_near", "rank_negative",
+    columns = ("I_dispersion", "I_excess", "I_count", "I_ranked_excess", "share_1", "share_2", "share_3", "far_less_near", "rank_negative",
                "place_negative", "switched_negative", "idle_negative")  # fmt: skip
     low, high = ({c: v for c in columns} for v in (0.01, 3.0 if part.scale == "log" else 0.9))
     null = made({"I_count": 0.2}, JUDGES)
@@ -213,3 +228,28 @@ def test_a_statement_holds_where_it_should_and_is_refuted_where_it_should(number
     assert verdicts == {"holds", "refuted"}
     few = Evidence(made(high, (0, 1)), null)
     assert claims.judge(part.estimates(few)) == "open"
+
+
+def test_a_statement_is_asked_of_the_judging_seeds_and_of_them_alone():
+    value = {"I_dispersion": 0.5}
+    null = made({"I_count": 0.2}, (0,))
+    first = claims.asked(orientation.STATEMENTS[:1], Evidence(made(value, (0, 1)), null))
+    assert first.verdict.tolist() == ["not judged yet"] and first["seed 0"][0] == pytest.approx(0.5, abs=0.02)
+    whole = claims.asked(orientation.STATEMENTS[:1], Evidence(made(value, (0, 1, *JUDGES)), null))
+    assert whole.verdict.tolist() == ["holds"] and "…" in whole["95 % interval"][0]
+    assert [c for c in whole if c.startswith("seed")] == ["seed 0", "seed 1"]
+
+
+def test_the_summary_is_of_large_d_and_of_untrained_networks_of_full_rank():
+    rows = [{"seed": 0, "d": d, "set": s, "points": 10, "I_deficient": float(d > 8), "I_count": d / 10, "I_reversed": 0.25,
+             "I_counts": "5 3 2", "I_binomial": "4 2 4"} for d in (8, 14, 20) for s in ("train", "uniform")]  # fmt: skip
+    found = pd.DataFrame(rows)
+    n = orientation.summary(found, found.assign(I_count=2.0))
+    assert (
+        n["noise_I_count"] == pytest.approx(1.7)
+        and n["low_count"] == pytest.approx(0.8)
+        and n["null_count"] == 2
+    )
+    assert n["noise_two"] == pytest.approx(0.2) and n["noise_two_expected"] == pytest.approx(0.4)
+    told = orientation.fit(found.assign(I_independent=0.05))
+    assert told["root mean square difference"].tolist() == pytest.approx([0.2, 0.2])

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
+from .. import shown as kept
+from . import VERSION, Settings
 from .functional import terms
 from .geometry import Cap, Ellipses, Rotations, rotation_matrix
 from .render import SPACES, draw
-from .settings import VERSION, Settings
 from .training import Trained, train
 
 __all__ = [
@@ -46,17 +47,10 @@ def pair_table(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> p
         for kind in KINDS:
             x, y, a = (nets[manifold, kind].codes(i) for i in images)
             stretch, bending = terms(x, y, a, d)
-            columns = {
-                "quotient": (y - x).norm(dim=1) / d,
-                "second": bending.sqrt(),
-                "stretch": stretch,
-                "bending": bending,
-            }
-            parts.append(
-                pd.DataFrame(
-                    {"manifold": manifold, "kind": kind} | {name: t.numpy() for name, t in columns.items()}
-                )
-            )
+            columns = {"quotient": (y - x).norm(dim=1) / d, "second": bending.sqrt()}
+            columns |= {"stretch": stretch, "bending": bending}
+            head = {"manifold": manifold, "kind": kind}
+            parts.append(pd.DataFrame(head | {name: t.numpy() for name, t in columns.items()}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -101,15 +95,8 @@ def references(settings: Settings) -> pd.DataFrame:
         # A s² + B/s² + λ C s⁴⁻² is least at s⁴ = B/(A + λC)
         s = ((1 / square).mean() / (square.mean() + settings.lam * terms(*codes, d)[1].mean())) ** 0.25
         stretch, bending = (t.mean().item() for t in terms(*(s * c for c in codes), d))
-        rows.append(
-            {
-                "manifold": manifold,
-                "embedding": name,
-                "stretch": stretch,
-                "bending": bending,
-                "sum": stretch + settings.lam * bending,
-            }
-        )
+        row = {"manifold": manifold, "embedding": name, "stretch": stretch, "bending": bending}
+        rows.append(row | {"sum": stretch + settings.lam * bending})
     return pd.DataFrame(rows)
 
 
@@ -201,11 +188,9 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
     parts = []
     for manifold, space in SPACES.items():
         generator = torch.Generator().manual_seed(8)
-        p, q = (
-            space.sample(settings.held_out // 2, generator),
-            space.sample(settings.held_out // 2, generator),
-        )
-        near = space.pairs(settings.held_out // 2, settings.epsilon, generator)
+        half = settings.held_out // 2
+        p, q = space.sample(half, generator), space.sample(half, generator)
+        near = space.pairs(half, settings.epsilon, generator)
         p, q = torch.cat([p, near[0]]), torch.cat([q, near[1]])
         d = space.distance(p, q)
         truth = [space.geodesic(p, q, t) for t in STEPS]
@@ -219,21 +204,11 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
                 a, b = net.codes(first), net.codes(last)
                 codes = [(1 - t) * a + t * b for t in STEPS]
                 made = [net.decode(z) for z in codes]
-                detour = torch.stack([(net.codes(i) - z).norm(dim=1) for i, z in zip(images, codes)]).amax(
-                    0
-                ) / (b - a).norm(dim=1)
+                off = torch.stack([(net.codes(i) - z).norm(dim=1) for i, z in zip(images, codes)])
+                detour = off.amax(0) / (b - a).norm(dim=1)
             error = torch.stack([(m - i).square().mean(1) for m, i in zip(made, images)]).mean(0).sqrt()
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "manifold": manifold,
-                        "kind": kind,
-                        "distance": d.numpy(),
-                        "error": error.numpy(),
-                        "detour": detour.numpy(),
-                    }
-                )
-            )
+            columns = {"distance": d.numpy(), "error": error.numpy(), "detour": detour.numpy()}
+            parts.append(pd.DataFrame({"manifold": manifold, "kind": kind} | columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -247,12 +222,8 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
             if len(inside) >= 5:
                 row = {"manifold": manifold, "kind": kind, "distance": (low + high) / 2}
                 for column in ("error", "detour"):
-                    row |= dict(
-                        zip(
-                            (f"{column}_25", column, f"{column}_75"),
-                            inside[column].quantile([0.25, 0.5, 0.75]),
-                        )
-                    )
+                    names = (f"{column}_25", column, f"{column}_75")
+                    row |= dict(zip(names, inside[column].quantile([0.25, 0.5, 0.75])))
                 rows.append(row)
     return pd.DataFrame(rows)
 
@@ -260,9 +231,7 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
 def medians(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
     """Medians of ``error`` and ``detour`` in a table of `interpolation`, over near pairs (d ≤ ε) and far ones (d > 2ε)."""
     pairs = {"near": table[table.distance <= epsilon], "far": table[table.distance > 2 * epsilon]}
-    found = {
-        name: part.groupby(["manifold", "kind"])[["error", "detour"]].median() for name, part in pairs.items()
-    }
+    found = {name: t.groupby(["manifold", "kind"])[["error", "detour"]].median() for name, t in pairs.items()}
     return pd.concat(found, names=["pairs"]).reset_index()
 
 
@@ -307,21 +276,15 @@ def shown(
                     out[f"way.{manifold}.{name}.{row}"] = grey.round().byte()
         return out
 
-    keep = store or Store()
+    def shares() -> pd.DataFrame:
+        return pd.DataFrame({" ".join(k): principal(n, settings.held_out) for k, n in nets().items()})
+
     fields = asdict(settings) | {"version": VERSION, "shown": SHOWN}
-    make = {
+    tables = {
         "quality": lambda: quality(nets(), pairs(), settings),
-        "shares": lambda: pd.DataFrame(
-            {" ".join(k): principal(n, settings.held_out) for k, n in nets().items()}
-        ),
+        "shares": shares,
         "harmonics": lambda: pd.DataFrame({"share": harmonics(nets()["ellipse", "bending"])}),
         "distance": lambda: binned(ways()),
         "medians": lambda: medians(ways(), settings.epsilon),
     }
-    tables = {
-        name: keep.table("bending", fields | {"table": name}, compute, f"companions/bending-{name}")
-        for name, compute in make.items()
-    }
-    return tables | {
-        "points": keep.tensors("bending", fields | {"table": "points"}, points, "companions/bending-points")
-    }
+    return kept("bending", fields, tables, store, points=points)

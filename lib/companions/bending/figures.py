@@ -58,12 +58,7 @@ def pictures(images: Mapping[str, np.ndarray]) -> Figure:
 @styled
 def journeys(points: Mapping[str, Tensor], manifold: str) -> Figure:
     """Strips of interpolated images between a near and a far pair, a column each, a row for each way; ``points`` of `analysis.shown`."""
-    labels = {
-        "geodesic": "geodesic",
-        "bending": "low bending",
-        "plain": "plain",
-        "blend of pixels": "blend of pixels",
-    }
+    labels = {w: NAMES.get(w, w) for w in ("geodesic", "bending", "plain", "blend of pixels")}
     fig, axes = plt.subplots(len(labels), 2, figsize=(WIDTH, 0.6 * len(labels) + 0.25), squeeze=False)
     for column, ends in zip(axes.T, ("near", "far")):
         column[0].set_title(f"{ends}, $d={points[f'ends.{manifold}.{ends}'].item():.2f}$")
@@ -127,25 +122,21 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
 
     def smooth(y: Tensor, width: int = 25) -> tuple[np.ndarray, np.ndarray]:
         width = min(width, len(y))
-        return np.arange(len(y) - width + 1) + width / 2, np.convolve(
-            y.numpy(), np.ones(width) / width, mode="valid"
-        )
+        means = np.convolve(y.numpy(), np.ones(width) / width, mode="valid")
+        return np.arange(len(y) - width + 1) + width / 2, means
 
     for i, (above, below, manifold) in enumerate(zip(*axes, manifolds)):
         above.plot(*smooth(curves["stretch"][:, i]), color=GREEN, label=r"$\gamma$ term")
-        above.plot(
-            *smooth(lam * curves["bending"][:, i]), color=ORANGE, label=r"$\lambda\,\times$ bending term"
-        )
+        weighted = smooth(lam * curves["bending"][:, i])
+        above.plot(*weighted, color=ORANGE, label=r"$\lambda\,\times$ bending term")
         below.plot(*smooth(curves["decoder"][:, i]), color=BLUE, label="decoder, after the encoder")
         below.plot(*smooth(curves["plain"][:, i]), color=RED, label="plain autoencoder")
         above.set(yscale="log", title=TITLES[manifold])
         below.set(yscale="log", xlabel="steps")
     axes[0, 0].set_ylabel("terms of the loss")
     axes[1, 0].set_ylabel("mean squared pixel error")
-    handles = [ax.get_legend_handles_labels() for ax in axes[:, 0]]
-    fig.legend(
-        handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="outside upper center", ncols=2
-    )
+    (lines, names), (more, others) = (ax.get_legend_handles_labels() for ax in axes[:, 0])
+    fig.legend(lines + more, names + others, loc="outside upper center", ncols=2)
     return fig
 
 
@@ -160,9 +151,8 @@ def distortion(points: Mapping[str, Tensor]) -> Figure:
                 x = points[f"{name}.{manifold}.{kind}"].numpy()
                 ax.plot(x, (np.arange(len(x)) + 0.5) / len(x), color=COLOURS[kind], label=NAMES[kind])
         column[0].axvline(1, color=INK, lw=0.9, ls=":")
-        column[0].set(
-            xscale="log", xlim=(0.2, 5), xlabel=r"$\|\varphi(y)-\varphi(x)\|\,/\,d$", title=TITLES[manifold]
-        )
+        column[0].set(xscale="log", xlim=(0.2, 5), title=TITLES[manifold])
+        column[0].set_xlabel(r"$\|\varphi(y)-\varphi(x)\|\,/\,d$")
         column[0].set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
         column[0].minorticks_off()
         column[1].set(xscale="log", xlim=(0.02, 30))
@@ -182,14 +172,8 @@ def components(shares: pd.DataFrame) -> Figure:
     for ax, manifold in zip(axes, manifolds):
         for kind, marker in (("bending", "o"), ("plain", "s")):
             share = shares[f"{manifold} {kind}"]
-            ax.plot(
-                np.arange(1, len(share) + 1),
-                share,
-                f"{marker}-",
-                color=COLOURS[kind],
-                label=NAMES[kind],
-                lw=1.1,
-            )
+            rank, style = np.arange(1, len(share) + 1), {"color": COLOURS[kind], "label": NAMES[kind]}
+            ax.plot(rank, share, f"{marker}-", lw=1.1, **style)
         ax.set(yscale="log", ylim=(1e-6, 1.5), xlabel="principal component", title=TITLES[manifold])
         ax.set_xticks(range(1, len(share) + 1, 2 if len(share) < 14 else 3))
     axes[0].set_ylabel("share of variance")
@@ -229,14 +213,8 @@ def by_distance(table: pd.DataFrame) -> Figure:
                 if kind == "pixels" and name == "detour":
                     continue
                 ax.plot(part.distance, part[name], "o-", color=COLOURS[kind], label=NAMES[kind], ms=3)
-                ax.fill_between(
-                    part.distance,
-                    part[f"{name}_25"],
-                    part[f"{name}_75"],
-                    color=COLOURS[kind],
-                    alpha=0.15,
-                    lw=0,
-                )
+                low, high = part[f"{name}_25"], part[f"{name}_75"]
+                ax.fill_between(part.distance, low, high, color=COLOURS[kind], alpha=0.15, lw=0)
         column[0].set(title=TITLES[manifold], ylim=(0, None))
         column[1].set(xlabel="distance of the end points", ylim=(0, None))
     axes[0, 0].set_ylabel("pixel error")

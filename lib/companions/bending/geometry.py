@@ -64,11 +64,8 @@ class Space(Sampled):
         """n pairs, uniform among all pairs of points with d(p, q) ≤ ε."""
         found: list[tuple[Tensor, Tensor]] = []
         while sum(len(p) for p, _ in found) < n:
-            found.append(
-                self.pairs_at(
-                    torch.rand(n + 8, self.cube + self.dim, generator=generator, dtype=torch.float64), epsilon
-                )
-            )
+            u = torch.rand(n + 8, self.cube + self.dim, generator=generator, dtype=torch.float64)
+            found.append(self.pairs_at(u, epsilon))
         p, q = (torch.cat(column)[:n] for column in zip(*found))
         return p, q
 
@@ -156,12 +153,8 @@ class Rotations(Space):
 
     def step(self, p, u, epsilon):
         # the volume of a ball of radius ω is proportional to ω − sin ω
-        half = (
-            bisect(lambda angle: angle - angle.sin(), u[:, 0] * (epsilon - math.sin(epsilon)), epsilon)[
-                :, None
-            ]
-            / 2
-        )
+        angle = bisect(lambda a: a - a.sin(), u[:, 0] * (epsilon - math.sin(epsilon)), epsilon)
+        half = angle[:, None] / 2
         z, phi = 2 * u[:, 1] - 1, u[:, 2] * TAU
         rho = (1 - z**2).clamp_min(0).sqrt()
         axis = torch.stack([rho * phi.cos(), rho * phi.sin(), z], 1)

@@ -39,9 +39,8 @@ def shadow(p: Tensor, pixels: int) -> Tensor:
     """
     u = _screen(pixels, 1.0)
     tip = -0.30 * p[:, None, :2] / p[:, None, 2:]  # (n, 1, 2)
-    along = ((u * tip).sum(2) / (tip.square().sum(2) + 1e-3)).clamp(
-        0, 1
-    )  # 1e-3: no kink where the shadow vanishes
+    # 1e-3: no kink where the shadow vanishes
+    along = ((u * tip).sum(2) / (tip.square().sum(2) + 1e-3)).clamp(0, 1)
     post = torch.sigmoid((0.15 - (u - along[..., None] * tip).norm(dim=2)) / 0.07)
     ball = torch.sigmoid((0.28 - (u - tip).norm(dim=2)) / 0.07)
     return 0.75 * (1 - post) * (1 - ball)

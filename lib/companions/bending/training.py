@@ -11,10 +11,10 @@ from tqdm import tqdm
 from ...protocol import Protocol
 from ...store import Store
 from ..networks import Stack, fit
+from . import VERSION, Settings
 from .functional import terms
 from .geometry import Space
 from .render import SPACES, draw
-from .settings import VERSION, Settings
 
 __all__ = ["Trained", "train", "training_curves", "Pairs"]
 
@@ -80,9 +80,8 @@ class Pairs:
             points = torch.stack([p, q, space.average(p, q)], 1)
             parts = []
             for part in points.split(256):
-                parts.append(
-                    draw(name, part.flatten(0, 1), settings.pixels).view(*part.shape[:2], -1).float()
-                )
+                pictures = draw(name, part.flatten(0, 1), settings.pixels)
+                parts.append(pictures.view(*part.shape[:2], -1).float())
                 bar.update(len(part))
             images.append(torch.cat(parts))
         bar.close()
@@ -125,40 +124,31 @@ def training_curves(protocol: Protocol, settings: Settings, store: Store | None 
 def _tensors(settings: Settings, store: Store | None) -> dict[str, Tensor]:
     measured = ("held_out", "sobol", "draws", "repeats")  # these play no part in training
     fields = {name: value for name, value in asdict(settings).items() if name not in measured}
+    compute = lambda: _train(settings, _stacks(settings))
     return (store or Store()).tensors(
-        "bending",
-        {**fields, "version": VERSION},
-        lambda: _train(settings, _stacks(settings)),
-        "companions/bending-networks",
+        "bending", fields | {"version": VERSION}, compute, "companions/bending-networks"
     )
 
 
 def _stacks(settings: Settings) -> dict[str, Stack]:
     down = (settings.pixels**2, *settings.widths, settings.d)
-    sizes, seeds = [down] * len(SPACES), range(len(SPACES))
-    begin = 100 * settings.seed
-    return {
-        "encoder": Stack(sizes, [begin + i for i in seeds]), "decoder": Stack([s[::-1] for s in sizes], [begin + 10 + i for i in seeds], last="tanh"),
-        "plain_encoder": Stack(sizes, [begin + i for i in seeds]), "plain_decoder": Stack([s[::-1] for s in sizes], [begin + 10 + i for i in seeds], last="tanh"),
-    }  # fmt: skip
+    sizes, back, stacks = [down] * len(SPACES), [down[::-1]] * len(SPACES), {}
+    seeds = range(100 * settings.seed, 100 * settings.seed + len(SPACES))
+    for kind in ("", "plain_"):
+        stacks[f"{kind}encoder"] = Stack(sizes, seeds)
+        stacks[f"{kind}decoder"] = Stack(back, [seed + 10 for seed in seeds], last="tanh")
+    return stacks
 
 
 def _train(settings: Settings, stacks: dict[str, Stack]) -> dict[str, Tensor]:
     encoder, decoder, plain_encoder, plain_decoder = stacks.values()
-    lengths = {
-        "stretch": settings.encoder_steps,
-        "bending": settings.encoder_steps,
-        "decoder": settings.decoder_steps,
-        "plain": settings.plain_steps,
-    }
-    curves = {
-        name: torch.zeros(steps, len(SPACES)) for name, steps in lengths.items()
-    }  # in place: small tensors kept between large ones that go fragment the heap
-    pool = Pairs(settings)
-    threads = 1 if settings.pixels <= 16 else None
-    orders = [
-        torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)
-    ]  # decoder and plain network see the same batches
+    # filled in place: small tensors kept between large ones that go fragment the heap
+    curves = {name: torch.zeros(settings.encoder_steps, len(SPACES)) for name in ("stretch", "bending")}
+    curves["decoder"] = torch.zeros(settings.decoder_steps, len(SPACES))
+    curves["plain"] = torch.zeros(settings.plain_steps, len(SPACES))
+    pool, how = Pairs(settings), {"rate": settings.rate, "threads": 1 if settings.pixels <= 16 else None}
+    # decoder and plain network see the same batches
+    orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]
 
     # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
     images, distance = pool.draw(orders[0])
@@ -173,39 +163,27 @@ def _train(settings: Settings, stacks: dict[str, Stack]) -> dict[str, Tensor]:
         curves["stretch"][step - 1], curves["bending"][step - 1] = stretch.detach(), bending.detach()
         return (stretch + settings.lam * bending).sum()
 
-    fit([encoder], pairs_loss, settings.encoder_steps, settings.rate, label="encoders alone", threads=threads)
+    fit([encoder], pairs_loss, settings.encoder_steps, label="encoders alone", **how)
+
+    def pixel_error(name: str, step: int, y: Tensor, images: Tensor) -> Tensor:
+        error = (y - images).square().mean((1, 2))
+        curves[name][step - 1] = error.detach()
+        return error.sum()
 
     def decoder_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[1])
         with torch.no_grad():
             z = encoder(images)
-        error = (decoder(z) - images).square().mean((1, 2))
-        curves["decoder"][step - 1] = error.detach()
-        return error.sum()
+        return pixel_error("decoder", step, decoder(z), images)
 
-    fit(
-        [decoder],
-        decoder_loss,
-        settings.decoder_steps,
-        settings.rate,
-        label="decoders after them",
-        threads=threads,
-    )
+    fit([decoder], decoder_loss, settings.decoder_steps, label="decoders after them", **how)
 
     def plain_loss(step: int) -> Tensor:
         images, _ = pool.draw(orders[2])
-        error = (plain_decoder(plain_encoder(images)) - images).square().mean((1, 2))
-        curves["plain"][step - 1] = error.detach()
-        return error.sum()
+        return pixel_error("plain", step, plain_decoder(plain_encoder(images)), images)
 
-    fit(
-        [plain_encoder, plain_decoder],
-        plain_loss,
-        settings.plain_steps,
-        settings.rate,
-        label="plain autoencoders",
-        threads=threads,
-    )
+    both = [plain_encoder, plain_decoder]
+    fit(both, plain_loss, settings.plain_steps, label="plain autoencoders", **how)
     tensors = {f"curve.{name}": values for name, values in curves.items()}
     for name, stack in stacks.items():
         tensors |= stack.tensors(f"{name}.")

@@ -1,5 +1,25 @@
 """The law of the codes: what the encoder makes of the classes, measured by optimal transport."""
 
-from .settings import Settings
+from __future__ import annotations
 
-__all__ = ["Settings"]
+from dataclasses import dataclass
+
+from .. import Sizes
+
+__all__ = ["Settings", "VERSION"]
+
+#: Raise when a stored result of this chapter changes.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings(Sizes):
+    """Sizes of samples."""
+
+    half: int = 50  #: images of each class in each of two disjoint halves
+    law: int = 150  #: points of each sample of a whole distribution (the training data, a noise set)
+    neighbours: int = 5  #: k of the k-NN classifier
+    pictured: int = 300  #: images in a t-SNE picture
+
+    SMOKE = dict(half=12, law=40, pictured=120)
+    FULL = dict(half=300, law=800, pictured=3_000)

@@ -17,7 +17,7 @@ from ... import data, noise
 from ...protocol import Protocol
 from ...store import Store
 from ...training import train, training_fields, untrained
-from .settings import VERSION, Settings
+from . import VERSION, Settings
 from .transport import bracket, wasserstein
 
 __all__ = ["spaces", "class_distances", "cluster_scores", "brackets", "noise_landing", "far_table"]
@@ -78,21 +78,18 @@ def class_distances(protocol: Protocol, settings: Settings, store: Store | None 
 
     def compute() -> pd.DataFrame:
         halves, rows = _halves(protocol, settings), []
-        for name, d, seed, encode in tqdm(
-            list(spaces(protocol, store)), desc="transport between classes", unit="space", leave=False
-        ):
+        shown = list(spaces(protocol, store))
+        for name, d, seed, encode in tqdm(shown, desc="between classes", unit="space", leave=False):
             z = [(encode(a), encode(b)) for a, b in halves]
             for a in range(10):
                 rows.append((name, d, seed, a, a, wasserstein(*z[a])))
-                rows += [
-                    (name, d, seed, a, b, (wasserstein(z[a][0], z[b][1]) + wasserstein(z[a][1], z[b][0])) / 2)
-                    for b in range(a)
-                ]
+                for b in range(a):
+                    across = wasserstein(z[a][0], z[b][1]), wasserstein(z[a][1], z[b][0])
+                    rows.append((name, d, seed, a, b, sum(across) / 2))
         return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
 
-    return (store or Store()).table(
-        "codes", _fields("class distances", protocol, settings), compute, "companions/codes-class-distances"
-    )
+    fields = _fields("class distances", protocol, settings)
+    return (store or Store()).table("codes", fields, compute, "companions/codes-class-distances")
 
 
 @torch.no_grad()
@@ -106,20 +103,14 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
 
     def compute() -> pd.DataFrame:
         images, rows = data.load(protocol.training_set), []
-        fitted, asked = (
-            slice(0, min(images.trained, 10_000)),
-            slice(images.trained, min(len(images.x), images.trained + 2_000)),
-        )
+        fitted = slice(0, min(images.trained, 10_000))
+        asked = slice(images.trained, images.trained + 2_000)
         table = class_distances(protocol, settings, store).set_index(["space", "d", "seed"])
-        for name, d, seed, encode in tqdm(
-            list(spaces(protocol, store)), desc="cluster scores", unit="space", leave=False
-        ):
+        shown = list(spaces(protocol, store))
+        for name, d, seed, encode in tqdm(shown, desc="cluster scores", unit="space", leave=False):
             z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
-            knn = (
-                KNeighborsClassifier(settings.neighbours)
-                .fit(z, images.labels[fitted])
-                .score(held, images.labels[asked])
-            )
+            near = KNeighborsClassifier(settings.neighbours).fit(z, images.labels[fitted])
+            knn = near.score(held, images.labels[asked])
             silhouette = silhouette_score(z[:2_000], images.labels[fitted][:2_000])
             part = table.loc[(name, d, seed)]
             own = part[part.a == part.b].set_index("a").distance
@@ -144,11 +135,8 @@ def brackets(protocol: Protocol, settings: Settings, store: Store | None = None)
             for a in range(10):
                 for b in range(a):
                     found = bracket(*zip(trips[a], trips[b]))
-                    rows.append(
-                        {"d": d, "seed": seed, "a": a, "b": b}
-                        | vars(found)
-                        | {k: getattr(found, k) for k in ("lower", "sharp", "upper")}
-                    )
+                    bounds = {k: getattr(found, k) for k in ("lower", "sharp", "upper")}
+                    rows.append({"d": d, "seed": seed, "a": a, "b": b} | vars(found) | bounds)
         return pd.DataFrame(rows)
 
     fields = _fields("brackets", protocol, settings)
@@ -174,15 +162,10 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
         sample, other = images.x[order[:n]], images.x[order[n : 2 * n]]
         held = images.test[torch.randperm(len(images.test), generator=generator)[:n]]
         classes = [a for a, _ in _halves(protocol, settings)]
-        sets = (
-            {"half": other, "held_out": held}
-            | {name: noise.sample(name, 0, n) for name in protocol.sets}
-            | {f"class_{c}": x for c, x in enumerate(classes)}
-        )
-        rows = []
-        for d, seed, net in tqdm(
-            list(_networks(protocol, store)), desc="where noise lands", unit="network", leave=False
-        ):
+        sets = {"half": other, "held_out": held} | {name: noise.sample(name, 0, n) for name in protocol.sets}
+        sets |= {f"class_{c}": x for c, x in enumerate(classes)}
+        nets, rows = list(_networks(protocol, store)), []
+        for d, seed, net in tqdm(nets, desc="where noise lands", unit="network", leave=False):
             law = net.encoder(sample)
             recon = net.decoder(law)
             digits = [net.encoder(x) for x in classes]
@@ -190,22 +173,14 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
             limit = torch.cdist(net.encoder(held), near).amin(1).quantile(0.99)
             for name, x in sets.items():
                 z = net.encoder(x)
-                row = {
-                    "d": d,
-                    "seed": seed,
-                    "set": name,
-                    "law": wasserstein(z, law),
-                    "recon": wasserstein(net.decoder(z), recon),
-                }
+                row = {"d": d, "seed": seed, "set": name, "law": wasserstein(z, law)}
+                row["recon"] = wasserstein(net.decoder(z), recon)
                 row |= {f"to_{c}": wasserstein(z[: settings.half], other) for c, other in enumerate(digits)}
                 rows.append(row | {"outside": (torch.cdist(z, near).amin(1) > limit).double().mean().item()})
         return pd.DataFrame(rows)
 
-    fields = _fields("noise landing", protocol, settings) | {
-        "law": settings.law,
-        "sets": protocol.sets,
-        "noise": noise.VERSION,
-    }
+    fields = _fields("noise landing", protocol, settings) | {"law": settings.law}
+    fields |= {"sets": protocol.sets, "noise": noise.VERSION}
     return (store or Store()).table("codes", fields, compute, "companions/codes-noise-landing")
 
 
@@ -222,15 +197,9 @@ def far_table(landing: pd.DataFrame) -> pd.DataFrame:
         digits = part[part.index.str.startswith("class_")]
         for name, row in part[~part.index.str.startswith("class_")].iterrows():
             nearest = int(np.argmin([row[f"to_{c}"] for c in range(10)]))
-            scales = {
-                "codes": row.law / digits.law.median(),
-                "farthest": row.law / digits.law.max(),
-                "recon": row.recon / digits.recon.median(),
-            }
-            scales |= {
-                "floor": part.law["half"] / digits.law.median(),
-                "outside": row.outside,
-                "nearest_class": nearest,
-            }
+            unit, farthest = digits.law.median(), digits.law.max()
+            scales = {"codes": row.law / unit, "farthest": row.law / farthest}
+            scales |= {"recon": row.recon / digits.recon.median(), "floor": part.law["half"] / unit}
+            scales |= {"outside": row.outside, "nearest_class": nearest}
             rows.append({"d": d, "seed": seed, "set": name} | scales)
     return pd.DataFrame(rows)

@@ -55,11 +55,8 @@ def distance_figure(table: pd.DataFrame) -> Figure:
 def cluster_figure(scores: pd.DataFrame) -> Figure:
     """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
-    titles = {
-        "ratio": "between / split-half",
-        "silhouette": "silhouette of the labels",
-        "knn": "k-NN accuracy, held out",
-    }
+    titles = {"ratio": "between / split-half", "silhouette": "silhouette of the labels"}
+    titles["knn"] = "k-NN accuracy, held out"
     for ax, (column, title) in zip(axes, titles.items()):
         for space, (color, marker) in LOOK.items():
             part = scores[scores.space == space]
@@ -134,16 +131,11 @@ def class_figure(landing: pd.DataFrame) -> Figure:
 @styled
 def tsne_figure(pictures: Mapping[str, Tensor]) -> Figure:
     """The t-SNE pictures side by side, coloured by label where there is one."""
-    titles = {
-        "codes": "codes",
-        "finer": "codes, perplexity 8",
-        "pixels": "pixels",
-        "gaussian": "a Gaussian, no classes",
-    }
+    titles = {"finer": "codes, perplexity 8", "gaussian": "a Gaussian, no classes"}
     fig, axes = plt.subplots(1, 4, figsize=(WIDTH, 2.2))
     for ax, name in zip(axes, PICTURES):
         color = INK if name == "gaussian" else plt.get_cmap("tab10")(pictures["labels"].numpy())
         ax.scatter(*pictures[f"{name}.picture"].numpy().T, color=color, s=3, lw=0)
-        ax.set(title=titles[name], xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+        ax.set(title=titles.get(name, name), xticks=[], yticks=[], aspect="equal", adjustable="datalim")
         ax.grid(False)
     return fig

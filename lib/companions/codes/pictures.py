@@ -17,7 +17,7 @@ from ... import data
 from ...protocol import Protocol
 from ...store import Store
 from ...training import train, training_fields
-from .settings import VERSION, Settings
+from . import VERSION, Settings
 
 __all__ = ["tsne_pictures", "distortion", "agreement", "PICTURES"]
 
@@ -30,13 +30,8 @@ PERPLEXITY = {"finer": 8}
 @torch.no_grad()
 def tsne_pictures(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
     """Sources and t-SNE coordinates: ``<name>.source (n, ·)``, ``<name>.picture (n, 2)`` for each of `PICTURES`, and ``labels``."""
-    fields = {
-        "experiment": "t-SNE",
-        "version": VERSION,
-        "networks": training_fields(protocol, protocol.seeds[0]),
-        "pictured": settings.pictured,
-        "perplexity": PERPLEXITY,
-    }
+    fields = {"experiment": "t-SNE", "version": VERSION, "perplexity": PERPLEXITY}
+    fields |= {"networks": training_fields(protocol, protocol.seeds[0]), "pictured": settings.pictured}
 
     def compute() -> dict[str, Tensor]:
         images = data.load(protocol.training_set)
@@ -49,9 +44,8 @@ def tsne_pictures(protocol: Protocol, settings: Settings, store: Store | None = 
         sources = dict(zip(PICTURES, (z, z, x, plain)))
         out = {"labels": images.labels[: settings.pictured]}
         for name, source in tqdm(sources.items(), desc="t-SNE", unit="picture", leave=False):
-            picture = TSNE(
-                perplexity=PERPLEXITY.get(name, 30), init="random", random_state=0, n_jobs=1
-            ).fit_transform(source.numpy())
+            tsne = TSNE(perplexity=PERPLEXITY.get(name, 30), init="random", random_state=0, n_jobs=1)
+            picture = tsne.fit_transform(source.numpy())
             out |= {f"{name}.source": source.clone(), f"{name}.picture": torch.from_numpy(picture)}
         return out
 
@@ -72,28 +66,19 @@ def distortion(pictures: dict[str, Tensor], neighbours: int = 10) -> pd.DataFram
         source, picture = (pictures[f"{name}.{k}"].numpy().astype(float) for k in ("source", "picture"))
         near = [np.argsort(cdist(p, p), 1)[:, 1 : neighbours + 1] for p in (source, picture)]
         kept = np.mean([len(set(a) & set(b)) / neighbours for a, b in zip(*near)])
-        row = {
-            "picture": name,
-            "neighbours_kept": kept,
-            "distances": spearmanr(pdist(source), pdist(picture)).statistic,
-        }
+        row = {"picture": name, "neighbours_kept": kept}
+        row["distances"] = spearmanr(pdist(source), pdist(picture)).statistic
         if name == "gaussian":
             row |= {"between": np.nan, "within": np.nan, "silhouette": np.nan, "silhouette_shown": np.nan}
         else:
             centres = [np.stack([p[labels == c].mean(0) for c in range(10)]) for p in (source, picture)]
             spread = [[pdist(p[labels == c]).mean() for c in range(10)] for p in (source, picture)]
-            row |= {
-                "between": spearmanr(*map(pdist, centres)).statistic,
-                "within": spearmanr(*spread).statistic,
-            }
-            row |= {
-                "silhouette": silhouette_score(source, labels),
-                "silhouette_shown": silhouette_score(picture, labels),
-            }
-        clumps = [
-            silhouette_score(p, KMeans(10, n_init=3, random_state=0).fit_predict(p))
-            for p in (source, picture)
-        ]
+            between = spearmanr(*map(pdist, centres)).statistic
+            row |= {"between": between, "within": spearmanr(*spread).statistic}
+            row["silhouette"] = silhouette_score(source, labels)
+            row["silhouette_shown"] = silhouette_score(picture, labels)
+        means = KMeans(10, n_init=3, random_state=0)
+        clumps = [silhouette_score(p, means.fit_predict(p)) for p in (source, picture)]
         rows.append(row | {"clumps": clumps[0], "clumps_shown": clumps[1]})
     return pd.DataFrame(rows)
 
@@ -101,8 +86,6 @@ def distortion(pictures: dict[str, Tensor], neighbours: int = 10) -> pd.DataFram
 def agreement(pictures: dict[str, Tensor]) -> float:
     """Rank correlation of the distances between class means in two pictures of the same codes."""
     labels = pictures["labels"].numpy()
-    means = [
-        np.stack([pictures[f"{n}.picture"].numpy()[labels == c].mean(0) for c in range(10)])
-        for n in ("codes", "finer")
-    ]
+    shown = [pictures[f"{name}.picture"].numpy() for name in ("codes", "finer")]
+    means = [np.stack([p[labels == c].mean(0) for c in range(10)]) for p in shown]
     return float(spearmanr(*map(pdist, means)).statistic)

@@ -78,6 +78,5 @@ def bracket(x: tuple[Tensor, Tensor], z: tuple[Tensor, Tensor], y: tuple[Tensor,
         return float((out[moved] / into[moved]).max(initial=0.0))
 
     errors = [float((a - b).double().norm(dim=1).mean()) for a, b in zip(x, y)]
-    return Bracket(
-        wasserstein(*x), wasserstein(*z), wasserstein(*y), *errors, stretch(dz, dx), stretch(dy, dz)
-    )
+    distances = [wasserstein(*pair) for pair in (x, z, y)]
+    return Bracket(*distances, *errors, stretch(dz, dx), stretch(dy, dz))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -15,11 +16,11 @@ from ...protocol import Protocol
 from ...store import Store
 from ...training import torch_device
 from ..networks import Stack, fit
+from . import VERSION, Settings
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, kernel_field, spiral
-from .plane import KINDS, mixture, spiral_fields, spiral_networks
+from .plane import KINDS, SPIRAL, mixture, spiral_fields, spiral_networks
 from .sampling import Chain, effective_sample_size, energy_distance, langevin, metropolis, mmd
-from .settings import VERSION, Settings
 
 __all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 
@@ -27,6 +28,8 @@ __all__ = ["plane_chains", "chain_table", "image_denoiser", "image_chains"]
 IMAGE_VERSION = 3
 #: Noise level of the mixture's chains.
 MIXTURE_SIGMA = 0.2
+#: Field and sampler of each run on images.
+IMAGE_RUNS = (("denoiser", "langevin"), ("denoiser", "adjusted"), ("kernel", "langevin"))
 
 
 def plane_chains(
@@ -48,74 +51,43 @@ def plane_chains(
 
     def compute() -> dict[str, Tensor]:
         out, rows = {}, []
+        spiral_parts = spiral_fields(settings, spiral_networks(protocol, settings, store))
         jobs = [
             ("mixture", mixture(2), MIXTURE_SIGMA, _mixture_fields(settings)),
-            (
-                "spiral",
-                spiral(),
-                settings.spiral_sigma,
-                spiral_fields(settings, spiral_networks(protocol, settings, store)),
-            ),
+            ("spiral", spiral(), settings.spiral_sigma, spiral_parts),
         ]
-        bar = tqdm(
-            total=sum(2 * len(f) for *_, f in jobs), desc="chains in the plane", unit="run", leave=False
-        )
+        count = sum(2 * len(fields) for *_, fields in jobs)
+        bar = tqdm(total=count, desc="chains in the plane", unit="run", leave=False)
         for law_name, law, sigma, fields in jobs:
-            held = [
-                law.sample(settings.held_out, torch.Generator().manual_seed(s), sigma)
-                for s in range(100, 108)
-            ]
+            generators = (torch.Generator().manual_seed(seed) for seed in range(100, 108))
+            held = [law.sample(settings.held_out, g, sigma) for g in generators]
             clean = law.sample(settings.held_out, torch.Generator().manual_seed(99))
             width = torch.cdist(held[0], held[0]).median().item()
             pairs = [(a[: settings.chains], b) for i, a in enumerate(held) for b in held[:i]]
-            floor = (
-                np.quantile([energy_distance(a, b) for a, b in pairs], 0.95),
-                np.quantile([mmd(a, b, width) for a, b in pairs], 0.95),
-            )
+            floor = np.quantile([energy_distance(a, b) for a, b in pairs], 0.95)
+            mmd_floor = np.quantile([mmd(a, b, width) for a, b in pairs], 0.95)
             out[f"{law_name}.held_out"] = held[0]
             for field_name, field in fields.items():
                 for sampler in ("langevin", "metropolis"):
                     chain = _run(sampler, field, law, settings, sigma)
                     out[f"{law_name}.{field_name}.{sampler}"] = chain.last
-                    ess = np.mean(
-                        [effective_sample_size(chain.trace[len(chain.trace) // 5 :, :, i]) for i in (0, 1)]
-                    )
+                    trace = chain.trace[len(chain.trace) // 5 :]
+                    ess = np.mean([effective_sample_size(trace[:, :, i]) for i in (0, 1)])
                     ess *= 1_000 / (0.8 * settings.chain_steps)
-                    distances = (
-                        energy_distance(chain.last, held[0]),
-                        energy_distance(chain.last, clean),
-                        floor[0],
-                        mmd(chain.last, held[0], width),
-                        floor[1],
-                    )
-                    rows.append((*distances, chain.acceptance, ess))
+                    far, data_far = (energy_distance(chain.last, sample) for sample in (held[0], clean))
+                    discrepancy = mmd(chain.last, held[0], width)
+                    rows.append((far, data_far, floor, discrepancy, mmd_floor, chain.acceptance, ess))
                     bar.update()
         bar.close()
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
-    names = (
-        "sigmas",
-        "mixture_steps",
-        "hidden",
-        "batch",
-        "spiral_sigma",
-        "spiral_steps",
-        "spiral_hidden",
-        "spiral_batch",
-        "chains",
-        "chain_steps",
-        "held_out",
-    )
-    fields = {"experiment": "plane chains", "version": VERSION} | {k: getattr(settings, k) for k in names}
+    names = ("sigmas", "mixture_steps", "hidden", "batch", *SPIRAL, "chains", "chain_steps", "held_out")
+    fields = {"experiment": "plane chains", "version": VERSION} | settings.only(*names)
     stored = (store or Store()).tensors("score", fields, compute, "companions/score-plane-chains")
     values = stored.pop("rows")
-    labels = [
-        f"{law}.{f}.{s}"
-        for law, fs in (("mixture", ("exact", "denoising")), ("spiral", ("exact", *KINDS)))
-        for f in fs
-        for s in ("langevin", "metropolis")
-    ]
-    heads = pd.DataFrame([label.split(".") for label in labels], columns=["law", "field", "sampler"])
+    runs = [("mixture", f) for f in ("exact", "denoising")] + [("spiral", f) for f in ("exact", *KINDS)]
+    labels = [(*run, sampler) for run in runs for sampler in ("langevin", "metropolis")]
+    heads = pd.DataFrame(labels, columns=["law", "field", "sampler"])
     columns = ["smoothed", "data", "floor", "mmd", "mmd_floor", "acceptance", "ess"]
     return pd.concat([heads, pd.DataFrame(values.numpy(), columns=columns)], axis=1), stored
 
@@ -132,9 +104,8 @@ def chain_table(runs: pd.DataFrame) -> pd.DataFrame:
 def _mixture_fields(settings: Settings) -> dict[str, Callable[[Tensor], Tensor]]:
     law, generator = mixture(2), torch.Generator().manual_seed(11)
     net = Residual(2, settings.hidden, [MIXTURE_SIGMA], generator)
-    train_residual(
-        net, law.sample, settings.mixture_steps, settings.batch, generator, label="denoiser of the mixture"
-    )
+    sizes = settings.mixture_steps, settings.batch
+    train_residual(net, law.sample, *sizes, generator, label="denoiser of the mixture")
     return {"exact": lambda x: law.score(x, MIXTURE_SIGMA), "denoising": net.field(0)}
 
 
@@ -171,14 +142,11 @@ def image_denoiser(
             noisy = clean + settings.image_sigma * torch.randn(clean.shape, generator=generator)
             return (net(noisy.to(device)) - clean.to(device)).square().sum(2).mean()
 
-        fit(
-            [net], loss, settings.image_steps, 1e-3,
-            label="denoiser of images", threads=None,
-        )  # fmt: skip
+        fit([net], loss, settings.image_steps, 1e-3, label="denoiser of images", threads=None)
         return net.tensors()
 
     fields = {"experiment": "image denoiser", "version": IMAGE_VERSION, "images": images.sha256}
-    fields |= {k: getattr(settings, k) for k in ("image_sigma", "image_hidden", "image_steps")}
+    fields |= settings.only("image_sigma", "image_hidden", "image_steps")
     net = net.load((store or Store()).tensors("score", fields, compute)).to(device)
     return lambda x: net(x)[0]
 
@@ -201,11 +169,8 @@ def image_chains(
     dict : ``denoiser.langevin`` and so on, ``(frames, 8, 784)`` denoised states of eight chains.
     """
     names = ("image_sigma", "image_hidden", "image_steps", "image_chains", "image_chain_steps")
-    fields = {
-        "experiment": "image chains",
-        "version": VERSION,
-        "images": data.digest(protocol.training_set),
-    } | {k: getattr(settings, k) for k in names}
+    fields = {"experiment": "image chains", "version": VERSION} | settings.only(*names)
+    fields["images"] = data.digest(protocol.training_set)
 
     def compute() -> dict[str, Tensor]:
         images, device = data.load(protocol.training_set), torch_device()
@@ -214,39 +179,30 @@ def image_chains(
         s, n = settings.image_sigma, settings.image_chains
         train, held = images.train.float().to(device), images.test.float().to(device)
         train_part = train[:10_000]
-        runs = [
-            ("denoiser", r, "langevin"),
-            ("denoiser", r, "adjusted"),
-            ("kernel", kernel_field(train_part, s), "langevin"),
-        ]
+        maps = {"denoiser": r, "kernel": kernel_field(train_part, s)}
         generator = torch.Generator().manual_seed(17)
         noise = lambda x: x + s * torch.randn(x.shape, generator=generator).to(x)  # noqa: E731
         target = r(noise(held[:n]))
         pick = torch.randperm(len(train), generator=generator)[:n].to(device)
-        floor, start = (
-            energy_distance(r(noise(train[pick])), target),
-            energy_distance(r(noise(0.5 + 0 * held[:n])), target),
-        )
+        floor = energy_distance(r(noise(train[pick])), target)
+        start = energy_distance(r(noise(0.5 + 0 * held[:n])), target)
         near_held = torch.cdist(target, train_part).amin(1).median().item()
         axes = torch.linalg.svd(train_part - train_part.mean(0), full_matrices=False).Vh[:3].T
         labels = images.labels[: len(train_part)].to(device)
         out, rows = {}, []
         frames, block = 9, max(1, settings.image_chain_steps // 8)
-        for name, field, sampler in tqdm(runs, desc="chains on images", unit="run", leave=False):
-            generator = torch.Generator().manual_seed(19)
-            score = lambda x, field=field: (field(x) - x) / s**2  # noqa: E731
+        for name, sampler in tqdm(IMAGE_RUNS, desc="chains on images", unit="run", leave=False):
+            generator, field = torch.Generator().manual_seed(19), maps[name]
+            move = langevin if sampler == "langevin" else functools.partial(metropolis, drift=True, nodes=2)
+            score = lambda x, field=field: (field(x) - x) / s**2
             x = noise(torch.full((n, 784), 0.5, device=device))
             shown, traces, taken = [field(x[:8])], [], []
             for _ in range(frames - 1):
-                part = []
                 for _ in range(block):
-                    one = langevin(score, x, 1, 0.1 * s**2, generator, 784) if sampler == "langevin" else metropolis(
-                        score, x, 1, 0.1 * s**2, generator, drift=True, nodes=2, kept=784
-                    )  # fmt: skip
+                    one = move(score, x, 1, 0.1 * s**2, generator, kept=784)
                     x = one.last
-                    part.append(x @ axes)
+                    traces.append(x @ axes)
                     taken.append(one.acceptance)
-                traces += part
                 shown.append(field(x[:8]))
             y = field(x)
             near = torch.cdist(y, train_part)
@@ -254,26 +210,15 @@ def image_chains(
             classes = torch.exp(-(share * share.clamp_min(1e-12).log()).sum()).item()
             trace = torch.stack(traces)[len(traces) // 4 :].cpu()
             ess = np.mean([effective_sample_size(trace[:, :, i]) for i in range(3)]) * 1_000 / len(trace)
-            rows.append(
-                (
-                    energy_distance(y, target),
-                    floor,
-                    start,
-                    np.mean(taken),
-                    near.amin(1).median().item(),
-                    near_held,
-                    classes,
-                    ess,
-                )
-            )
+            distances = energy_distance(y, target), floor, start
+            nearest = near.amin(1).median().item(), near_held
+            rows.append((*distances, np.mean(taken), *nearest, classes, ess))
             out[f"{name}.{sampler}"] = torch.stack(shown)
         return out | {"rows": torch.tensor(rows, dtype=torch.float64)}
 
     stored = (store or Store()).tensors("score", fields, compute, "companions/score-image-chains")
     values = stored.pop("rows").numpy()
-    heads = pd.DataFrame(
-        {"field": ["denoiser", "denoiser", "kernel"], "sampler": ["langevin", "adjusted", "langevin"]}
-    )
+    heads = pd.DataFrame(IMAGE_RUNS, columns=["field", "sampler"])
     columns = ["distance", "floor", "start", "acceptance", "nearest", "nearest_held_out", "classes", "ess"]
     return pd.concat([heads, pd.DataFrame(values, columns=columns)], axis=1), stored
 

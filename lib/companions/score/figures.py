@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -16,7 +17,15 @@ from torch import Tensor
 from ...figures.style import BLUE, GREEN, INK, ORDERED, RED, WIDTH, shades, styled
 from .optimum import Mixture
 
-__all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]
+__all__ = [
+    "optimum_figure",
+    "error_figure",
+    "mixture_figure",
+    "stream_figure",
+    "ray_figure",
+    "sample_figure",
+    "energy_figure",
+]
 
 COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
 
@@ -34,9 +43,8 @@ def optimum_figure(curves: pd.DataFrame) -> Figure:
                 ax.plot(part.x, part[column], color=color, label=rf"$\sigma={sigma:g}$")
             ax.plot(part.x, part[truth], color=INK, lw=1.2, ls=(0, (4, 2)), label=r"limit $\sigma\to 0$")
             low, high = part[truth].min(), part[truth].max()
-            ax.fill_between(
-                part.x, low, low + 0.35 * (high - low) * part.density, color=INK, alpha=0.15, lw=0
-            )
+            top = low + 0.35 * (high - low) * part.density
+            ax.fill_between(part.x, low, top, color=INK, alpha=0.15, lw=0)
             ax.set_title(kind if row == 0 else "")
     axes[0, 0].set_ylabel(r"$(r(x)-x)/\sigma^2$")
     axes[1, 0].set_ylabel(r"$(r'(x)-1)/\sigma^2$")
@@ -54,18 +62,11 @@ def error_figure(errors: pd.DataFrame) -> Figure:
     for ax, order, title in zip(axes, (1, 2), titles):
         for kind, width in (("contractive", 3.2), ("denoising", 1.2)):
             part = errors[(errors.optimum == kind) & (errors.order == order) & (errors.target == "score")]
-            ax.loglog(
-                part.sigma,
-                part.error,
-                color=COLOR[kind],
-                marker="o" if kind == "denoising" else "s",
-                lw=width,
-                label=kind,
-            )
+            style = {"color": COLOR[kind], "marker": "o" if kind == "denoising" else "s", "label": kind}
+            ax.loglog(part.sigma, part.error, lw=width, **style)
         guide = np.array([part.sigma.min(), 0.1])
-        ax.loglog(
-            guide, 0.4 * part.error.min() * (guide / guide[0]) ** 2, color=INK, lw=1, ls=":", label="slope 2"
-        )
+        line = 0.4 * part.error.min() * (guide / guide[0]) ** 2
+        ax.loglog(guide, line, color=INK, lw=1, ls=":", label="slope 2")
         ax.set_title(title)
         ax.set_xlabel(r"$\sigma$")
     exact = errors[errors.target == "smoothed"]
@@ -130,15 +131,13 @@ def stream_figure(
         for ax, (name, field) in zip(axs, fields.items()):
             v = field(points).view(60, 60, 2).numpy() * sigma**2
             ax.contourf(cx + axis, cy + axis, density, levels=[0.1, 2.0], colors=[GREEN], alpha=0.25)
-            speed = np.hypot(v[..., 0], v[..., 1])
-            ax.streamplot(
-                cx + axis, cy + axis, v[..., 0], v[..., 1], color=np.log10(speed + 1e-9), cmap=ORDERED, density=1.0, linewidth=0.7, arrowsize=0.6,
-                norm=plt.Normalize(-3.5, 0.2),
-            )  # fmt: skip
+            speed = {"color": np.log10(np.hypot(*v.T).T + 1e-9), "cmap": ORDERED}
+            look = {"density": 1.0, "linewidth": 0.7, "arrowsize": 0.6, "norm": plt.Normalize(-3.5, 0.2)}
+            stream = ax.streamplot(cx + axis, cy + axis, *np.moveaxis(v, 2, 0), **speed, **look)
+            _join(stream.lines)
             _marks(ax, zeros[zeros.field == name], (cx, cy, half))
-            ax.set(
-                xlim=(cx - half, cx + half), ylim=(cy - half, cy + half), aspect="equal", xticks=[], yticks=[]
-            )
+            ax.set(xlim=(cx - half, cx + half), ylim=(cy - half, cy + half))
+            ax.set(aspect="equal", xticks=[], yticks=[])
             ax.grid(False)
         axs[0].set_ylabel(f"width {2 * half:g}")
     for ax, name in zip(axes[0], fields):
@@ -146,6 +145,17 @@ def stream_figure(
     handles = [Line2D([], [], ls="", marker=m, color=c, label=k) for k, (m, c) in MARKS.items()]
     fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
+
+
+def _join(lines: LineCollection, shades: int = 32) -> None:
+    """One line for all segments that follow one another in one of `shades` tones: streamplot draws each step of its integration."""
+    segments, tones = np.asarray(lines.get_segments()), np.asarray(lines.get_array())
+    tones = (np.clip(lines.norm(tones), 0, 1) * (shades - 1)).round() / (shades - 1)
+    breaks = (segments[1:, 0] != segments[:-1, 1]).any(-1) | (tones[1:] != tones[:-1])
+    first = np.flatnonzero(np.r_[True, breaks])
+    parts = np.split(segments, first[1:])
+    lines.set_segments([np.vstack([part[0, :1], part[:, 1]]) for part in parts])
+    lines.set_array(lines.norm.inverse(tones[first]))
 
 
 MARKS = {"maximum": ("o", BLUE), "saddle": ("x", INK), "minimum": ("v", RED)}
@@ -173,12 +183,8 @@ def ray_figure(
     axes[0].set_ylabel(r"$p*N_\sigma$")
     for name, field in fields.items():
         v = field(points).numpy() * sigma**2
-        style = {
-            "color": COLOR[name],
-            "lw": 2.4 if name == "exact" else 1.3,
-            "ls": "-" if name != "exact" else (0, (4, 1.5)),
-            "label": name,
-        }
+        style = {"lw": 2.4, "ls": (0, (4, 1.5))} if name == "exact" else {"lw": 1.3, "ls": "-"}
+        style |= {"color": COLOR[name], "label": name}
         axes[1].plot(r, v @ unit, **style)
         axes[2].semilogy(r, np.hypot(*v.T), **style)
     axes[1].axhline(0, color=INK, lw=0.8)
@@ -198,19 +204,29 @@ def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Fi
     """Held-out draws of p ∗ N_σ beside the last states of both samplers, on the mixture and on the spiral."""
     fig, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.9))
     for axs, law in zip(axes, ("mixture", "spiral")):
-        panels = {"held out": samples[f"{law}.held_out"]} | {
-            s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")
-        }
+        panels = {"held out": samples[f"{law}.held_out"]}
+        panels |= {s: samples[f"{law}.{field}.{s}"] for s in ("langevin", "metropolis")}
         count = min(map(len, panels.values()))
         for ax, (name, points), color in zip(axs, panels.items(), (INK, BLUE, RED)):
             ax.plot(*points[:count].T, ls="", marker=".", ms=2.2, color=color)
             title = {"langevin": "Langevin", "metropolis": "Metropolis–Hastings"}.get(name, name)
-            ax.set(
-                aspect="equal",
-                xlim=(-2, 2),
-                ylim=(-2, 2),
-                xticks=[-1, 0, 1],
-                yticks=[-1, 0, 1],
-                title=f"{law}, {title}",
-            )
+            ax.set(aspect="equal", xlim=(-2, 2), ylim=(-2, 2), title=f"{law}, {title}")
+            ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    return fig
+
+
+@styled
+def energy_figure(found: pd.DataFrame) -> Figure:
+    """The log-density against the line integral of the field (left) and against minus the reconstruction error (right), a dot a point, a colour a network."""
+    fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
+    names = {kind: COLOR[kind] for kind in ("contractive", "denoising")}
+    for ax, column, label in zip(axes, ("integral", "minus_error"), ("line integral of $(r-x)/\\sigma^2$", "$-\\|r-x\\|^2$")):  # fmt: skip
+        for name, color in names.items():
+            part = found[found.field == name]
+            ax.plot(part[column], part.log_density, ".", color=color, ms=2, alpha=0.5, label=name)
+        ax.set(xlabel=label)
+    axes[0].set_ylabel(r"$\log(p*N_\sigma)$")
+    ends = [found.log_density.min(), found.log_density.max()]
+    axes[0].plot(ends, ends, color=INK, lw=0.9)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig

@@ -22,7 +22,7 @@ from scipy.special import roots_hermitenorm
 from torch import Tensor
 
 from ...store import Store
-from .settings import VERSION
+from . import VERSION
 
 __all__ = [
     "Energy",
@@ -138,18 +138,13 @@ def optimum_curves(energy: Energy, sigmas: Sequence[float], nodes: int, shown: i
         pick = np.linspace(0, nodes - 2, shown).round().astype(int)
         g, slope = contractive(energy, sigma, nodes)
         d, d_slope = denoising(energy, sigma, mid[pick])
-        columns = {
-            "x": mid[pick],
-            "density": energy.density(mid[pick]),
-            "score": energy.score(mid[pick]),
-            "second": energy.score(mid[pick], 2),
-        }
+        at = mid[pick]
+        columns = {"sigma": sigma, "x": at, "density": energy.density(at)}
+        columns |= {"score": energy.score(at), "second": energy.score(at, 2)}
         columns |= {"contractive": (g[pick] + g[pick + 1]) / 2 / sigma**2, "denoising": d / sigma**2}
-        columns |= {
-            "contractive_slope": (slope[pick] - 1) / sigma**2,
-            "denoising_slope": (d_slope - 1) / sigma**2,
-        }
-        rows.append(pd.DataFrame({"sigma": sigma} | columns))
+        columns["contractive_slope"] = (slope[pick] - 1) / sigma**2
+        columns["denoising_slope"] = (d_slope - 1) / sigma**2
+        rows.append(pd.DataFrame(columns))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -171,43 +166,29 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
     for sigma in sigmas:
         g, slope = contractive(energy, sigma, nodes)
         d, d_slope = denoising(energy, sigma, coarse)
-        rows += [
-            ("contractive", "score", 1, sigma, error(g / sigma**2, energy.score(x), x)),
-            ("contractive", "score", 2, sigma, error((slope - 1) / sigma**2, energy.score(mid, 2), mid)),
-            ("denoising", "score", 1, sigma, error(d / sigma**2, energy.score(coarse), coarse)),
-            (
-                "denoising",
-                "score",
-                2,
-                sigma,
-                error((d_slope - 1) / sigma**2, energy.score(coarse, 2), coarse),
-            ),
-            (
-                "denoising",
-                "smoothed",
-                1,
-                sigma,
-                error(d / sigma**2, smoothed_score(energy, sigma, coarse), coarse),
-            ),
-        ]
+        smoothed = smoothed_score(energy, sigma, coarse)
+        for *head, estimate, truth, at in (
+            ("contractive", "score", 1, g, energy.score(x), x),
+            ("contractive", "score", 2, slope - 1, energy.score(mid, 2), mid),
+            ("denoising", "score", 1, d, energy.score(coarse), coarse),
+            ("denoising", "score", 2, d_slope - 1, energy.score(coarse, 2), coarse),
+            ("denoising", "smoothed", 1, d, smoothed, coarse),
+        ):
+            rows.append((*head, sigma, error(estimate / sigma**2, truth, at)))
     return pd.DataFrame(rows, columns=["optimum", "target", "order", "sigma", "error"])
 
 
 def error_sweep(nodes: int, store: Store | None = None) -> pd.DataFrame:
     """`optimum_errors` of the double well over σ from 0.005 to 0.5, loaded or computed."""
     fields = {"experiment": "optimum errors", "version": VERSION, "nodes": nodes}
-    return (store or Store()).table(
-        "score", fields, lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes)
-    )
+    compute = lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes)
+    return (store or Store()).table("score", fields, compute)
 
 
 def slopes(errors: pd.DataFrame, below: float = 0.03) -> pd.DataFrame:
     """Slopes of log error against log σ, fitted by least squares over σ ≤ `below`."""
-    rows = []
-    for (optimum, order), part in errors[(errors.target == "score") & (errors.sigma <= below)].groupby(
-        ["optimum", "order"]
-    ):
-        rows.append((optimum, order, float(np.polyfit(np.log(part.sigma), np.log(part.error), 1)[0])))
+    fitted = errors[(errors.target == "score") & (errors.sigma <= below)].groupby(["optimum", "order"])
+    rows = [(*key, float(np.polyfit(np.log(t.sigma), np.log(t.error), 1)[0])) for key, t in fitted]
     return pd.DataFrame(rows, columns=["optimum", "order", "slope"])
 
 
@@ -238,11 +219,10 @@ class Mixture:
         """Draws from p ∗ N_σ, shape (count, n)."""
         which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         root = torch.linalg.cholesky(self.covariances)
+        normal = lambda *shape: torch.randn(shape, dtype=torch.float64, generator=generator)
         n = self.means.shape[1]
-        x = self.means[which] + (
-            root[which] @ torch.randn(count, n, 1, dtype=torch.float64, generator=generator)
-        ).squeeze(2)
-        return x + sigma * torch.randn(count, n, dtype=torch.float64, generator=generator) if sigma else x
+        x = self.means[which] + (root[which] @ normal(count, n, 1)).squeeze(2)
+        return x + sigma * normal(count, n) if sigma else x
 
     def _terms(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """log w_k N(x; μ_k, Σ_k + σ²I) ``(b, m)`` and (Σ_k + σ²I)⁻¹(μ_k − x) ``(b, m, n)``."""
@@ -271,10 +251,8 @@ class Mixture:
         """`score` at one σ for components that share one multiple of the identity as covariance: much cheaper."""
         variance = self.covariances[0, 0, 0] + sigma**2
         same = self.covariances[0, 0, 0] * torch.eye(self.means.shape[1], dtype=torch.float64)
-        if not (
-            torch.equal(self.covariances, same.expand_as(self.covariances))
-            and (self.weights == self.weights[0]).all()
-        ):
+        alike = torch.equal(self.covariances, same.expand_as(self.covariances))
+        if not (alike and (self.weights == self.weights[0]).all()):
             raise ValueError(
                 "kernel_score: expected equal weights and one covariance c·I, got others; use score"
             )
@@ -288,11 +266,8 @@ class Mixture:
         n = self.means.shape[1]
         inverse = torch.linalg.inv(self.covariances + sigma**2 * torch.eye(n, dtype=torch.float64))
         s = (w[:, :, None] * pull).sum(1)
-        return (
-            torch.einsum("bm,bmi,bmj->bij", w, pull, pull)
-            - torch.einsum("bm,mij->bij", w, inverse)
-            - s[:, :, None] * s[:, None]
-        )
+        square = torch.einsum("bm,bmi,bmj->bij", w, pull, pull)
+        return square - torch.einsum("bm,mij->bij", w, inverse) - s[:, :, None] * s[:, None]
 
 
 def ring(components: int = 5) -> Mixture:
@@ -311,20 +286,16 @@ def cloud(n: int, components: int = 5, seed: int = 0) -> Mixture:
     means = torch.randn(components, n, dtype=torch.float64, generator=generator)
     q = torch.linalg.qr(torch.randn(components, n, n, dtype=torch.float64, generator=generator)).Q
     spectrum = torch.logspace(np.log10(0.02), np.log10(0.3), n, dtype=torch.float64)
-    return Mixture(
-        torch.full((components,), 1 / components, dtype=torch.float64),
-        means,
-        (q * spectrum) @ q.transpose(1, 2),
-    )
+    weights = torch.full((components,), 1 / components, dtype=torch.float64)
+    return Mixture(weights, means, (q * spectrum) @ q.transpose(1, 2))
 
 
 def spiral(turns: float = 2.0, thickness: float = 0.04, nodes: int = 400) -> Mixture:
     """A band around an Archimedean spiral, of radius from 0.3 to 1.5: `nodes` equal Gaussians, evenly spaced along it."""
     phase = np.linspace(0, 1, 20_001)
     radius = 0.3 + 1.2 * phase
-    length = np.append(
-        0, np.cumsum(np.hypot(np.diff(radius), radius[1:] * np.diff(2 * np.pi * turns * phase)))
-    )
+    steps = np.hypot(np.diff(radius), radius[1:] * np.diff(2 * np.pi * turns * phase))
+    length = np.append(0, np.cumsum(steps))
     phase = np.interp(np.linspace(0, length[-1], nodes), length, phase)
     radius, angle = 0.3 + 1.2 * phase, 2 * np.pi * turns * phase
     means = torch.from_numpy(np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1))

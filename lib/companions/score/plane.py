@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ...protocol import Protocol
 from ...store import Store
+from .. import shown
+from . import VERSION, Settings
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, cloud, ring, spiral
-from .settings import VERSION, Settings
 
 __all__ = [
     "mixture_errors",
@@ -31,6 +32,8 @@ __all__ = [
 SHOWN = 1
 #: Members of the spiral's stack of networks.
 KINDS = ("denoising", "contractive")
+#: Settings that these depend on.
+SPIRAL = ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
 
 
 def mixture(n: int) -> Mixture:
@@ -56,15 +59,8 @@ def mixture_errors(
             generator = torch.Generator().manual_seed(n)
             net = Residual(n, settings.hidden, [s for s, _ in levels], generator)
             marks = sorted({max(1, settings.mixture_steps * k // 100) for k in (1, 3, 10, 30, 100)})
-            kept = train_residual(
-                net,
-                law.sample,
-                settings.mixture_steps,
-                settings.batch,
-                generator,
-                snapshots=marks,
-                label=f"{n}-D mixture",
-            )
+            sizes, label = (settings.mixture_steps, settings.batch), f"{n}-D mixture"
+            kept = train_residual(net, law.sample, *sizes, generator, snapshots=marks, label=label)
             fresh = torch.Generator().manual_seed(1_000 + n)
             clean = law.sample(4_000, fresh)
             truth = law.score(clean)
@@ -74,23 +70,12 @@ def mixture_errors(
                 floor = _relative(law.score(clean, s), truth)
                 for step, weights in kept.items():
                     field = net.load(weights, "p").field(i)
-                    rows.append(
-                        (
-                            n,
-                            s,
-                            seed,
-                            step,
-                            _relative(field(x), smoothed),
-                            _relative(field(clean), truth),
-                            floor,
-                        )
-                    )
+                    errors = _relative(field(x), smoothed), _relative(field(clean), truth)
+                    rows.append((n, s, seed, step, *errors, floor))
         return pd.DataFrame(rows, columns=["n", "sigma", "seed", "step", "smoothed", "clean", "floor"])
 
-    names = ("sigmas", "mixture_steps", "mixture_seeds", "hidden", "batch")
-    fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)} | {
-        k: getattr(settings, k) for k in names
-    }
+    fields = {"experiment": "mixtures", "version": VERSION, "dims": tuple(dims)}
+    fields |= settings.only("sigmas", "mixture_steps", "mixture_seeds", "hidden", "batch")
     return (store or Store()).table("score", fields, compute, "companions/score-mixtures")
 
 
@@ -107,9 +92,8 @@ def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None 
         parts = []
         # the contractive loss has no noise in its target: half the steps on half the points serve as well
         for i, (kind, share) in enumerate(zip(KINDS, (1, 2))):
-            one = Residual(
-                2, settings.spiral_hidden, [sigma], generator := torch.Generator().manual_seed(7 + i)
-            )
+            generator = torch.Generator().manual_seed(7 + i)
+            one = Residual(2, settings.spiral_hidden, [sigma], generator)
             kept = train_residual(
                 one, spiral().sample, steps // share, batch // share, generator,
                 contractive=kind == "contractive", label=f"spiral, {kind}",
@@ -117,7 +101,7 @@ def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None 
             parts.append(kept[steps // share])
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    fields = {"experiment": "spiral", "version": VERSION} | _spiral_sizes(settings)
+    fields = {"experiment": "spiral", "version": VERSION} | settings.only(*SPIRAL)
     return net.load((store or Store()).tensors("score", fields, compute, "companions/score-spiral"), "p")
 
 
@@ -176,29 +160,17 @@ def crossing_table(fields: dict[str, Callable[[Tensor], Tensor]]) -> pd.DataFram
         found = crossings[name]
         for kind in ("attracting", "repelling"):
             a, b = (t[t.kind == kind] for t in (truth, found))
-            gap = np.abs(a.radius.to_numpy()[:, None] - b.radius.to_numpy()) + 10.0 * (
-                a.angle.to_numpy()[:, None] != b.angle.to_numpy()
-            )
+            gap = np.abs(a.radius.to_numpy()[:, None] - b.radius.to_numpy())
+            gap += 10.0 * (a.angle.to_numpy()[:, None] != b.angle.to_numpy())  # on another ray
             near = gap.min(1, initial=np.inf)
             back = gap.min(0, initial=np.inf)
             at = torch.from_numpy(np.stack([a.radius * np.cos(a.angle), a.radius * np.sin(a.angle)], 1))
             length = field(at).norm(dim=1).median().item()
             offset = float(np.median(near[near < 0.1])) if (near < 0.1).any() else np.nan
-            rows.append(
-                (
-                    name,
-                    kind,
-                    len(a),
-                    len(b),
-                    (near < 0.1).mean(),
-                    offset,
-                    (back >= 0.1).mean() if len(b) else 0.0,
-                    length,
-                )
-            )
-    return pd.DataFrame(
-        rows, columns=["field", "kind", "exact", "found", "matched", "offset", "spurious", "length"]
-    )
+            spurious = (back >= 0.1).mean() if len(b) else 0.0
+            rows.append((name, kind, len(a), len(b), (near < 0.1).mean(), offset, spurious, length))
+    columns = ["field", "kind", "exact", "found", "matched", "offset", "spurious", "length"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def zeros(
@@ -228,9 +200,8 @@ def zeros(
         j = slope(x)
         gram = j.transpose(1, 2) @ j
         scale = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None] / 2
-        move = torch.linalg.solve(gram + damping * scale * eye, -(j.transpose(1, 2) @ v[:, :, None])).squeeze(
-            2
-        )
+        pull = -(j.transpose(1, 2) @ v[:, :, None])
+        move = torch.linalg.solve(gram + damping * scale * eye, pull).squeeze(2)
         y = x + move.clamp(-0.1, 0.1)
         w = field(y)
         better = w.norm(dim=1) < v.norm(dim=1)
@@ -253,26 +224,12 @@ def spiral_tables(
     protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame]:
     """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields: loaded if stored or published."""
-    make = {
-        "zeros": lambda net: zero_table(settings, net),
-        "crossings": lambda net: crossing_table(spiral_fields(settings, net)),
+    networks = lambda: spiral_networks(protocol, settings, store)
+    tables = {
+        "zeros": lambda: zero_table(settings, networks()),
+        "crossings": lambda: crossing_table(spiral_fields(settings, networks())),
     }
-    fields = _spiral_sizes(settings) | {"version": VERSION}
-    return {
-        name: (store or Store()).table(
-            "score",
-            fields | {"table": name, "shown": SHOWN},
-            lambda: compute(spiral_networks(protocol, settings, store)),
-            f"companions/score-{name}",
-        )
-        for name, compute in make.items()
-    }
-
-
-def _spiral_sizes(settings: Settings) -> dict[str, float]:
-    return {
-        k: getattr(settings, k) for k in ("spiral_sigma", "spiral_steps", "spiral_hidden", "spiral_batch")
-    }
+    return shown("score", settings.only(*SPIRAL) | {"version": VERSION, "shown": SHOWN}, tables, store)
 
 
 def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:
@@ -283,19 +240,13 @@ def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:
     law, sigma = spiral(), settings.spiral_sigma
     eye = torch.eye(2, dtype=torch.float64)
     slopes = {"exact": lambda x: law.hessian(x, sigma)}
-    slopes |= {
-        kind: lambda x, i=i: (net.slope(i, x.double()) - eye) / sigma**2 for i, kind in enumerate(KINDS)
-    }
+    for i, kind in enumerate(KINDS):
+        slopes[kind] = lambda x, i=i: (net.slope(i, x.double()) - eye) / sigma**2
     top = law.log_density(law.means, sigma).max()
     parts = []
     for name, field in spiral_fields(settings, net).items():
         found = zeros(field, slopes[name])
         at = torch.tensor(found[["x", "y"]].to_numpy(dtype=float)).reshape(-1, 2)
-        parts.append(
-            pd.DataFrame(
-                {"field": name}
-                | found.to_dict("list")
-                | {"log_density": (law.log_density(at, sigma) - top).numpy()}
-            )
-        )
+        found.insert(0, "field", name)
+        parts.append(found.assign(log_density=(law.log_density(at, sigma) - top).numpy()))
     return pd.concat(parts, ignore_index=True)

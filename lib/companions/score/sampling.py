@@ -96,9 +96,8 @@ def metropolis(
         there = field(y) if drift else here
         log = energy_difference(field, x, y, nodes)
         if drift:
-            log = log + ((y - x - step * here).square().sum(1) - (x - y - step * there).square().sum(1)) / (
-                4 * step
-            )
+            way, back = (y - x - step * here).square().sum(1), (x - y - step * there).square().sum(1)
+            log = log + (way - back) / (4 * step)
         u = torch.rand(len(x), generator=generator, dtype=torch.float64).to(x).clamp_min(1e-30)
         take = u.log() < log
         x, here = torch.where(take[:, None], y, x), torch.where(take[:, None], there, here)

@@ -20,17 +20,10 @@ def _rows(ax: Axes, table: pd.DataFrame, column: str, networks: list[str]) -> No
         part = table[table.network == network].set_index("set")[column]
         for name, color in COLORS.items():
             if name in part.index and name != "test":
-                train = name == "train"
-                ax.plot(
-                    part[name],
-                    i,
-                    ls="",
-                    marker="D" if train else "o",
-                    ms=6 if train else 4.5,
-                    color=color,
-                    alpha=0.9,
-                    zorder=3 if train else 2,
-                )
+                look = {"marker": "o", "ms": 4.5, "zorder": 2}
+                if name == "train":
+                    look = {"marker": "D", "ms": 6, "zorder": 3}
+                ax.plot(part[name], i, ls="", color=color, alpha=0.9, **look)
     ax.set(yticks=range(len(networks)), ylim=(len(networks) - 0.5, -0.5))
     ax.grid(axis="x", visible=False)
 

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ... import data, noise, spectrum
+from ... import data, jacobian, noise, spectrum
 from ...model import Autoencoder
 from ...protocol import Protocol
 from ...results import blocks, evaluate
 from ...store import Store
 from ...training import untrained
-from .settings import REGULARISERS, TWINS, VERSION, Settings
+from . import REGULARISERS, TWINS, VERSION, Settings
 from .variants import _fields, variants
 
 __all__ = [
@@ -64,28 +64,18 @@ def part(
 ) -> pd.DataFrame:
     """The part of `cells` of one regulariser, or of the ``untrained`` networks."""
     small = protocol.replace(points=settings.points, dims=settings.dims, seeds=settings.seeds)
-    fields = {
-        "networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds],
-        "points": settings.points,
-    }
-    fields |= {
-        "dtype": protocol.dtype,
-        "sets": protocol.sets,
-        "spectrum": spectrum.VERSION,
-        "noise": noise.VERSION,
-    }
+    fields = {"networks": [_fields(protocol, settings, regulariser, seed) for seed in settings.seeds]}
+    fields |= {"points": settings.points, "dtype": protocol.dtype, "sets": protocol.sets}
+    fields |= {"spectrum": spectrum.VERSION, "noise": noise.VERSION}
 
     def compute() -> pd.DataFrame:
-        found = (
-            {0.0: untrained(small)}
-            if regulariser == "untrained"
-            else variants(protocol, settings, regulariser, store)
-        )
-        flat = [(s, e) for s, ensembles in found.items() for e in ensembles]
-        rows = []
-        for name in tqdm(
-            ("train", "test", *protocol.sets), desc=f"spectra, {regulariser}", unit="set", leave=False
-        ):
+        if regulariser == "untrained":
+            found = {0.0: untrained(small)}
+        else:
+            found = variants(protocol, settings, regulariser, store)
+        flat, rows = [(s, e) for s, ensembles in found.items() for e in ensembles], []
+        names = ("train", "test", *protocol.sets)
+        for name in tqdm(names, desc=f"spectra, {regulariser}", unit="set", leave=False):
             for (s, _), table in zip(flat, evaluate([e for _, e in flat], small, name, progress=False)):
                 rows.append(table.assign(regulariser=regulariser, strength=s))
         return pd.concat(rows, ignore_index=True)
@@ -151,13 +141,10 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """`instability` for a page: each sign as ``training → noise``."""
     summary = instability(table)
     out = {"network": summary.network}
-    out |= {
-        title: [f"{a:.2g} → {b:.2g}" for a, b in zip(summary[f"{sign}_train"], summary[sign])]
-        for sign, title in SIGNS.items()
-    }
-    return pd.DataFrame(
-        out | {"share above": summary.worse, "held-out error": summary.error, "relative cost": summary.cost}
-    )
+    for sign, title in SIGNS.items():
+        out[title] = [f"{a:.2g} → {b:.2g}" for a, b in zip(summary[f"{sign}_train"], summary[sign])]
+    out |= {"share above": summary.worse, "held-out error": summary.error, "relative cost": summary.cost}
+    return pd.DataFrame(out)
 
 
 def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
@@ -183,15 +170,8 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
             if low <= 0:
                 words[title] = "not compared"
                 continue
-            word = (
-                "cured"
-                if after <= near * low
-                else "eased"
-                if after <= low / 2
-                else "worse"
-                if after > 1.5 * high
-                else "stays"
-            )
+            reached = {"cured": after <= near * low, "eased": after <= low / 2, "worse": after > 1.5 * high}
+            word = next((word for word, yes in reached.items() if yes), "stays")
             words[title] = f"{word} ({after / before.mean():.2f})"
         kinds = [w.split()[0] for w in words.values() if not w.startswith("not")]
         cured = bool(kinds) and all(k == "cured" for k in kinds) and row.cost <= 1.1
@@ -205,10 +185,8 @@ def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Sign → lowest and highest gap among the plain networks and their twins."""
     summary = instability(table).set_index("network")
     alike = summary[[n == "plain" or n.startswith("twin") for n in summary.index]]
-    return {
-        title: ((gap := alike[sign] - alike[f"{sign}_train"]).min(), gap.max())
-        for sign, title in SIGNS.items()
-    }
+    gaps = {title: alike[sign] - alike[f"{sign}_train"] for sign, title in SIGNS.items()}
+    return {title: (gap.min(), gap.max()) for title, gap in gaps.items()}
 
 
 def nearest_image(
@@ -218,19 +196,11 @@ def nearest_image(
 
     def compute() -> pd.DataFrame:
         train = data.load(protocol.training_set).train[:20_000]
-        rows = [
-            (name, torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item())
-            for name in protocol.sets
-        ]
-        return pd.DataFrame(rows, columns=["set", "distance"])
+        near = lambda name: torch.cdist(noise.sample(name, 0, points), train).amin(1).median().item()
+        return pd.DataFrame([(s, near(s)) for s in protocol.sets], columns=["set", "distance"])
 
-    fields = {
-        "images": data.digest(protocol.training_set),
-        "sets": protocol.sets,
-        "points": points,
-        "noise": noise.VERSION,
-        "version": VERSION,
-    }
+    fields = {"images": data.digest(protocol.training_set), "sets": protocol.sets, "points": points}
+    fields |= {"noise": noise.VERSION, "version": VERSION}
     return (store or Store()).table("synthesis", fields, compute, "companions/synthesis-nearest")
 
 
@@ -256,13 +226,10 @@ def asymmetry(
 
     @torch.no_grad()
     def compute() -> pd.DataFrame:
-        found = [
-            (label(r, s), e)
-            for r in regularisers
-            for s, es in variants(protocol, settings, r, store).items()
-            for e in es
-        ]
-        rows = []
+        found, rows = [], []
+        for r in regularisers:
+            for s, ensembles in variants(protocol, settings, r, store).items():
+                found += [(label(r, s), e) for e in ensembles]
         for name in names:
             x = next(blocks(protocol, name))[:points]
             for network, ensemble in found:
@@ -270,23 +237,16 @@ def asymmetry(
                 rows.append((network, name, float(torch.cat(values).mean())))
         return pd.DataFrame(rows, columns=["network", "set", "ratio"])
 
-    fields = {
-        "networks": [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds],
-        "sets": tuple(names),
-        "points": points,
-    }
-    return (store or Store()).table(
-        "synthesis",
-        fields | {"noise": noise.VERSION, "asymmetry": VERSION},
-        compute,
-        "companions/synthesis-asymmetry",
-    )
+    trained = [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds]
+    fields = {"networks": trained, "sets": tuple(names), "points": points}
+    fields |= {"noise": noise.VERSION, "asymmetry": VERSION}
+    return (store or Store()).table("synthesis", fields, compute, "companions/synthesis-asymmetry")
 
 
 def _ratio(net: Autoencoder, x: torch.Tensor) -> torch.Tensor:
     """‖J − Jᵀ‖/(2‖J‖) at each row of `x`."""
-    e = torch.func.vmap(torch.func.jacrev(net.encoder))(x)  # (n, d, 784)
-    g = torch.func.vmap(torch.func.jacfwd(net.decoder))(net.encoder(x))  # (n, 784, d)
+    e = jacobian.derivative(net.encoder, x)  # (n, d, 784)
+    g = jacobian.derivative(net.decoder, net.encoder(x), forward=True)  # (n, 784, d)
     square = torch.einsum("nij,nji->n", g.transpose(1, 2) @ g, e @ e.transpose(1, 2))
     k = e @ g
     return ((square - torch.einsum("nij,nji->n", k, k)) / (2 * square)).clamp_min(0).sqrt()

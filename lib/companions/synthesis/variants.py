@@ -24,7 +24,7 @@ from ...protocol import Protocol
 from ...store import Store
 from ...training import batch_order, torch_device
 from ..networks import fit
-from .settings import VERSION, Settings
+from . import VERSION, Settings
 
 __all__ = ["variants", "stack", "losses", "neighbours", "split"]
 
@@ -43,15 +43,12 @@ def stack(
 
 def split(joint: Ensemble, dims: tuple[int, ...]) -> list[Ensemble]:
     """The inverse of `stack`: one ensemble for each strength, with its share of the curves."""
-    n = len(dims)
-    return [
-        Ensemble(
-            [joint.network(i) for i in range(start, start + n)],
-            joint.seed,
-            {name: c[:, start : start + n] for name, c in joint.curves.items()},
-        )
-        for start in range(0, len(joint), n)
-    ]
+    found = []
+    for start in range(0, len(joint), len(dims)):
+        rows = range(start, start + len(dims))
+        curves = {name: c[:, rows.start : rows.stop] for name, c in joint.curves.items()}
+        found.append(Ensemble([joint.network(i) for i in rows], joint.seed, curves))
+    return found
 
 
 def losses(
@@ -110,27 +107,18 @@ def variants(
     strengths = settings.strengths(regulariser)
     out: dict[float, list[Ensemble]] = {s: [] for s in strengths}
     for seed in settings.seeds:
-        stored = (store or Store()).tensors(
-            "variants",
-            _fields(protocol, settings, regulariser, seed),
-            lambda: _train(protocol, settings, regulariser, seed),
-        )
+        compute = lambda: _train(protocol, settings, regulariser, seed)
+        fields = _fields(protocol, settings, regulariser, seed)
+        stored = (store or Store()).tensors("variants", fields, compute)
         for j, s in enumerate(strengths):
-            own = {
-                name.partition("/")[2]: t for name, t in sorted(stored.items()) if name.startswith(f"{j}/")
-            }
+            own = {n.partition("/")[2]: t for n, t in sorted(stored.items()) if n.startswith(f"{j}/")}
             out[s].append(Ensemble.from_tensors(own, seed))
     return out
 
 
 def _fields(protocol: Protocol, settings: Settings, regulariser: str, seed: int) -> dict[str, Any]:
-    fields = {
-        "regulariser": regulariser,
-        "strengths": settings.strengths(regulariser),
-        "dims": settings.dims,
-        "seed": seed,
-        "epochs": settings.epochs,
-    }
+    fields = {"regulariser": regulariser, "strengths": settings.strengths(regulariser), "seed": seed}
+    fields |= settings.only("dims", "epochs")
     fields |= {name: getattr(protocol, name) for name in ("batch_size", "learning_rate")}
     return fields | {"images": data.digest(protocol.training_set), "version": VERSION}
 
@@ -146,11 +134,8 @@ def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int) 
     near, scale = None, 1.0
     if regulariser == "bending":
         near = neighbours(x)
-        scale = (
-            (x[:, None] - x[near]).square().sum(2).mean().item()
-            if len(x) < 5_000
-            else (x - x[near[:, 2]]).square().sum(1).mean().item()
-        )
+        taken = near if len(x) < 5_000 else near[:, 2:3]
+        scale = (x[:, None] - x[taken]).square().sum(2).mean().item()
     curves: dict[str, list[Tensor]] = {"train": [], "test": []}
     batches = -(-len(x) // protocol.batch_size)
     error = torch.zeros(len(joint), device=device)
@@ -176,12 +161,9 @@ def _train(protocol: Protocol, settings: Settings, regulariser: str, seed: int) 
             curves["test"].append((sum(blocks) / len(held_out)).double().cpu())
 
     order: list[Tensor] = []
-    fit(
-        [joint], loss, settings.epochs * batches, protocol.learning_rate, fall=1.0, after=after,
-        label=f"{regulariser}, {len(joint)} networks, seed {seed}", threads=None,
-    )  # fmt: skip
+    how = {"fall": 1.0, "threads": None, "label": f"{regulariser}, {len(joint)} networks, seed {seed}"}
+    fit([joint], loss, settings.epochs * batches, protocol.learning_rate, after=after, **how)
     joint.bind(joint.theta.cpu())
     joint.curves = {name: torch.stack(rows) for name, rows in curves.items()}
-    return {
-        f"{j}/{name}": t for j, e in enumerate(split(joint, settings.dims)) for name, t in e.tensors().items()
-    }
+    parts = enumerate(split(joint, settings.dims))
+    return {f"{j}/{name}": t for j, e in parts for name, t in e.tensors().items()}

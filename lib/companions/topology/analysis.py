@@ -16,8 +16,9 @@ from torch import Tensor
 from ...protocol import Protocol
 from ...spectrum import eigenvalues
 from ...store import Store
+from .. import shown as kept
+from . import VERSION, Settings
 from .manifolds import MANIFOLDS, LinkedCircles, Manifold, Sphere
-from .settings import VERSION, Settings
 from .training import Trained, train
 
 #: Raise when what `shown` makes of the same networks changes.
@@ -38,17 +39,8 @@ def select(nets: Iterable[Trained], **fields) -> list[Trained]:
 
 def first(nets: Iterable[Trained], settings: Settings) -> dict[str, Trained]:
     """For each manifold the network that examples are taken from: trained to the end, d = k, the main width, the first seed."""
-    return {
-        name: select(
-            nets,
-            manifold=name,
-            d=space.dim,
-            width=settings.width,
-            seed=settings.seeds[0],
-            step=settings.steps,
-        )[0]
-        for name, space in MANIFOLDS.items()
-    }
+    own = {"width": settings.width, "seed": settings.seeds[0], "step": settings.steps}
+    return {name: select(nets, manifold=name, d=s.dim, **own)[0] for name, s in MANIFOLDS.items()}
 
 
 def cloud(space: Manifold, points: int) -> tuple[Tensor, np.ndarray]:
@@ -159,9 +151,7 @@ def _enclosed(
         for _ in range(levels):
             a, b, c = face
             ab, bc, ca = (torch.nn.functional.normalize(p + q, dim=0) for p, q in ((a, b), (b, c), (c, a)))
-            parts = (
-                torch.stack(corners) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))
-            )
+            parts = map(torch.stack, ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)))
             smaller = next((part for part in parts if winding(part)), None)
             if smaller is None:
                 break
@@ -268,9 +258,8 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t, t⟩ with the unit
     tangent t, and the two 1×1 matrices ``k_i`` and ``k_l``.
     """
-    q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * getattr(
-        net.space, "span", 2 * math.pi
-    )
+    span = getattr(net.space, "span", 2 * math.pi)
+    q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * span
     q = torch.stack([q, torch.full_like(q, component)], 1)[:, : net.space.cube]
     tangent = net.space.tangent(q) @ net.place.T  # (b, n)
     z, e = net.encoder.jacobian(net.points(q))
@@ -403,20 +392,16 @@ def shown(
 
     @functools.cache
     def found() -> dict[str, pd.DataFrame]:
-        return {
-            name: spectra(net, settings.points)
-            for name, net in first(nets(), settings).items()
-            if name != "arc"
-        }
+        closed = {name: net for name, net in first(nets(), settings).items() if name != "arc"}
+        return {name: spectra(net, settings.points) for name, net in closed.items()}
 
     def curves() -> pd.DataFrame:
         one = first(nets(), settings)
         lines = {(n, n): along(one[n]) for n in ("arc", "circle")}
         lines |= {("linked", c): along(one["linked"], component=float(c == "B")) for c in "AB"}
         drawn = ["code", "error", "tangential"]
-        parts = [
-            thinned(t, drawn)[["q", *drawn]].assign(manifold=m, component=c) for (m, c), t in lines.items()
-        ]
+        lines = {place: thinned(t, drawn)[["q", *drawn]] for place, t in lines.items()}
+        parts = [t.assign(manifold=m, component=c) for (m, c), t in lines.items()]
         return pd.concat(parts, ignore_index=True)
 
     def points() -> dict[str, Tensor]:
@@ -424,9 +409,8 @@ def shown(
         for name, table in found().items():
             net = first(nets(), settings)[name]
             out[f"cloud.{name}"] = net.error(cloud(net.space, settings.points)[0])
-            out |= {
-                f"{k}.{name}": torch.tensor(table[k].to_numpy()) for k in ("error", "distance", "reversed")
-            }
+            for k in ("error", "distance", "reversed"):
+                out[f"{k}.{name}"] = torch.tensor(table[k].to_numpy())
         return {name: t.float() for name, t in out.items()}
 
     def pairs() -> pd.DataFrame:
@@ -437,9 +421,9 @@ def shown(
         gap, far = nearest_codes(first(nets(), settings)["torus"], 1_500)
         return pd.DataFrame({"gap": [gap], "distance": [far]})
 
-    size, keep = settings.points, store or Store()
+    size = settings.points
     fields = asdict(settings) | {"version": VERSION, "shown": SHOWN}
-    make = {
+    tables = {
         "pairs": pairs,
         "cuts": lambda: cut_bounds(last(manifold="circle", d=1)),
         "circle": lambda: errors(select(nets(), manifold="circle", d=1), size, DELTAS["circle"]),
@@ -450,10 +434,4 @@ def shown(
         "angles": lambda: exhibits(first(nets(), settings)["circle"])[["q"]],
         "torus": torus,
     }
-    tables = {
-        name: keep.table("topology", fields | {"table": name}, compute, f"companions/topology-{name}")
-        for name, compute in make.items()
-    }
-    return tables | {
-        "points": keep.tensors("topology", fields | {"table": "points"}, points, "companions/topology-points")
-    }
+    return kept("topology", fields, tables, store, points=points)

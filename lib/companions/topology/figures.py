@@ -35,6 +35,13 @@ def bare(ax: Axes) -> None:
     ax.set_box_aspect(np.ptp([ax.get_xlim3d(), ax.get_ylim3d(), ax.get_zlim3d()], axis=1), zoom=1.45)
 
 
+def _signed(ax: Axes) -> None:
+    """A logarithmic scale of both signs, with a line at 1."""
+    ax.axhline(1, color=FAINT, lw=0.9, ls=":")
+    ax.set_yscale("symlog", linthresh=2, linscale=0.8)
+    ax.set_yticks(*DERIVATIVES)
+
+
 #: Where the curves are seen from; surfaces are turned so that the worst point is in front.
 FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 
@@ -50,40 +57,18 @@ def manifolds(points: Mapping[str, Tensor], count: int) -> Figure:
         e = points[f"cloud.{name}"].numpy().reshape(x.shape[:-1])
         if e.ndim == 2:
             faces = ERROR_MAP(norm((e[1:, 1:] + e[1:, :-1] + e[:-1, 1:] + e[:-1, :-1]) / 4))
-            ax.plot_surface(
-                *np.moveaxis(x, 2, 0),
-                facecolors=faces,
-                shade=False,
-                rstride=1,
-                cstride=1,
-                antialiased=False,
-                rasterized=True,
-            )
+            whole = {"shade": False, "rstride": 1, "cstride": 1, "antialiased": False, "rasterized": True}
+            ax.plot_surface(*np.moveaxis(x, 2, 0), facecolors=faces, **whole)
         else:
             order = np.argsort(e)
-            ax.scatter(
-                *x[order].T,
-                c=e[order],
-                cmap=ERROR_MAP,
-                norm=norm,
-                s=9,
-                alpha=1,
-                lw=0,
-                depthshade=False,
-                rasterized=True,
-            )
+            dots = {"s": 9, "alpha": 1, "lw": 0, "depthshade": False, "rasterized": True}
+            ax.scatter(*x[order].T, c=e[order], cmap=ERROR_MAP, norm=norm, **dots)
         a, b, c = FRONTS.get(name, x.reshape(-1, 3)[e.argmax()])
         ax.view_init(np.degrees(np.arctan2(c, np.hypot(a, b))), np.degrees(np.arctan2(b, a)))
         ax.set_title(MANIFOLDS[name].name, y=0.97)
         bare(ax)
-    bar = fig.colorbar(
-        plt.cm.ScalarMappable(norm, ERROR_MAP),
-        ax=axes,
-        orientation="horizontal",
-        shrink=0.45,
-        aspect=35,
-        pad=0.02,
-    )
+    where = {"orientation": "horizontal", "shrink": 0.45, "aspect": 35, "pad": 0.02}
+    bar = fig.colorbar(plt.cm.ScalarMappable(norm, ERROR_MAP), ax=axes, **where)
     bar.set_label("reconstruction error")
     bar.outline.set_visible(False)
     return fig
@@ -112,10 +97,8 @@ def curves(lines: pd.DataFrame, angles: pd.DataFrame) -> Figure:
                 column[0].plot(both, code, "o--", color=ORANGE, ms=5, lw=1)
                 column[1].plot(both, np.interp(both, line.q, line.error), "o", color=ORANGE, ms=5)
         column[1].axhline(1, color=FAINT, lw=0.9, ls=":")
-        column[2].axhline(1, color=FAINT, lw=0.9, ls=":")
-        column[2].set_yscale("symlog", linthresh=2, linscale=0.8)
+        _signed(column[2])
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
-        column[2].set_yticks(*DERIVATIVES)
         column[0].set_title(MANIFOLDS[name].name)
         if len(components) > 1:
             column[0].legend(ncols=2)
@@ -151,19 +134,13 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
     for (above, below), (column, name) in zip(axes.T, names.items()):
         table = tables[column]
         _survival_lines(above, table, column, name)
+        share = rf"share with error $>{delta:g}$"
         for what, color, marker, label in (
-            ("share", BLUE, "o", rf"share with error $>{delta:g}$"),
+            ("share", BLUE, "o", share),
             ("largest", RED, "s", "largest error"),
         ):
-            below.plot(
-                table[column],
-                table[what].where(table[what] > 0),
-                marker,
-                color=color,
-                ms=3.5,
-                alpha=0.6,
-                mew=0,
-            )
+            seen = table[what].where(table[what] > 0)
+            below.plot(table[column], seen, marker, color=color, ms=3.5, alpha=0.6, mew=0)
             below.plot(table.groupby(column)[what].median(), color=color, lw=1.3, label=label)
         below.axhline(1, color=FAINT, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
@@ -186,23 +163,11 @@ def dimensions(table: pd.DataFrame) -> Figure:
         k = MANIFOLDS[name].dim
         for d, color, label in ((k, RED, "$d=k$"), (k + 1, BLUE, "$d=k+1$")):
             for i, share in enumerate(shares[(table.manifold == name) & (table.d == d)].to_numpy()):
-                ax.plot(
-                    delta,
-                    np.where(share > 0, share, np.nan),
-                    color=color,
-                    lw=1.1,
-                    alpha=0.85,
-                    label=label if i == 0 else None,
-                )
+                seen, named = np.where(share > 0, share, np.nan), label if i == 0 else None
+                ax.plot(delta, seen, color=color, lw=1.1, alpha=0.85, label=named)
         ax.axvline(1, color=FAINT, lw=0.9, ls=":")
-        ax.set(
-            xscale="log",
-            yscale="log",
-            title=MANIFOLDS[name].name,
-            xlabel=r"$\delta$",
-            xticks=[1e-3, 1e-2, 1e-1, 1],
-            xlim=(delta[0], 3),
-        )
+        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel=r"$\delta$")
+        ax.set(xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
     axes[0].set_ylabel(r"share with error $>\delta$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
@@ -216,9 +181,7 @@ def cuts(lines: pd.DataFrame) -> Figure:
     for ax, line in ((left, whole), (right, close)):
         ax.plot(line.q, line.k_i, color=BLUE, label=r"$K_\mathcal{I}(x)$")
         ax.plot(line.q, line.k_l, color=RED, lw=1.1, label=r"$K_\mathcal{L}(z)$")
-        ax.axhline(1, color=FAINT, lw=0.9, ls=":")
-        ax.set_yscale("symlog", linthresh=2, linscale=0.8)
-        ax.set_yticks(*DERIVATIVES)
+        _signed(ax)
     left.set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle", ylabel="eigenvalue")
     right.set(xlabel="angle from the middle of the cut")
     top = right.twinx()
@@ -238,30 +201,12 @@ def scatter(points: Mapping[str, Tensor]) -> Figure:
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
     for ax, name in zip(axes, names):
         t = pd.DataFrame({k: points[f"{k}.{name}"].numpy() for k in ("error", "distance", "reversed")})
-        for flag, color, label in (
-            (False, BLUE, r"$\det K_\mathcal{I}>0$"),
-            (True, RED, r"$\det K_\mathcal{I}<0$"),
-        ):
-            part = t[t.reversed == flag]
-            ax.plot(
-                part.error,
-                part.distance,
-                ".",
-                color=color,
-                ms=2,
-                alpha=0.6,
-                mew=0,
-                label=label,
-                rasterized=True,
-            )
-        ax.set(
-            xscale="log",
-            yscale="log",
-            title=MANIFOLDS[name].name,
-            xlabel="reconstruction error",
-            xlim=(3e-4, 3),
-        )
-        ax.set_xticks([1e-3, 1e-2, 1e-1, 1])
+        for flag, color, sign in ((False, BLUE, ">"), (True, RED, "<")):
+            part, dots = t[t.reversed == flag], {"ms": 2, "alpha": 0.6, "mew": 0, "rasterized": True}
+            label = rf"$\det K_\mathcal{{I}}{sign}0$"
+            ax.plot(part.error, part.distance, ".", color=color, label=label, **dots)
+        ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel="reconstruction error")
+        ax.set(xlim=(3e-4, 3), xticks=[1e-3, 1e-2, 1e-1, 1])
     axes[0].set_ylabel(r"$\|\lambda_\mathcal{I}-\lambda_\mathcal{L}\|^2/d$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig

@@ -12,8 +12,8 @@ from torch import Tensor
 from ...protocol import Protocol
 from ...store import Store
 from ..networks import Stack, fit
+from . import VERSION, Settings
 from .manifolds import MANIFOLDS, Manifold, isometry
-from .settings import VERSION, Settings
 
 __all__ = ["Trained", "train", "snapshot_steps", "placement"]
 
@@ -79,12 +79,8 @@ def snapshot_steps(settings: Settings) -> list[int]:
 
 def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
     """Hidden width -> the (manifold, d) trained with it, for every seed."""
-    groups = {
-        settings.width: [(name, space.dim + more) for name, space in MANIFOLDS.items() for more in (0, 1)]
-    }
-    for width in settings.widths:
-        groups.setdefault(width, [("circle", 1)])
-    return groups
+    every = [(name, space.dim + more) for name, space in MANIFOLDS.items() for more in (0, 1)]
+    return {settings.width: every} | {w: [("circle", 1)] for w in settings.widths if w != settings.width}
 
 
 def train(protocol: Protocol, settings: Settings, store: Store | None = None) -> list[Trained]:
@@ -100,26 +96,12 @@ def _group(
     sizes = [(n, width, width, d) for _, d, _ in members]
     encoder = Stack(sizes, [2 * seed for _, _, seed in members])
     decoder = Stack([s[::-1] for s in sizes], [2 * seed + 1 for _, _, seed in members])
-    followed = [
-        i for i, (name, d, _) in enumerate(members) if (name, d) == ("circle", 1) and width == settings.width
-    ]
-    kept = {
-        step: list(range(len(members))) if step == settings.steps else followed
-        for step in snapshot_steps(settings)
-        if followed or step == settings.steps
-    }
-    names = ("ambient", "seeds", "steps", "batch", "rate")
-    fields = {
-        "width": width,
-        "nets": nets,
-        "kept": {str(step): rows for step, rows in kept.items()},
-        "version": VERSION,
-    } | {k: getattr(settings, k) for k in names}
-
-    def compute() -> dict[str, Tensor]:
-        label = f"autoencoders of width {width}"
-        return _train(settings, members, encoder, decoder, kept, label)
-
+    followed = [i for i, member in enumerate(members) if member[:2] == ("circle", 1)]
+    early = snapshot_steps(settings)[:-1] if width == settings.width else []
+    kept = dict.fromkeys(early, followed) | {settings.steps: list(range(len(members)))}
+    fields = settings.only("ambient", "seeds", "steps", "batch", "rate") | {"width": width, "nets": nets}
+    fields |= {"kept": {str(step): rows for step, rows in kept.items()}, "version": VERSION}
+    compute = lambda: _train(settings, members, encoder, decoder, kept, f"autoencoders of width {width}")
     tensors = (store or Store()).tensors("topology", fields, compute, f"companions/topology-width-{width}")
     for step, rows in kept.items():
         stacks = [
@@ -127,16 +109,8 @@ def _group(
             for s, half in ((encoder, "encoder"), (decoder, "decoder"))
         ]
         for i, (name, d, seed) in enumerate(members[row] for row in rows):
-            yield Trained(
-                name,
-                d,
-                width,
-                seed,
-                step,
-                stacks[0].member(i),
-                stacks[1].member(i),
-                placement(MANIFOLDS[name], n),
-            )
+            halves = (stack.member(i) for stack in stacks)
+            yield Trained(name, d, width, seed, step, *halves, placement(MANIFOLDS[name], n))
 
 
 def _train(
@@ -150,27 +124,16 @@ def _train(
     kept: dict[str, Tensor] = {}
 
     def loss(_: int) -> Tensor:
-        clouds = [
-            MANIFOLDS[n].points(MANIFOLDS[n].sample(settings.batch, generator)).float() @ places[n].T
-            for n in names
-        ]
-        x = torch.stack(clouds)[which]  # (k, b, ambient)
+        spaces = {n: MANIFOLDS[n] for n in names}
+        drawn = {n: s.points(s.sample(settings.batch, generator)) for n, s in spaces.items()}
+        x = torch.stack([x.float() @ places[n].T for n, x in drawn.items()])[which]  # (k, b, ambient)
         return (decoder(encoder(x)) - x).square().sum(2).mean(1).sum()
 
     def after(step: int) -> None:
         if step in keep:
-            kept.update(
-                encoder.tensors(f"{step}.encoder.", keep[step])
-                | decoder.tensors(f"{step}.decoder.", keep[step])
-            )
+            for half, stack in (("encoder", encoder), ("decoder", decoder)):
+                kept.update(stack.tensors(f"{step}.{half}.", keep[step]))
 
-    fit(
-        [encoder, decoder],
-        loss,
-        settings.steps,
-        settings.rate,
-        after=after,
-        label=label,
-        threads=1 if settings.batch <= 256 else None,
-    )
+    threads = 1 if settings.batch <= 256 else None
+    fit([encoder, decoder], loss, settings.steps, settings.rate, after=after, label=label, threads=threads)
     return kept
