@@ -51,8 +51,8 @@ studies: $(STAMP) ## add to book/published what one more study finds on the publ
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
 
-bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
-	@$(RUN) -m lib bench
+bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine; BOOKS=laptop: whole builds)
+	@$(RUN) -m lib bench $(if $(BOOKS),--books '$(BOOKS)')
 
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
 	@$(RUN) -m lib verify --cells "$$CELLS"

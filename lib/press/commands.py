@@ -112,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = add(_bench, "measure the two hot paths beside what one would write instead")
     cluster = "measure one and two workers of a Dask scheduler on this machine instead"
     bench.add_argument("--cluster", action="store_true", help=cluster)
+    whole = "what whole builds of this profile cost, from nothing and after one edit each, instead"
+    bench.add_argument("--books", choices=("smoke", "laptop"), help=whole)
 
     varied = (
         "train the published protocol with one unstated choice changed at a time, and publish what that does"
@@ -232,7 +234,10 @@ def _companions(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     from . import bench, scaling
 
-    (scaling if options.cluster else bench).main()
+    if options.books:
+        print(bench.environment(), bench.books(options.books).to_string(index=False), sep="\n")
+    else:
+        (scaling if options.cluster else bench).main()
 
 
 def _count(word: str) -> int:

@@ -25,7 +25,7 @@ def unpublished():
     """These tests look at networks of their own, also where some are published."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explore.published, "ensembles", list)
-        patch.setattr(explore.published, "manifest", lambda: None)
+        patch.setattr(explore.published, "part", lambda *names: None)
         yield
 
 
@@ -101,7 +101,7 @@ def test_it_answers_within_a_tenth_of_a_second(explorer):
 
 
 def test_images_that_the_networks_were_not_trained_on_are_not_called_theirs(monkeypatch):
-    monkeypatch.setattr(explore.published, "manifest", lambda: {"protocol": {"training_set": "mnist"}})
+    monkeypatch.setattr(explore.published, "part", lambda *names: {"training_set": "mnist"})
     monkeypatch.setattr(explore.published, "ensembles", lambda: [Ensemble.initial((2, 3), 0)])
     seen = explore.Explorer(PROTOCOL)
     assert [name for name, key in seen.set.options if key in ("test", "train")] == ["small digits"]

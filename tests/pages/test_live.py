@@ -30,7 +30,7 @@ PROTOCOL = Protocol(training_set="digits", dims=DIMS, seeds=(0, 1), epochs=3)
 @pytest.fixture(scope="module", autouse=True)
 def unpublished():
     """These tests look at networks of their own, also where some are published."""
-    nothing = SimpleNamespace(ensembles=list, manifest=lambda: None, table=lambda name: None)
+    nothing = SimpleNamespace(ensembles=list, part=lambda *names: None, table=lambda name: None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(live, "published", nothing)
         yield
