@@ -373,11 +373,14 @@ class Run:
         self.process.join(seconds)
         return self.process.exitcode
 
-    def kill(self) -> list[int]:
-        """Kill it alone; those that it had started, and those that they had, are returned."""
-        os.kill(self.pid, signal.SIGSTOP)  # or it could start another one meanwhile
-        family = descendants(self.pid)
-        os.kill(self.pid, signal.SIGKILL)
+    def kill(self) -> list[int] | None:
+        """Kill it alone; those that it had started, and those that they had, are returned; None where it had just ended."""
+        try:
+            os.kill(self.pid, signal.SIGSTOP)  # or it could start another one meanwhile
+            family = descendants(self.pid)
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            family = None
         self.wait()
         return family
 
