@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import math
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .. import paths
 from . import prepare
@@ -144,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     cells = "cells to recompute (default: 4)"
     verify.add_argument("--cells", type=_count, default=4, metavar="N", help=cells)
     seed = "seed of the sample (default: another one each time)"
-    verify.add_argument("--seed", type=int, metavar="S", help=seed)
+    verify.add_argument("--seed", type=_seed, metavar="S", help=seed)
 
     held = "hold a finished run of the paper's protocol against the published one, by verdicts and intervals"
     compare = add(_compare, held)
@@ -186,7 +188,7 @@ def _distributed(*commands: argparse.ArgumentParser) -> None:
 
 def _limited(command: argparse.ArgumentParser) -> None:
     told = "a notebook that runs longer counts as hanging and fails (default: 180)"
-    command.add_argument("--limit", type=float, default=180, metavar="MINUTES", help=told)
+    command.add_argument("--limit", type=_minutes, default=180, metavar="MINUTES", help=told)
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -243,13 +245,22 @@ def _bench(options: argparse.Namespace) -> None:
         (scaling if options.cluster else bench).main()
 
 
-def _count(word: str) -> int:
-    """A whole number of at least 1, for argparse: nothing recomputed would agree with anything."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(
-            f"cells: expected a whole number of at least 1, got {word}; for instance 4"
-        )
-    return int(word)
+def _number(kind: type, fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+    """A reader of one number, for argparse."""
+
+    def read(word: str) -> Any:
+        with contextlib.suppress(ValueError, OverflowError):
+            if fits(number := kind(word)):
+                return number
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {word!r}; for instance 4")
+
+    return read
+
+
+#: Nothing recomputed would agree with anything.
+_count = _number(int, lambda n: n >= 1, "cells: a whole number of at least 1")
+_seed = _number(int, lambda n: n >= 0, "a seed: a whole number of at least 0")
+_minutes = _number(float, lambda m: 0 < m < math.inf, "minutes: a number above 0")
 
 
 def _verify(options: argparse.Namespace) -> None:

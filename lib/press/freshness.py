@@ -159,12 +159,13 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
 
 @dataclass
 class Job:
-    """One notebook to execute: a name, its cells, its parameters, the file it was read from."""
+    """One notebook to execute: a name, its cells, its parameters, the file it was read from, the folder whose files it finds."""
 
     name: str
     notebook: NotebookNode
     parameters: dict[str, Any]
     path: str
+    beside: Path | None = None
     sees: set[Path] = field(default_factory=set)
 
     def inputs(self, root: Path, key: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:

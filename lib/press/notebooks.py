@@ -8,12 +8,13 @@ again when the one or the other has changed.
 from __future__ import annotations
 
 import ast
+import contextlib
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def execute_one(
         begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
-        job = Job(source.stem, notebook, parameters, str(source))
+        job = Job(source.stem, notebook, parameters, str(source), source.resolve().parent)
         kept = Path(run) / "kept"
         folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
         ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME, READS)
@@ -225,7 +226,8 @@ class _Task:
         self.began = time.monotonic()
         try:
             folder = Path(tempfile.mkdtemp(dir=run, prefix=f"{self.job.name.replace('/', '-')}-"))
-            notebook = self._executed(folder, env, kernels, limit)
+            with _linked(self.job.beside, folder):
+                notebook = self._executed(folder, env, kernels, limit)
             self._keep(notebook, folder)
         finally:
             self.ended = time.monotonic()
@@ -292,6 +294,22 @@ def _reads(folder: Path) -> set[str]:
 def _versions(stem: Path) -> list[Path]:
     """The kept versions of a notebook."""
     return [p for p in stem.parent.glob(f"{stem.name}-*") if len(p.name) == len(stem.name) + 21]
+
+
+@contextlib.contextmanager
+def _linked(beside: Path | None, folder: Path) -> Iterator[None]:
+    """What lies beside a notebook is found in `folder` as well, while it is executed there."""
+    links = [
+        folder / p.name for p in (beside.iterdir() if beside else ()) if not p.name.startswith((".", "_"))
+    ]
+    for link in links:
+        link.symlink_to(beside / link.name)
+    try:
+        yield
+    finally:
+        for link in links:
+            if link.is_symlink():
+                link.unlink()
 
 
 def _prune(kept: Path, name: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 from lib.paths import ROOT
 from lib.press import notebooks
 from lib.press.freshness import Job, Published
-from lib.press.notebooks import NotebookError, execute_all
+from lib.press.notebooks import NotebookError, execute_all, execute_one
 
 
 def job(name: str, *cells: str, **parameters) -> Job:
@@ -143,6 +143,25 @@ def test_a_change_executes_the_notebooks_that_see_it_and_one_made_meanwhile_keep
     assert [p for p in (tmp_path / "kept").glob("edits-*")] == []
     again, told = execute(tmp_path, one, other, root=copy)
     assert shown(again["sees"]) == "2\n" and told[0] == "blind unchanged" and told[1].startswith("sees ")
+
+
+def test_a_notebook_of_ones_own_finds_what_lies_beside_it_whatever_the_folder_is_called(tmp_path):
+    """As in JupyterLab; what it writes goes to the output alone."""
+    folder = tmp_path / "a [b] {c}"
+    folder.mkdir()
+    (folder / "data.txt").write_text("seven")
+    header = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n"
+    code = (
+        "```{code-cell} ipython3\nprint(open('data.txt').read())\nopen('made.txt', 'w').write('new')\n```\n"
+    )
+    (folder / "own.md").write_text(header + code)
+    before = sorted(folder.iterdir())
+    made = execute_one(folder / "own.md", [], folder / "out", ROOT, say=lambda line: None)
+    assert "seven" in made.read_text() and sorted(p.name for p in (folder / "out").iterdir()) == [
+        "made.txt",
+        "own.ipynb",
+    ]
+    assert sorted(folder.iterdir()) == sorted([*before, folder / "out"])
 
 
 def test_a_published_file_reaches_the_notebooks_that_asked_for_it_there_or_not(tmp_path):

@@ -10,11 +10,11 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
+from . import Settings
 from .denoiser import Residual
 from .optimum import Mixture, spiral
 from .plane import KINDS, spiral_fields
 from .sampling import energy_difference
-from .settings import Settings
 
 __all__ = ["expanded_moments", "ball_moments", "second_order", "energies", "energy_table"]
 
