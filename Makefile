@@ -51,8 +51,8 @@ studies: $(STAMP) ## add to book/published what one more study finds on the publ
 companions: $(STAMP) ## add to book/published the companions' tables at full size
 	@$(RUN) -m lib companions
 
-bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine)
-	@$(RUN) -m lib bench
+bench: $(STAMP) ## measure the two hot paths beside what one would write instead (minutes, on a quiet machine; BOOKS=laptop: whole builds)
+	@$(RUN) -m lib bench $(if $(BOOKS),--books '$(BOOKS)')
 
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
 	@$(RUN) -m lib verify --cells "$$CELLS"
@@ -65,6 +65,9 @@ pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromiu
 
 epub: $(TESTS) ## write the finished pages to _build/html/book.epub (needs Chromium)
 	@$(RUN) -m lib epub
+
+picture: $(TESTS) ## take README's picture of the live page anew from _build/html (needs Chromium)
+	@$(RUN) -m lib picture
 
 notebooks: $(STAMP) ## write the notebooks as .ipynb into _build/launch, as Binder and Colab open them
 	@$(RUN) -m lib notebooks
@@ -96,4 +99,4 @@ $(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
 	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help container book test faults audit lab pdf epub notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
+.PHONY: help container book test faults audit lab pdf epub picture notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

@@ -1,3 +1,10 @@
-from lib.press.commands import main
+import sys
 
-raise SystemExit(main())
+try:
+    from lib.press.commands import main
+
+    status = main()
+except KeyboardInterrupt:  # while modules were loading
+    print("book: interrupted before anything was begun", file=sys.stderr)
+    status = 130
+raise SystemExit(status)

@@ -18,6 +18,7 @@ __all__ = [
     "fashion_mnist",
     "pictures",
     "device",
+    "note",
     "scheduler",
     "absolute_environment",
 ]
@@ -55,6 +56,19 @@ def pictures() -> Path | None:
     """Where a notebook that is being executed for the book puts its pictures, relative to itself; None in JupyterLab."""
     folder = os.environ.get("BOOK_PICTURES")
     return Path(folder) if folder else None
+
+
+def note(place: Path | str) -> None:
+    """Tell the build which published file a notebook has asked for, there or not: a line in the file ``BOOK_READS``.
+
+    `place` is a file below `PUBLISHED`, or its path there, which may be a pattern, and with a ``#`` a part of the manifest.
+    """
+    if (told := os.environ.get("BOOK_READS")) and not (
+        isinstance(place, Path) and PUBLISHED not in place.parents
+    ):
+        name = place.relative_to(PUBLISHED).as_posix() if isinstance(place, Path) else place
+        with open(told, "a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
 
 
 def device() -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "FOLDER",
     "Mismatch",
     "manifest",
+    "part",
     "digests",
     "file",
     "table",
@@ -42,6 +43,25 @@ class Mismatch(RuntimeError):
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
     """What is published, or None while nothing is; held to its own digest, which manifests from before it lack."""
+    _note(folder, "manifest.json")
+    return _manifest(folder)
+
+
+def part(*names: str, folder: Path = FOLDER) -> Any:
+    """One part of the manifest, ``part("companions", "score")``, or None where it has none: what reads no more depends on no more."""
+    _note(folder, "#".join(("manifest.json", *names)))
+    found = _manifest(folder)
+    for name in names:
+        found = (found or {}).get(name)
+    return found
+
+
+def _note(folder: Path, name: str) -> None:
+    if folder == paths.PUBLISHED:
+        paths.note(name)
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / "manifest.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -58,6 +78,7 @@ def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
 
 def digests(folder: Path = FOLDER) -> dict[str, str]:
     """The SHA-256 of every table and network in the folder, by its path there."""
+    _note(folder, "*")
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".csv", ".safetensors"))
     return {p.relative_to(folder).as_posix(): _sha256(p) for p in files}
 
@@ -70,7 +91,8 @@ def file(name: str, folder: Path = FOLDER) -> Path | None:
     Mismatch
         When it is not, byte for byte, the file that the manifest names.
     """
-    expected = (manifest(folder) or {"files": {}})["files"].get(name)
+    _note(folder, name)
+    expected = (_manifest(folder) or {"files": {}})["files"].get(name)
     if expected is None:
         return None
     path = folder / name
@@ -100,7 +122,8 @@ def cells(folder: Path = FOLDER) -> pd.DataFrame | None:
 
 def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
     """The published networks, an ensemble a seed, by seed; empty while there are none."""
-    names = [n for n in (manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")]
+    _note(folder, "networks-seed*")
+    names = [n for n in (_manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")]
     read = [read_tensors(file(name, folder)) for name in names]
     return sorted((Ensemble.from_tensors(t, meta["seed"]) for t, meta in read), key=lambda e: e.seed)
 
@@ -112,10 +135,12 @@ def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.
     -------
     DataFrame with those columns of ``cells.csv`` that the noise sets alone determine, or None while nothing is published.
     """
-    about = manifest(folder)
-    if about is None:
+    _note(folder, "networks-seed*")
+    published = part("protocol", folder=folder)
+    if published is None:
         return None
-    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"] | {"points": points})
+    about = _manifest(folder)
+    store, protocol = store or Store(), Protocol.from_mapping(published | {"points": points})
     fields = {
         "networks": {name: sha for name, sha in about["files"].items() if name.startswith("networks")},
         "sets": protocol.sets,

@@ -270,6 +270,8 @@ class Store:
         content = self._load(path, stage)
         if content is not None:
             return content, path
+        if public is not None:
+            paths.note(public)
         if public is not None and public.exists():
             content, meta = FORMATS[path.suffix[1:]][0](public)
             if digest(meta) == digest(fields):

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import platform
 import signal
 import struct
 import tempfile
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
+from sysconfig import get_python_version
 from typing import Any
 
 import joblib
@@ -166,11 +166,10 @@ def _in_process(i: int, function: Callable, item: tuple, store: Store | None, to
 @functools.lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     """What has to be the same on both sides: the files of lib, Python, and the packages that numbers depend on."""
-    sha = hashlib.sha256()
-    for path in sorted((paths.ROOT / "lib").rglob("*.py")):
-        sha.update(path.relative_to(paths.ROOT).as_posix().encode() + path.read_bytes())
-    own = {"lib": sha.hexdigest()[:12], "Python": platform.python_version().rpartition(".")[0]}
-    return own | {name: version(name) for name in PACKAGES}
+    sha, root = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return {"lib": sha.hexdigest()[:12], "Python": get_python_version()} | {n: version(n) for n in PACKAGES}
 
 
 def _described(store: Store | None, dask_worker: Any = None) -> tuple[dict[str, str], int, str | None]:
@@ -247,7 +246,7 @@ def _client(address: str) -> Iterator[Any]:
     try:
         import distributed
     except ImportError:
-        then = "pip install '.[cluster]', or unset DASK_SCHEDULER_ADDRESS"
+        then = "pip install -r requirements-test.txt, or unset DASK_SCHEDULER_ADDRESS"
         raise fail("the package distributed", "none", then) from None
     try:
         client = distributed.Client(address, timeout=ANSWER, set_as_default=False)
@@ -261,8 +260,11 @@ def _client(address: str) -> Iterator[Any]:
             died, then = error.allowed_failures + 1, "give workers more memory; what is finished is kept"
             raise fail(f"{error.task} to end", f"{died} workers dying at it", then) from None
         except (distributed.CancelledError, distributed.comm.CommClosedError) as error:
-            then = "what is finished is kept, the next run goes on from there"
-            raise fail("it to stay", error, then) from None
+            raise fail("it to stay", error, "the next run goes on from what is finished") from None
+        except RuntimeError as error:
+            if "deserialization of the task graph" in str(error):
+                raise fail("lib on its path", "none or another", SAME) from None
+            raise
 
 
 def _on_cluster(function: Callable, items: list[tuple], store: Store | None, needs: Callable, tell: Callable):

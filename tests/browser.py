@@ -23,27 +23,36 @@ class Browser:
     """
 
     def __init__(self, driven):
-        self.driven, self.page = driven, None
+        self.driven, self.page, self.look, self.found = driven, None, None, []
 
     def visit(self, path: Path, dark: bool = False, width: int = 1280, height: int = 900) -> list[str]:
         """Open a page, wait until it is quiet, and return its complaints: requests to a network, missing files, errors."""
+        if self.page and (self.look, self.page.viewport_size["width"]) == ((dark, width, height), width):
+            self.page.goto("about:blank")  # so that nothing of one page is heard on the next
+            self.page.evaluate("1")
+        else:
+            self._open(dark, width, height)
+        self.found = found = []
+        self.page.goto(path.resolve().as_uri())
+        self.page.evaluate(QUIET)
+        return found
+
+    def _open(self, dark: bool, width: int, height: int) -> None:
+        """A window of its own for each look: to start one takes longer than to open a page in it."""
         if self.page:
-            self.page.context.close()  # so that nothing of one page is heard on the next
+            self.page.context.close()
         context = self.driven.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             is_mobile=width < 600,
         )
         context.set_default_timeout(1000 * PATIENCE)
-        self.page = page = context.new_page()
-        found: list[str] = []
-        page.on("request", lambda r: r.url.startswith(LOCAL) or found.append(f"request to {r.url}"))
-        page.on("requestfailed", lambda r: found.append(f"failed to load {r.url}: {r.failure}"))
-        page.on("pageerror", lambda error: found.append(f"exception: {error}"))
-        page.on("console", lambda m: m.type in ("error", "assert") and found.append(f"console: {m.text}"))
-        page.goto(path.resolve().as_uri())
-        page.evaluate(QUIET)
-        return found
+        self.page, self.look = context.new_page(), (dark, width, height)
+        hear = lambda text: self.found.append(text)
+        self.page.on("request", lambda r: r.url.startswith(LOCAL) or hear(f"request to {r.url}"))
+        self.page.on("requestfailed", lambda r: hear(f"failed to load {r.url}: {r.failure}"))
+        self.page.on("pageerror", lambda error: hear(f"exception: {error}"))
+        self.page.on("console", lambda m: m.type in ("error", "assert") and hear(f"console: {m.text}"))
 
     def evaluate(self, expression: str):
         """The value of a JavaScript expression on the open page, awaited if it is a promise."""

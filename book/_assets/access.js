@@ -39,3 +39,35 @@ if (document.currentScript) {
     if (document.querySelector("script.answers")) document.head.append(Object.assign(document.createElement("script"), { src: source }));
   });
 }
+// An album opens at the choices that the page's address names: #data+set=uniform&seed=0&d=7
+addEventListener("DOMContentLoaded", () => {
+  const said = (node) => node?.textContent.replace(/\s+/g, " ").trim(); // widgets put no-break spaces
+  const pause = () => new Promise((done) => setTimeout(done, 100)); // a widget that is not yet shown cannot be switched
+  const choose = async () => {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    for (const box of document.querySelectorAll(".widget-inline-hbox")) {
+      const value = wanted.get(said(box.querySelector(".widget-label")));
+      const [list, handle] = [box.querySelector("select"), box.querySelector(".noUi-handle")];
+      if (value === null || !(list || handle)) continue;
+      if (list) {
+        list.selectedIndex = Math.max(0, [...list.options].findIndex((option) => said(option) === value));
+        list.dispatchEvent(new Event("change", { bubbles: true }));
+        await pause();
+        continue;
+      }
+      const press = (key) => (handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true })), pause());
+      const at = (name) => Number(handle.getAttribute(`aria-value${name}`));
+      await press("Home");
+      while (said(box.querySelector(".widget-readout")) !== value && at("now") < at("max")) await press("ArrowRight");
+    }
+  };
+  if (!document.querySelector('script[type^="application/vnd.jupyter.widget"]')) return;
+  addEventListener("hashchange", choose);
+  if (!location.hash.includes("=")) return;
+  const seen = new MutationObserver(() => {
+    if (!document.querySelector(".noUi-handle")) return;
+    seen.disconnect();
+    setTimeout(choose, 300); // the widgets are linked to one another a moment after they are shown
+  });
+  seen.observe(document.body, { childList: true, subtree: true });
+});

@@ -6,6 +6,8 @@ import html
 import json
 import os
 import re
+import shutil
+from pathlib import Path
 
 TRAINED_ON = {
     "mnist": "MNIST (60,000 training images, 28×28)",
@@ -13,8 +15,14 @@ TRAINED_ON = {
 }
 
 
-# The theme's FontAwesome script, which runs later, would turn the widgets' icons into empty pictures.
-ICONS = "window.FontAwesomeConfig = {autoReplaceSvg: false, observeMutations: false};"
+#: Scripts that the theme loads on every page: its icons, which its style sheet takes from a font, and what only the page of
+#: the search uses. The first would also turn the widgets' icons into empty pictures.
+ICONS = re.compile(r'\s*<script[^>]* src="[^"]*/fontawesome\.js[^"]*"[^>]*></script>')
+SEARCH = re.compile(
+    r'\s*<script[^>]* src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"[^>]*></script>'
+)
+#: What no page loads: that script, its fonts in an older format, the theme's translations.
+UNUSED = ("_static/scripts/fontawesome.js*", "_static/vendor/fontawesome/webfonts/*.ttf", "_static/locales")
 
 # The widgets' script sets their labels with MathJax 2; the pages have MathJax 3.
 LABELS = """
@@ -26,12 +34,12 @@ if (window.MathJax) {
 
 
 def setup(app):
-    app.add_js_file(None, body=ICONS, priority=1)
     app.add_js_file(None, body=LABELS, priority=600)  # after MathJax's settings
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", with_punctuation, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
     app.connect("html-page-context", with_text_source, priority=900)
+    app.connect("build-finished", without_what_no_page_uses)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -101,3 +109,15 @@ def with_text_source(app, pagename, templatename, context, doctree):
         for button in (b for group in context.get("header_buttons", ()) for b in group.get("buttons", ())):
             if button.get("label") == "download-source-button":
                 button |= {"url": button["url"].removesuffix(suffix) + ".md", "text": ".md"}
+
+
+def without_what_no_page_uses(app, exception):
+    """Take 1.8 megabytes of scripts from every page, and three megabytes from the site."""
+    if exception or app.builder.format != "html":
+        return
+    html = Path(app.outdir)
+    for page in html.rglob("*.html"):
+        text = ICONS.sub("", page.read_text(encoding="utf-8"))
+        page.write_text(text if page.name == "search.html" else SEARCH.sub("", text), encoding="utf-8")
+    for path in (p for pattern in UNUSED for p in html.glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

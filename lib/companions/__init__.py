@@ -10,7 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from ..protocol import Profile, Protocol
-from ..published import FOLDER, manifest
+from ..published import FOLDER, part
 from ..store import Store
 
 __all__ = ["Sizes", "shown"]
@@ -39,7 +39,7 @@ class Sizes:
     def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
         """Protocol and settings under which the chapter's published results are found, or None while there are none."""
         chapter = cls.__module__.split(".")[-1]
-        about = (manifest(folder) or {}).get("companions", {}).get(chapter)
+        about = part("companions", chapter, folder=folder)
         return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))
 
     def only(self, *names: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
+from ipywidgets.widgets.widget_string import HTMLStyle
 from torch import Tensor
 
 from ..figures import style
@@ -69,16 +70,20 @@ def album(
         layout={"width": "100%", "max_width": "520px"},
     )
     links = []
+    wide, full = ({"width": "100%", "max_width": f"{width}px"}, {"width": "100%"})
+    look = [
+        widgets.Layout(**wide),
+        HTMLStyle(),
+        widgets.Layout(**full),
+    ]  # one for all: each is kept in the page
 
     def stack(key: tuple[str, ...]) -> widgets.Widget:
         depth = len(key)
         if depth == len(values):
             told = f"{alt}: {', '.join(f'{n} {v}' for n, v in zip(labels, key))}"
-            return widgets.HTML(shown(frames[key], told), layout={"width": "100%", "max_width": f"{width}px"})
+            return widgets.HTML(shown(frames[key], told), layout=look[0], style=look[1])
         chooser = [*chooses, slider][depth]
-        made = widgets.Stack(
-            [stack((*key, v)) for v in values[depth]], selected_index=0, layout={"width": "100%"}
-        )
+        made = widgets.Stack([stack((*key, v)) for v in values[depth]], selected_index=0, layout=look[2])
         links.append(widgets.jslink((chooser, "index"), (made, "selected_index")))
         return made
 

@@ -176,8 +176,8 @@ def _about(table: pd.DataFrame, panels: list[Answers], y: str, **more: Any) -> A
 
 def _explorer(table: pd.DataFrame) -> Answers | None:
     """Which cells the explorer can open: it shows the published networks where there are any, and else this build's, trained ones."""
-    about = published.manifest()
-    training_set = about["protocol"]["training_set"] if about else table.training_set.iloc[0]
+    theirs = published.part("protocol")
+    training_set = theirs["training_set"] if theirs else table.training_set.iloc[0]
     if (table.epochs == 0).any() or not (table.training_set == training_set).all():
         return None
     return {

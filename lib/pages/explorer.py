@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -168,12 +168,11 @@ def _plane(x: float, y: float, size: float, seen: Look) -> str:
     for j, color in (("I", BLUE), ("L", RED)):
         points = [(cx + v.real * scale, cy - v.imag * scale) for v in seen.lam[j].tolist()]
         out.append(f'<g stroke="{color}" fill="none" stroke-width="1.7">')
-        out += [
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4"/>'
-            if j == "I"
-            else f'<path d="M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0 -7l-7 7"/>'
-            for a, b in points
-        ]
+        if j == "I":
+            out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4"/>' for a, b in points]
+        else:
+            strokes = "".join(f"M{a - 3.5:.1f} {b - 3.5:.1f}l7 7m0-7l-7 7" for a, b in points)
+            out.append(f'<path d="{strokes}"/>')
         out.append("</g>")
     legend = text(x, y + size + 14, "○ K_I", "start", BLUE) + text(
         x + 55, y + size + 14, "× K_L", "start", RED
@@ -187,7 +186,7 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
     height = lambda v: size * (min(max(np.log10(max(v, 1e-300)), low), high) - low) / (high - low)  # noqa: E731
     wide = size / len(singular)
     bars = "".join(
-        f'<rect x="{x + i * wide + 0.15 * wide:.1f}" y="{y + size - height(v):.1f}" width="{0.7 * wide:.1f}" height="{height(v):.1f}"/>'
+        f"M{x + (i + 0.15) * wide:.1f} {y + size}v{-height(v):.1f}h{0.7 * wide:.1f}v{height(v):.1f}"
         for i, v in enumerate(singular.tolist())
     )
     one = y + size - height(1.0)
@@ -195,7 +194,7 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
     line = f'<path d="M{x} {one:.1f}h{size}M{x} {y}v{size}h{size}" stroke="{INK}" stroke-width=".6" fill="none"/>'
     return (
         text(x + size / 2, y - 7, "singular values of J_I")
-        + f'<g fill="{BLUE}" fill-opacity=".75">{bars}</g>{line}{ticks}'
+        + f'<path fill="{BLUE}" fill-opacity=".75" d="{bars}"/>{line}{ticks}'
     )
 
 
@@ -203,7 +202,7 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     """The code among training codes, along their two principal axes; a code beyond the frame is drawn at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
     at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
-    dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in map(at, codes.points.tolist()))
+    dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
     place = codes.place(z)
     a, b = at(place.clamp(-reach, reach).tolist())
     beyond = " (beyond)" if place.abs().max() > reach else ""
@@ -228,11 +227,13 @@ def _named(protocol: Protocol) -> dict[str, str]:
     )
 
 
-def points(protocol: Protocol) -> dict[str, Tensor]:
-    """One point of each of four data sets, by name: a held-out image and the paper's representatives."""
-    return {
-        _named(protocol)["test"]: live.as_known(protocol, data.load(protocol.training_set).test[:1])[0]
-    } | {f"{group} noise": noise.sample(name, 0, 1)[0] for group, name in REPRESENTATIVES.items()}
+def points(protocol: Protocol, sets: Mapping[str, str] | None = None) -> dict[str, Tensor]:
+    """A held-out image and one point of each of `sets` (name → what it is called; default: all of the protocol), by name."""
+    called = {name: name.replace("_", " ") for name in protocol.sets} if sets is None else sets
+    image = live.as_known(protocol, data.load(protocol.training_set).test[:1])[0]
+    return {_named(protocol)["test"]: image} | {
+        word: noise.sample(name, 0, 1)[0] for name, word in called.items()
+    }
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
@@ -253,8 +254,9 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
 
 @styled
 def still(protocol: Protocol) -> Figure:
-    """`points` and the first ensemble of `grid` as one picture: reconstructions, and spectra below them, for growing d."""
-    ensemble, inputs = grid(protocol)[0][0], points(protocol)
+    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture: reconstructions, and spectra below them, for growing d."""
+    groups = {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
+    ensemble, inputs = grid(protocol)[0][0], points(protocol, groups)
     dims = live.chosen(ensemble.dims)
     fig, axes = plt.subplots(
         2 * len(inputs),

@@ -79,21 +79,21 @@ def dimensions(ensemble: Ensemble) -> list[int]:
     """The latent dimensions that the page offers: those that the detection study scores, or a few evenly spread."""
     return (
         [d for d in detection.DIMS if d in ensemble.dims]
-        if published.manifest()
+        if published.part("protocol")
         else chosen(ensemble.dims, 6)
     )
 
 
 def foreign(protocol: Protocol) -> bool:
     """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
-    about = published.manifest()
-    return about is not None and about["protocol"]["training_set"] != protocol.training_set
+    theirs = published.part("protocol")
+    return theirs is not None and theirs["training_set"] != protocol.training_set
 
 
 def knows_mnist(protocol: Protocol) -> bool:
     """Whether the networks shown were trained on MNIST, so that what is to be a digit to them is framed as MNIST's are."""
-    about = published.manifest()
-    return (about["protocol"]["training_set"] if about else protocol.training_set).startswith("mnist")
+    theirs = published.part("protocol")
+    return (theirs["training_set"] if theirs else protocol.training_set).startswith("mnist")
 
 
 def rounded(net: Autoencoder) -> Autoencoder:

@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import yaml
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from .. import paths
@@ -33,7 +32,7 @@ from ..figures import style
 from ..figures.tables import cells, readable, typeset, written
 from .answers import script
 
-__all__ = ["figure", "table", "pictures", "claim", "column", "contents", "markdown", "png", "Block"]
+__all__ = ["figure", "table", "pictures", "claim", "column", "contents", "folded", "markdown", "png", "Block"]
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
@@ -251,9 +250,8 @@ def _picture_table(
 def png(images: Tensor) -> bytes:
     """Grey images ``(m, 784)`` side by side as one picture; values outside [0, 1] are cut off."""
     strip = images.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).clamp(0, 1)
-    grey = (strip * 255).round().byte().numpy()
     buffer = io.BytesIO()
-    plt.imsave(buffer, np.dstack([grey] * 3), format="png", metadata={"Software": None})
+    Image.fromarray((strip * 255).round().byte().numpy()).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -313,6 +311,14 @@ def column(blocks: Iterable[Block]) -> Block:
     """Blocks below one another."""
     blocks = list(blocks)
     return Block("\n\n".join(b.myst for b in blocks), "".join(b.lab for b in blocks))
+
+
+def folded(title: str, block: Block) -> Block:
+    """A block behind its title, for numbers that a figure says already."""
+    return Block(
+        f"::::::{{dropdown}} {title}\n{block.myst}\n::::::",
+        f"<details><summary>{html.escape(title)}</summary>{block.lab}</details>",
+    )
 
 
 def markdown(text: str) -> Block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from .. import paths
 from ..protocol import Profile, ProtocolError
 
 __all__ = ["prepare", "begin"]
@@ -29,6 +30,8 @@ def begin(profile: str, overrides: str = "") -> Profile:
     ------
     ProtocolError
         At a bad word, and at a CUDA GPU where there is none.
+    OSError
+        When the folder of results cannot be one.
     """
     asked = Profile.read(profile, overrides)
     if asked.device == "cuda":
@@ -39,4 +42,7 @@ def begin(profile: str, overrides: str = "") -> Profile:
                 "device: expected a CUDA GPU that torch can use, found none; use device=auto or device=cpu"
             )
     os.environ["BOOK_DEVICE"] = asked.device
+    paths.results().mkdir(
+        parents=True, exist_ok=True
+    )  # a file in its place is told of before anything is computed
     return asked

@@ -3,6 +3,7 @@
 Each comparison is done twice: on one thread by that thread's processor time, which says
 something on a busy machine as well, and on all cores by the clock, which needs a quiet one.
 Times are the best of a few repetitions. Speed and accuracy are taken from the same arrays.
+And what a whole book costs, and one edit (`books`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import resource
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -34,7 +40,7 @@ from ..protocol import NOISE_SETS, Protocol
 from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
 
-__all__ = ["main", "measure", "operations", "table", "RESULT"]
+__all__ = ["main", "measure", "books", "operations", "table", "RESULT", "result"]
 
 #: Where `main` leaves its numbers for the book.
 RESULT = paths.PUBLISHED / "bench.json"
@@ -50,6 +56,12 @@ SHARED, REST = 32 * 64 + 64 * 128 + 2 * 128 * 784, 128 * 64 + 64 * 32
 def operations(d: int) -> int:
     """c(d), the floating-point operations that K_I and K_L take at a point, where no unit is left out."""
     return 2 * d * (SHARED + 2 * (REST + 32 * d))
+
+
+def result() -> dict[str, Any] | None:
+    """What the last ``make bench`` that is published measured, or None."""
+    paths.note(RESULT)
+    return json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
 
 
 def main(path: Path = RESULT) -> None:
@@ -85,6 +97,59 @@ def measure() -> dict[str, Any]:
     finally:
         torch.set_num_threads(threads)
     return numbers | {"seconds": round(time.monotonic() - started, 1)}
+
+
+#: What is changed before a build, and how: a file of the book or of ``lib``, and the line added to it.
+EDITS = {
+    "nothing there": ("", ""),
+    "nothing changed": ("", ""),
+    "a sentence of one page": ("book/related.md", "\nOne more sentence.\n"),
+    "a sentence of one notebook": ("book/noise.md", "\nOne more sentence.\n"),
+    "a module of one companion": ("lib/companions/topology/figures.py", "# one more comment\n"),
+    "a module of lib/press": ("lib/press/publish.py", "# one more comment\n"),
+}
+
+
+def books(profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
+    """Whole builds of a copy of this project, one after another: from nothing, unchanged, and after one edit each.
+
+    Returns
+    -------
+    DataFrame with ``before`` (a key of `EDITS`), seconds by the clock and of the processor, the number of notebooks
+    executed, and the size of the site in MB.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        copy = Path(folder) / "project"
+        left = shutil.ignore_patterns(".git", ".venv", "_build", "results", "__pycache__", ".*_cache")
+        shutil.copytree(paths.ROOT, copy, ignore=left)
+        env = paths.absolute_environment() | {"PYTHONPATH": str(copy), "BOOK_RESULTS": f"{folder}/results"}
+        command = [sys.executable, "-m", "lib", "book", "--profile", profile, "--output", f"{folder}/build"]
+        for name in tqdm(edits, desc="builds", unit="build"):
+            file, line = EDITS[name]
+            if file:
+                (copy / file).write_text((copy / file).read_text(encoding="utf-8") + line, encoding="utf-8")
+            began, used = time.monotonic(), _children()
+            done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+            if done.returncode:
+                raise RuntimeError(f"the book does not build: {done.stderr[-2000:]}")
+            told = re.findall(r"^  \S+ +\d.*(?:s|min|h)$", done.stdout, re.M)
+            size = sum(p.stat().st_size for p in Path(folder, "build", "html").rglob("*") if p.is_file())
+            rows.append(
+                {
+                    "before": name,
+                    "clock": round(time.monotonic() - began, 1),
+                    "processor": round(_children() - used, 1),
+                    "executed": len(told),
+                    "site": round(size / 1e6, 1),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def environment() -> dict[str, Any]:

@@ -65,7 +65,7 @@ def build(
     ProtocolError, DataError, Mismatch, NotebookError, BuildError
         The previous book is then still in place.
     """
-    began = time.monotonic()
+    began, used = time.monotonic(), _processor()
     asked = begin(profile, overrides)
     protocol = asked.protocol
     output = Path(output or root / "_build").resolve()
@@ -98,10 +98,15 @@ def build(
             checksums.write(html)
             swap(html, place)
             say(f"pages {seconds(time.monotonic() - began_pages)}")
-    say(
-        f"The book is {place / 'index.html'} (profile {about['profile']}, {seconds(time.monotonic() - began)})."
-    )
+    spent = f"{seconds(time.monotonic() - began)}, processor {seconds(_processor() - used)}"
+    say(f"The book is {place / 'index.html'} (profile {about['profile']}, {spent}).")
     return place / "index.html"
+
+
+def _processor() -> float:
+    """Seconds that this process and those it has waited for have used so far."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def compute(protocol: Protocol) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import math
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .. import paths
 from . import prepare
@@ -112,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = add(_bench, "measure the two hot paths beside what one would write instead")
     cluster = "measure one and two workers of a Dask scheduler on this machine instead"
     bench.add_argument("--cluster", action="store_true", help=cluster)
+    whole = "what whole builds of this profile cost, from nothing and after one edit each, instead"
+    bench.add_argument("--books", choices=("smoke", "laptop"), help=whole)
 
     varied = (
         "train the published protocol with one unstated choice changed at a time, and publish what that does"
@@ -142,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     cells = "cells to recompute (default: 4)"
     verify.add_argument("--cells", type=_count, default=4, metavar="N", help=cells)
     seed = "seed of the sample (default: another one each time)"
-    verify.add_argument("--seed", type=int, metavar="S", help=seed)
+    verify.add_argument("--seed", type=_seed, metavar="S", help=seed)
 
     held = "hold a finished run of the paper's protocol against the published one, by verdicts and intervals"
     compare = add(_compare, held)
@@ -153,6 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     for run, kind in ((_pdf, "one PDF"), (_epub, "EPUB")):
         printed = add(run, f"write a finished site as {kind} beside its pages")
         _folder(printed, "html", "_build/html", "default: _build/html", nargs="?")
+
+    picture = add(_picture, "take README's picture of the live page from a finished site")
+    _folder(picture, "html", "_build/html", "default: _build/html", nargs="?")
 
     launch = add(_notebooks, "write the notebooks as .ipynb for Binder and Colab")
     _folder(launch, "--output", "_build/launch", "default: _build/launch")
@@ -181,7 +188,7 @@ def _distributed(*commands: argparse.ArgumentParser) -> None:
 
 def _limited(command: argparse.ArgumentParser) -> None:
     told = "a notebook that runs longer counts as hanging and fails (default: 180)"
-    command.add_argument("--limit", type=float, default=180, metavar="MINUTES", help=told)
+    command.add_argument("--limit", type=_minutes, default=180, metavar="MINUTES", help=told)
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -232,16 +239,28 @@ def _companions(options: argparse.Namespace) -> None:
 def _bench(options: argparse.Namespace) -> None:
     from . import bench, scaling
 
-    (scaling if options.cluster else bench).main()
+    if options.books:
+        print(bench.environment(), bench.books(options.books).to_string(index=False), sep="\n")
+    else:
+        (scaling if options.cluster else bench).main()
 
 
-def _count(word: str) -> int:
-    """A whole number of at least 1, for argparse: nothing recomputed would agree with anything."""
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(
-            f"cells: expected a whole number of at least 1, got {word}; for instance 4"
-        )
-    return int(word)
+def _number(kind: type, fits: Callable[[Any], bool], expected: str) -> Callable[[str], Any]:
+    """A reader of one number, for argparse."""
+
+    def read(word: str) -> Any:
+        with contextlib.suppress(ValueError, OverflowError):
+            if fits(number := kind(word)):
+                return number
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {word!r}; for instance 4")
+
+    return read
+
+
+#: Nothing recomputed would agree with anything.
+_count = _number(int, lambda n: n >= 1, "cells: a whole number of at least 1")
+_seed = _number(int, lambda n: n >= 0, "a seed: a whole number of at least 0")
+_minutes = _number(float, lambda m: 0 < m < math.inf, "minutes: a number above 0")
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -291,6 +310,12 @@ def _pdf(options: argparse.Namespace) -> None:
     from .pdf import write
 
     write(options.html)
+
+
+def _picture(options: argparse.Namespace) -> None:
+    from . import picture
+
+    print(picture.write(options.html))
 
 
 def _epub(options: argparse.Namespace) -> None:

@@ -1,12 +1,14 @@
 """What a notebook can see of this project: the files of ``lib`` that it reaches by import, and the data that those read.
 
-The closure is static, by the syntax tree; where that cannot tell, everything counts as seen.
+The closure is static, by the syntax tree; where that cannot tell, everything counts as seen. Of the published
+files those count that it asked for when it was executed (`lib.paths.note`), there or not.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +20,11 @@ import jupytext
 import torch
 from nbformat import NotebookNode
 
-__all__ = ["Job", "Sources", "statements", "digests", "files"]
+__all__ = ["Job", "Published", "Sources", "statements", "digests", "files"]
 
 #: What stands behind the names of `lib.paths`: a module that uses one of them reads what is there.
 READS = {
     "PROFILES": ("book/profiles",),
-    "PUBLISHED": ("book/published",),
     "ROOT": ("book", "lib", "_config.yml", "_toc.yml"),
 }
 #: Every notebook depends on the versions of the libraries.
@@ -59,6 +60,40 @@ def digests(root: Path, paths: Iterable[Path]) -> dict[str, str]:
         p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() if p.is_file() else ""
         for p in sorted(paths)
     }
+
+
+class Published:
+    """The published files as they are now.
+
+    Parameters
+    ----------
+    root : the project.
+    """
+
+    def __init__(self, root: Path):
+        self.folder = root / "book" / "published"
+        self._digests: dict[Path, str] = {}
+        try:
+            self._manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._manifest = None
+
+    def of(self, names: Iterable[str]) -> dict[str, Any]:
+        """What each of `names`, as `lib.paths.note` takes them, stands for: digests by file, or a part of the manifest."""
+        return {name: self._part(name) if "#" in name else self._files(name) for name in sorted(names)}
+
+    def _files(self, pattern: str) -> dict[str, str]:
+        found = sorted(p for p in self.folder.rglob(pattern) if p.is_file())
+        for p in found:
+            if p not in self._digests:
+                self._digests[p] = hashlib.sha256(p.read_bytes()).hexdigest()
+        return {p.relative_to(self.folder).as_posix(): self._digests[p] for p in found}
+
+    def _part(self, name: str) -> Any:
+        found = self._manifest
+        for key in name.split("#")[1:]:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
 
 
 class Sources:
@@ -124,21 +159,23 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
 
 @dataclass
 class Job:
-    """One notebook to execute: a name, its cells, its parameters, the file it was read from."""
+    """One notebook to execute: a name, its cells, its parameters, the file it was read from, the folder whose files it finds."""
 
     name: str
     notebook: NotebookNode
     parameters: dict[str, Any]
     path: str
+    beside: Path | None = None
     sees: set[Path] = field(default_factory=set)
 
-    def inputs(self, root: Path, key: Mapping[str, Any]) -> dict[str, Any]:
-        """What the executed notebook is kept under; of `key` only what it can see."""
+    def inputs(self, root: Path, key: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+        """What the executed notebook is kept under; of `key` only what it can see, of `published` what it asked for."""
         seen = digests(root, self.sees)
         return {
             "source": jupytext.writes(self.notebook, fmt="md:myst"),
             "parameters": self.parameters,
             "files": seen,
+            "published": published,
             "versions": [platform.python_version(), torch.__version__],
             **{name: value for name, value in key.items() if f"lib/{name}.py" in seen},
         }

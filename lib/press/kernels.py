@@ -147,7 +147,7 @@ def _serve() -> None:
     for statement in json.loads(sys.stdin.readline()):
         with contextlib.suppress(Exception):  # the notebook will meet it again, and say so
             exec(statement, {})
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGCHLD, _wait)  # so that their processor time counts as this process's
     print(len(os.listdir("/proc/self/task")), flush=True)
     kernels = []
     for line in sys.stdin:
@@ -158,6 +158,13 @@ def _serve() -> None:
     for pid in kernels:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)  # with the workers it has started
+
+
+def _wait(*_: Any) -> None:
+    """Take leave of every kernel that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> None:

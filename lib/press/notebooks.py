@@ -8,12 +8,13 @@ again when the one or the other has changed.
 from __future__ import annotations
 
 import ast
+import contextlib
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tqdm import tqdm
 from ..protocol import ProtocolError
 from ..store import digest
 from . import begin, checksums
-from .freshness import Job, Sources, statements
+from .freshness import Job, Published, Sources, statements
 from .kernels import Kernels, environment
 from .texts import check_parameters, declared, read, tidy
 
@@ -42,6 +43,8 @@ KEPT = 6
 WORKERS = 3
 #: Beside a kept notebook: how many seconds it took.
 SECONDS = "seconds"
+#: Where an executed notebook says which published files it asked for.
+READS = "reads.txt"
 #: Seconds after which a notebook counts as hanging.
 LIMIT = 3 * 60 * 60.0
 
@@ -84,13 +87,14 @@ def execute_all(
         After all others are done, with cell and error of every notebook that failed.
     """
     sources = Sources(root)
+    published = Published(sources.root)
     done: dict[str, Path] = {}
     waiting: list[_Task] = []
     for job in jobs:
         job.sees = sources.reach(job.notebook)
         stem = job.name.replace("/", "-")
-        task = _Task(job, kept / f"{stem}-{digest(job.inputs(sources.root, key))}", key, sources.root)
-        if not task.place.is_dir():
+        task = _Task(job, kept / stem, key, sources.root, published)
+        if task.place is None:
             waiting.append(task)
         elif checksums.whole(task.place):
             os.utime(task.place)
@@ -102,6 +106,7 @@ def execute_all(
             waiting.append(task)
     if not waiting:
         return done
+    published.of("*")  # all are looked at now: what is changed meanwhile is noticed
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(WORKERS, cores)
@@ -182,10 +187,10 @@ def execute_one(
         begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
-        job = Job(source.stem, notebook, parameters, str(source))
+        job = Job(source.stem, notebook, parameters, str(source), source.resolve().parent)
         kept = Path(run) / "kept"
         folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
-        ignored = shutil.ignore_patterns("notebook.ipynb", SECONDS, checksums.NAME)
+        ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME, READS, SECONDS)
         shutil.copytree(folder, output, ignore=ignored, dirs_exist_ok=True)
         os.replace(folder / "notebook.ipynb", target := output / f"{source.stem}.ipynb")
     return target
@@ -196,12 +201,21 @@ def _imports(statement: ast.stmt) -> bool:
 
 
 class _Task:
-    """A notebook to be executed in a folder of its own, and the place where it is kept."""
+    """A notebook to be executed in a folder of its own, and the place where it is kept: None while it is not.
 
-    def __init__(self, job: Job, place: Path, key: Mapping[str, Any], root: Path):
-        self.job, self.place, self.key, self.root = job, place, key, root
+    Places are ``<stem>-<digest of its inputs>``; which published files are among those stands in the place itself.
+    """
+
+    def __init__(self, job: Job, stem: Path, key: Mapping[str, Any], root: Path, published: Published):
+        self.job, self.stem, self.key, self.root, self.published = job, stem, key, root, published
+        self.inputs = job.inputs(root, key, {})
         self.began = self.ended = None
         self.cell = None
+        self.place = next((p for p in _versions(stem) if p == self._place(_reads(p))), None)
+
+    def _place(self, reads: set[str], inputs: Mapping[str, Any] = {}, published: Published | None = None):
+        inputs = {**(inputs or self.inputs), "published": (published or self.published).of(reads)}
+        return self.stem.with_name(f"{self.stem.name}-{digest(inputs)}")
 
     @property
     def elapsed(self) -> float:
@@ -214,13 +228,15 @@ class _Task:
         self.began = time.monotonic()
         try:
             folder = Path(tempfile.mkdtemp(dir=run, prefix=f"{self.job.name.replace('/', '-')}-"))
-            notebook = self._executed(folder, env, kernels, limit)
+            with _linked(self.job.beside, folder):
+                notebook = self._executed(folder, env, kernels, limit)
             self._keep(notebook, folder)
         finally:
             self.ended = time.monotonic()
 
     def _executed(self, folder: Path, env: dict[str, str], kernels: Kernels, limit: float) -> NotebookNode:
         env = env | {"BOOK_PICTURES": f"_pictures/{Path(self.job.name).name}"}
+        env["BOOK_READS"] = str(folder.absolute() / READS)
         deadline = time.monotonic() + limit
         try:
             return papermill.execute_notebook(
@@ -253,9 +269,12 @@ class _Task:
         tidy(notebook)
         nbformat.write(notebook, folder / "notebook.ipynb")
         (folder / SECONDS).write_text(f"{self.elapsed:.1f}")
+        reads = _reads(folder)
+        (folder / READS).write_text("".join(f"{name}\n" for name in sorted(reads)), encoding="utf-8")
         checksums.write(folder)
-        now = digest(self.job.inputs(self.root, self.key))
-        if not self.place.name.endswith(now):
+        self.place = self._place(reads)
+        now = self.job.inputs(self.root, self.key, {})
+        if self.place != self._place(reads, now, Published(self.root)):
             raise NotebookError(
                 f"{self.job.path}: a file of lib or book that it reads was changed while it was executed; "
                 "its result is not kept: build again"
@@ -265,7 +284,35 @@ class _Task:
             os.rename(folder, self.place)
         except OSError:  # another build was first with the same content
             if not checksums.whole(self.place):
-                raise
+                shutil.rmtree(self.place)
+                os.rename(folder, self.place)
+
+
+def _reads(folder: Path) -> set[str]:
+    """The published files that a notebook asked for, as `lib.paths.note` noted them."""
+    path = folder / READS
+    return set(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else set()
+
+
+def _versions(stem: Path) -> list[Path]:
+    """The kept versions of a notebook."""
+    return [p for p in stem.parent.glob(f"{stem.name}-*") if len(p.name) == len(stem.name) + 21]
+
+
+@contextlib.contextmanager
+def _linked(beside: Path | None, folder: Path) -> Iterator[None]:
+    """What lies beside a notebook is found in `folder` as well, while it is executed there."""
+    links = [
+        folder / p.name for p in (beside.iterdir() if beside else ()) if not p.name.startswith((".", "_"))
+    ]
+    for link in links:
+        link.symlink_to(beside / link.name)
+    try:
+        yield
+    finally:
+        for link in links:
+            if link.is_symlink():
+                link.unlink()
 
 
 def status(executed: Mapping[str, Path]) -> list[list[str]]:
@@ -283,8 +330,7 @@ def status(executed: Mapping[str, Path]) -> list[list[str]]:
 def _prune(kept: Path, name: str) -> None:
     """Forget all but the most recently used versions of a notebook."""
     stem = name.replace("/", "-")
-    versions = [p for p in kept.glob(f"{stem}-*") if len(p.name) == len(stem) + 21]
-    for old in sorted(versions, key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]:
+    for old in sorted(_versions(kept / stem), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -135,13 +135,13 @@ def detect(
 def _probe(encoder: Function, decoder: Function, x: Tensor, batch: int | None) -> tuple[Probe, np.ndarray]:
     """The probe of any network, and which of the points have one that is finite."""
     found = diagnose.diagnose(encoder, decoder, x, batch)
-    with untouched(encoder, decoder), torch.no_grad():
+    with untouched(encoder, decoder), torch.enable_grad():  # a module may differentiate inside
         again, twice, patterns = [], [], []
         for at, y in zip(x.split(PART), found.y.split(PART)):
             before, _ = _active(encoder, at)
             after, code = _active(encoder, y)
-            again.append(code.flatten(1))
-            twice.append(decoder(code.clone()).flatten(1))
+            again.append(code.reshape(len(code), -1))
+            twice.append(decoder(_leaf(code)).detach().flatten(1))
             changed = [(a != b).sum(1) for a, b in zip(before, after)]
             patterns.append(torch.stack(changed, 1) if changed else x.new_zeros(len(y), 0))
     tensors = (
@@ -152,6 +152,11 @@ def _probe(encoder: Function, decoder: Function, x: Tensor, batch: int | None) -
     return Probe(*(t.cpu().numpy() for t in tensors)), known.cpu().numpy()
 
 
+def _leaf(x: Tensor) -> Tensor:
+    """A copy that the module may change in place, and differentiate by."""
+    return x.detach().clone().requires_grad_().clone()
+
+
 def _active(encoder: Function, x: Tensor) -> tuple[list[Tensor], Tensor]:
     """Active units of every ReLU module on the way, each ``(n, units)``, and the codes."""
     seen: list[Tensor] = []
@@ -159,7 +164,7 @@ def _active(encoder: Function, x: Tensor) -> tuple[list[Tensor], Tensor]:
     record = lambda _, __, out: seen.append((out > 0).flatten(1))
     hooks = [m.register_forward_hook(record) for m in modules if isinstance(m, nn.ReLU)]
     try:
-        return seen, encoder(x.clone())
+        return seen, encoder(_leaf(x)).detach()
     finally:
         for hook in hooks:
             hook.remove()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.companions.score import Settings, optimum, sampling
+from lib.companions.score import Settings, optimum, sampling, second
 from lib.companions.score.chains import image_chains, plane_chains
 from lib.companions.score.denoiser import Residual, train_residual
 from lib.companions.score.optimum import DOUBLE_WELL, Energy, Mixture, cloud, ring, spiral
@@ -188,3 +188,28 @@ def test_settings_come_in_three_sizes_and_no_other():
     assert Settings.preset("smoke") != Settings.preset("default") != Settings.preset("full")
     with pytest.raises(KeyError):
         Settings.preset("huge")
+
+
+def test_moments_in_a_ball_are_those_of_the_expansion_as_it_shrinks():
+    law = ring()
+    x = law.sample(20, torch.Generator().manual_seed(0), 0.2)
+    s, h = law.score(x, 0.2), law.hessian(x, 0.2)
+    gaps = []
+    for radius in (0.04, 0.02):
+        mean, covariance = second.ball_moments(lambda v: law.log_density(v, 0.2), x, radius)
+        m, c = second.expanded_moments(s, h, radius)
+        gaps.append((float((m - mean).norm()), float((c - covariance).norm())))
+    # the next terms are of order δ⁴ and δ⁶
+    assert 12 < gaps[0][0] / gaps[1][0] < 20 and 45 < gaps[0][1] / gaps[1][1] < 80
+
+
+def test_the_exact_field_passes_every_test_of_the_second_order():
+    settings = Settings.preset("smoke")
+    net = Residual(2, 8, [settings.spiral_sigma] * 2, torch.Generator().manual_seed(0))
+    table = second.second_order(settings, net).set_index("field")
+    assert table.hessian["exact"] == 0 and table.asymmetry["exact"] < 1e-12 and table.negative["exact"] == 0
+    assert table.loc["exact", ["mean", "covariance"]].max() < 0.1
+    assert (table.hessian[["denoising", "contractive"]] > 0.5).all()  # not trained
+    energy = second.energy_table(second.energies(settings, net)).set_index("field")
+    assert energy.integral["exact"] > 0.999 and energy.off["exact"] < 1e-3
+    assert energy.error["exact"] < 0.95  # a false energy even then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from pathlib import Path
@@ -56,7 +57,8 @@ def small() -> plt.Figure:
 
 def test_a_picture_changes_its_ink_with_the_page_around_it():
     svg = style.picture(small()).decode()
-    assert f"var(--c{style.BLUE[1:]}, {style.BLUE})" in svg
+    assert f"stroke:var(--c{style.BLUE[1:]})" in svg
+    assert f"--c{style.BLUE[1:]}:{style.BLUE};" in re.search(r"<style>:root\{([^}]*)\}", svg)[1]
     rule = re.search(r"prefers-color-scheme: dark\)\{:root\{([^}]*)\}", svg)[1]
     assert f"--c{style.BLUE[1:]}:{style.DARK[style.BLUE]};" in rule
     used = set(re.findall(r"var\(--c(\w+)", svg))
@@ -98,3 +100,25 @@ def test_a_figure_of_all_sets_shows_every_network_and_their_medians_group_by_gro
         assert len(thin) == len(names) * len(seeds)
         assert np.allclose(noise, table[table.set.isin(names)].groupby("d").value.median())
         assert np.allclose(known, table[table.set == "train"].groupby("d").value.median())
+
+
+def test_a_compact_picture_is_the_same_picture():
+    """Lengths to a hundredth of a point, looks as classes, names that refer to the same things."""
+    buffer = io.BytesIO()
+    with plt.style.context(style.STYLE):
+        fig = small()
+        fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    whole, short = buffer.getvalue().decode(), style.picture(small()).decode()
+    numbers = lambda svg: [
+        float(n) for d in re.findall(r' d="([^"]*)"', svg) for n in re.findall(r"-?[\d.]+", d)
+    ]
+    assert len(short) < 0.75 * len(whole)
+    assert np.abs(np.subtract(numbers(whole), numbers(short))).max() <= 0.005 + 1e-9
+    for tag in ("<path", "<use", "<g", "clip-path"):
+        assert whole.count(tag) >= short.count(tag) > 0
+    assert whole.count("<path") == short.count("<path") and whole.count("<use") == short.count("<use")
+    names = set(re.findall(r'(?<!<g) id="([^"]+)"', short))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', short))
+    assert used and used <= names
+    classes = set(re.findall(r'class="(\w+)"', short))
+    assert classes and classes == set(re.findall(r"\.(\w+)\{", short))

@@ -240,19 +240,27 @@ def test_the_arrow_keys_lead_through_d(book, browser, name, what):
         wait(browser, seen, [expected])
 
 
-def test_the_link_below_figure_1_leads_to_its_numbers(book, browser, monkeypatch):
+@pytest.fixture(scope="module")
+def links(book, browser) -> dict[str, list[str]]:
+    """Where the numbers and the makers of the figures of a chapter are: address by address, as the browser resolves them."""
     browser.visit(book[0] / "html" / "eigenvalues.html")
-    links = browser.evaluate("[...document.querySelectorAll('details.numbers a[download]')].map(a => a.href)")
-    (link,) = [x for x in links if re.search(r"/fig-1(-build)?-cells-[0-9a-f]{8}\.csv$", x)]
+    chosen = {"numbers": "details.numbers a[download]", "made": ".made a"}
+    return {
+        k: browser.evaluate(f"[...document.querySelectorAll('{css}')].map(a => a.href)")
+        for k, css in chosen.items()
+    }
+
+
+def test_the_link_below_figure_1_leads_to_its_numbers(book, links, monkeypatch):
+    (link,) = [x for x in links["numbers"] if re.search(r"/fig-1(-build)?-cells-[0-9a-f]{8}\.csv$", x)]
     monkeypatch.setenv("BOOK_RESULTS", str(book[0] / "results"))
     cells = results.run(Protocol.from_profile("smoke"), progress=False).table
     expected = cells[["set", "seed", "d", *NUMBERS[paper.figure1]]]
     pd.testing.assert_frame_equal(read(file_of(link)), expected, check_exact=True)
 
 
-def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(book, browser, root):
-    browser.visit(book[0] / "html" / "eigenvalues.html")
-    links = browser.evaluate("[...document.querySelectorAll('.made a')].map(a => a.href)")
+def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(links, browser, root):
+    links = links["made"]
     assert (
         file_of(next(x for x in links if x.endswith("eigenvalues.md"))).read_text()
         == (root / "book" / "eigenvalues.md").read_text()

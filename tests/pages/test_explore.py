@@ -25,7 +25,7 @@ def unpublished():
     """These tests look at networks of their own, also where some are published."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explore.published, "ensembles", list)
-        patch.setattr(explore.published, "manifest", lambda: None)
+        patch.setattr(explore.published, "part", lambda *names: None)
         yield
 
 
@@ -101,7 +101,7 @@ def test_it_answers_within_a_tenth_of_a_second(explorer):
 
 
 def test_images_that_the_networks_were_not_trained_on_are_not_called_theirs(monkeypatch):
-    monkeypatch.setattr(explore.published, "manifest", lambda: {"protocol": {"training_set": "mnist"}})
+    monkeypatch.setattr(explore.published, "part", lambda *names: {"training_set": "mnist"})
     monkeypatch.setattr(explore.published, "ensembles", lambda: [Ensemble.initial((2, 3), 0)])
     seen = explore.Explorer(PROTOCOL)
     assert [name for name, key in seen.set.options if key in ("test", "train")] == ["small digits"]
@@ -117,7 +117,7 @@ def test_a_code_is_placed_among_the_training_codes(explorer):
 
 def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, tmp_path):
     frames = explore.frames(PROTOCOL)
-    assert len(frames) == 4 * 2 * 2
+    assert len(frames) == 3 * 2 * 2
     box = albums.album(frames, ("data set", "seed", "d"), "Input, reconstructions and spectra")
     shutil.copytree(root / "book" / "_assets" / "thirdparty" / "html-manager", tmp_path / "manager")
     embed_minimal_html(
@@ -143,6 +143,6 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     browser.page.keyboard.press("ArrowRight")
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
     browser.evaluate(
-        "(() => { const s = document.querySelector('select'); s.selectedIndex = 3; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        "(() => { const s = document.querySelector('select'); s.selectedIndex = 2; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
     )
-    wait("Input, reconstructions and spectra: data set dark noise, seed 0, d 8")
+    wait("Input, reconstructions and spectra: data set bernoulli 0.13, seed 0, d 8")

@@ -48,3 +48,7 @@ def test_the_naive_way_is_the_book_s_reference():
     net, x = bench._network(3), bench.noise.sample("uniform", 0, 1)
     ours = bench.spectrum.eigenvalues(bench.jacobian.matrices(net, bench.jacobian.round_trip(net, x))[0])
     assert float(bench._distance(ours[0], bench._naive(net, x)[0])) < 1e-9 * float(ours.abs().max())
+
+
+def test_the_files_that_are_edited_are_there(root):
+    assert all((root / file).is_file() for file, _ in bench.EDITS.values() if file)

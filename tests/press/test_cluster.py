@@ -63,7 +63,7 @@ def pool(tmp_path, monkeypatch, run: Protocol) -> results.Run:
     """The same without a scheduler, in two processes."""
     with monkeypatch.context() as patch:
         patch.delenv("DASK_SCHEDULER_ADDRESS")
-        patch.setattr(workers, "width", lambda: 2)
+        patch.setattr(workers.joblib, "cpu_count", lambda: 2)  # one thread each, as on the workers
         return results.run(run, Store(tmp_path / "pool"), progress=False)
 
 
@@ -240,7 +240,7 @@ def test_scores_and_sensitivity_are_those_of_the_process_pool(address, tmp_path,
     for name in ("cluster", "pool"):
         if name == "pool":
             monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
-            monkeypatch.setattr(workers, "width", lambda: 2)
+            monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
         store = Store(tmp_path / name)
         networks = training.train(RUN, store, progress=False)
         left = detection.held_out(RUN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -130,8 +131,8 @@ def page(code: str):
 def test_data_files_count_with_the_modules_that_read_them(root):
     assert "lib/figures/book.mplstyle" in seen(root, page("from lib.figures import style"))[0]
     assert "book/profiles/smoke.yml" in seen(root, page("from lib.protocol import Protocol"))[0]
-    assert "book/published/manifest.json" in seen(root, page("from lib import published"))[0]
-    assert "book/published/manifest.json" not in seen(root, page("from lib import eigen"))[0]
+    # of what is published that counts which a notebook asks for: tests/press/test_notebooks.py
+    assert "book/published/manifest.json" not in seen(root, page("from lib import published"))[0]
     assert "requirements.txt" in seen(root, page("1 + 1"))[0]
 
 
@@ -143,3 +144,14 @@ def test_the_lines_of_ipython_are_passed_over(root):
 def test_where_imports_cannot_be_seen_every_module_counts(root, code):
     found = set(seen(root, page(code))[0])
     assert {"lib/press/build.py", "lib/eigen.py", "lib/companions/topology/figures.py"} <= found
+
+
+def test_published_files_are_read_where_that_is_noted(root):
+    """Else a notebook would be kept although what it shows has changed."""
+    noting = {"lib/paths.py", "lib/published.py", "lib/store.py", "lib/companions/__init__.py"}
+    for path in (root / "lib").rglob("*.py"):
+        name = path.relative_to(root).as_posix()
+        words = {getattr(n, "id", getattr(n, "attr", None)) for n in ast.walk(ast.parse(path.read_text()))}
+        assert not words & {"PUBLISHED", "FOLDER"} or name in noting or name.startswith("lib/press/"), name
+    for path in (root / "book").rglob("*.md"):
+        assert not re.search(r"\b(PUBLISHED|FOLDER)\b", path.read_text(encoding="utf-8")), path.name

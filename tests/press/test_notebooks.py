@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import nbformat
 import pytest
 
 from lib.paths import ROOT
-from lib.press.freshness import Job
-from lib.press.notebooks import NotebookError, execute_all
+from lib.press import notebooks
+from lib.press.freshness import Job, Published
+from lib.press.notebooks import NotebookError, execute_all, execute_one
 
 
 def job(name: str, *cells: str, **parameters) -> Job:
@@ -141,6 +143,97 @@ def test_a_change_executes_the_notebooks_that_see_it_and_one_made_meanwhile_keep
     assert [p for p in (tmp_path / "kept").glob("edits-*")] == []
     again, told = execute(tmp_path, one, other, root=copy)
     assert shown(again["sees"]) == "2\n" and told[0] == "blind unchanged" and told[1].startswith("sees ")
+
+
+def test_a_notebook_of_ones_own_finds_what_lies_beside_it_whatever_the_folder_is_called(tmp_path):
+    """As in JupyterLab; what it writes goes to the output alone."""
+    folder = tmp_path / "a [b] {c}"
+    folder.mkdir()
+    (folder / "data.txt").write_text("seven")
+    header = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n"
+    code = (
+        "```{code-cell} ipython3\nprint(open('data.txt').read())\nopen('made.txt', 'w').write('new')\n```\n"
+    )
+    (folder / "own.md").write_text(header + code)
+    before = sorted(folder.iterdir())
+    made = execute_one(folder / "own.md", [], folder / "out", ROOT, say=lambda line: None)
+    assert "seven" in made.read_text() and sorted(p.name for p in (folder / "out").iterdir()) == [
+        "made.txt",
+        "own.ipynb",
+    ]
+    assert sorted(folder.iterdir()) == sorted([*before, folder / "out"])
+
+
+def test_a_published_file_reaches_the_notebooks_that_asked_for_it_there_or_not(tmp_path):
+    folder = tmp_path / "book" / "published"
+    (folder / "companions").mkdir(parents=True)
+    (tmp_path / "lib").mkdir()
+    asked = {
+        "one": ["cells.csv"],
+        "absent": ["companions/other.csv"],
+        "networks": ["networks-seed*"],
+        "part": ["manifest.json#companions#score"],
+        "all": ["*"],
+        "none": [],
+    }
+
+    def write(**files: str) -> None:
+        for name, text in files.items():
+            (folder / name.replace("__", "/").replace("_", ".")).write_text(text)
+
+    def manifest(**chapters: int) -> str:
+        return json.dumps({"companions": chapters})
+
+    def tasks() -> dict[str, notebooks._Task]:
+        seen = Published(tmp_path)
+        return {n: notebooks._Task(job(n, "1"), tmp_path / "kept" / n, {}, tmp_path, seen) for n in asked}
+
+    def executed() -> set[str]:
+        """Those that are not kept, which are executed now."""
+        waiting = {n: task for n, task in tasks().items() if task.place is None}
+        for name, task in waiting.items():
+            place = Path(tempfile.mkdtemp(dir=tmp_path))
+            (place / notebooks.READS).write_text("".join(f"{n}\n" for n in 2 * asked[name]))
+            task._keep(nbformat.v4.new_notebook(), place)
+        return {*waiting}
+
+    write(cells_csv="1", manifest_json=manifest(score=1, codes=1))
+    write(**{"networks-seed0_safetensors": "0"})
+    assert executed() == {*asked} and executed() == set()
+    write(cells_csv="2")
+    assert executed() == {"one", "all"} and executed() == set()
+    write(companions__other_csv="3")
+    assert executed() == {"absent", "all"}
+    write(**{"networks-seed1_safetensors": "1"})
+    assert executed() == {"networks", "all"}
+    write(manifest_json=manifest(score=1, codes=2))
+    assert executed() == {"all"}
+    write(manifest_json=manifest(score=2, codes=2))
+    assert executed() == {"part", "all"}
+    write(cells_csv="1")
+    assert executed() == {"all"}  # the other was kept before
+    task = next(t for n, t in tasks().items() if n == "one")
+    task.published.of("*")
+    write(cells_csv="4")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / notebooks.READS).write_text("cells.csv\n")
+    with pytest.raises(NotebookError, match="was changed while it was executed"):
+        task._keep(nbformat.v4.new_notebook(), tmp_path / "run")
+
+
+def test_a_notebook_notes_what_it_asks_for(tmp_path):
+    asks = """
+from lib import paths, published, store
+published.cells()
+published.part("companions", "score")
+published.table("no-such-table")
+store.Store("elsewhere", published.FOLDER)._found("x", {}, published.FOLDER / "x.csv", published.FOLDER / "companions" / "y.csv")
+published.manifest(paths.ROOT)
+"""
+    done, _ = execute(tmp_path, job("asks", asks), job("blind", "1"))
+    told = {n: (place / notebooks.READS).read_text().split() for n, place in done.items()}
+    expected = ["cells.csv", "companions/y.csv", "manifest.json#companions#score", "no-such-table.csv"]
+    assert told == {"asks": expected, "blind": []}
 
 
 def alive(pid: int) -> bool:

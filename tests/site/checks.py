@@ -18,6 +18,16 @@ from lib.press.texts import pages
 __all__ = ["html_pages", "absent", "broken", "opened", "raw", "empty", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
+#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal formulas one.
+#: The others keep their place, as text in the listing's own colour and as empty boxes.
+REPEATED = """(() => {
+  const seen = new Set();
+  const again = (kind) => seen.has(kind) || !seen.add(kind);
+  for (const e of document.querySelectorAll('.highlight pre span:not(:has(*))'))
+    if (again(`${e.className}|${e.parentElement.className}|${e.style.cssText}`)) e.replaceWith(e.textContent);
+  for (const e of document.querySelectorAll('mjx-container'))
+    if (again(e.querySelector('mjx-assistive-mml')?.innerHTML ?? e)) e.replaceChildren();
+})()"""
 #: Figures that a page shows only once their data are published stand below such a line.
 CONDITIONAL = re.compile(r"^if \w+ is not None:\n(?:(?: {4}.*)?\n)+", re.M)
 #: What a notebook puts on its page under a name: ``page.figure("name", …)``.
@@ -144,7 +154,8 @@ def empty(browser, name: str) -> list[str]:
 
 
 def inaccessible(browser, name: str) -> list[str]:
-    """What axe-core finds serious or critical on the page that is open."""
+    """What axe-core finds serious or critical on the page that is open, of which only what is unlike the rest is left."""
+    browser.evaluate(REPEATED)
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
     # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may not, and the
     # browser's complaints about it may arrive when the next page is open

@@ -78,9 +78,18 @@ def test_a_browser_finds_what_files_do_not_show(whole, browser):
         "intro",
         '<h1>Start</h1><script>console.error("oh")</script><p style="color:#ccc;background:#fff">pale</p><button></button>',
     )
+    word = '<span class="k" style="color:{}">word</span> '
+    listing = 20 * word.format("#000") + word.format("#ddd") + 20 * word.format("#ddd")
+    write(
+        html,
+        "numbers",
+        f'<img id="fig-one" src="dot.svg" alt="a dot"><div class="highlight" style="background:#fff"><pre>{listing}</pre></div>',
+    )
     told = "\n".join(found(root, html, browser))
-    for word in ("console: oh", "picture does not show", "color-contrast", "button-name"):
+    for word in ("console: oh", "picture does not show", "intro.html: color-contrast", "button-name"):
         assert word in told
+    (pale,) = [line for line in told.splitlines() if line.startswith("numbers.html: color-contrast")]
+    assert pale.count("span") == 1  # of the words that look alike one was looked at
 
 
 DRAWN = {  # what is drawn → what is told

@@ -23,6 +23,8 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from lib.figures.planes import planes
+from lib.studies import diagnose as diagnosing
+from lib.studies.detect import FEWEST, detect
 from lib.studies.diagnose import compare, diagnose, matrices
 
 N, D = 4, 3
@@ -327,6 +329,32 @@ def test_it_is_what_whole_jacobians_give_one_point_at_a_time(kind):
         scale = max(1.0, k.abs().max().item())
         assert (found.k[j] - k).abs().max() <= 1e-11 * scale
         assert apart(found.lam[j], torch.linalg.eigvals(k)) <= 1e-7 * scale
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_detect_has_the_scores_that_whole_jacobians_give(kind, monkeypatch):
+    """Where K is regular; elsewhere its rank, and with it a score, hangs on the last digit."""
+    encoder, decoder, x = made(kind)
+    g = torch.Generator().manual_seed(1)
+    reference = torch.rand(FEWEST, *x.shape[1:], dtype=torch.float64, generator=g)
+    x = x[:2]
+    k = torch.cat([*naive(*made(REFERENCE.get(kind, kind))[:2], torch.cat([reference, x]))])
+    if not k.isfinite().all() or torch.linalg.cond(k).max() > 1e6:
+        pytest.skip("a singular K")
+    found = detect(encoder, decoder, reference, x)
+    again = made(REFERENCE.get(kind, kind))[:2]
+
+    def whole(encoder, decoder, x, batch=None):
+        leaf = lambda p: p[None].clone().requires_grad_().clone()
+        z = torch.cat([again[0](leaf(p)) for p in x]).detach()
+        y = torch.cat([again[1](leaf(p)) for p in z]).detach()
+        return z, y, *naive(*again, x)
+
+    monkeypatch.setattr(diagnosing, "matrices", whole)
+    expected = detect(*again, reference, x)
+    assert len(found.scores.columns) >= 4 and [*found.scores] == [*expected.scores]
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(found.threshold, expected.threshold, rtol=1e-5, atol=1e-7)
 
 
 def state(f):

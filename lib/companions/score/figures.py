@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
@@ -16,7 +17,15 @@ from torch import Tensor
 from ...figures.style import BLUE, GREEN, INK, ORDERED, RED, WIDTH, shades, styled
 from .optimum import Mixture
 
-__all__ = ["optimum_figure", "error_figure", "mixture_figure", "stream_figure", "ray_figure", "sample_figure"]
+__all__ = [
+    "optimum_figure",
+    "error_figure",
+    "mixture_figure",
+    "stream_figure",
+    "ray_figure",
+    "sample_figure",
+    "energy_figure",
+]
 
 COLOR = {"exact": INK, "contractive": BLUE, "denoising": RED}
 
@@ -124,7 +133,8 @@ def stream_figure(
             ax.contourf(cx + axis, cy + axis, density, levels=[0.1, 2.0], colors=[GREEN], alpha=0.25)
             speed = {"color": np.log10(np.hypot(*v.T).T + 1e-9), "cmap": ORDERED}
             look = {"density": 1.0, "linewidth": 0.7, "arrowsize": 0.6, "norm": plt.Normalize(-3.5, 0.2)}
-            ax.streamplot(cx + axis, cy + axis, *np.moveaxis(v, 2, 0), **speed, **look)
+            stream = ax.streamplot(cx + axis, cy + axis, *np.moveaxis(v, 2, 0), **speed, **look)
+            _join(stream.lines)
             _marks(ax, zeros[zeros.field == name], (cx, cy, half))
             ax.set(xlim=(cx - half, cx + half), ylim=(cy - half, cy + half))
             ax.set(aspect="equal", xticks=[], yticks=[])
@@ -135,6 +145,17 @@ def stream_figure(
     handles = [Line2D([], [], ls="", marker=m, color=c, label=k) for k, (m, c) in MARKS.items()]
     fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
+
+
+def _join(lines: LineCollection, shades: int = 32) -> None:
+    """One line for all segments that follow one another in one of `shades` tones: streamplot draws each step of its integration."""
+    segments, tones = np.asarray(lines.get_segments()), np.asarray(lines.get_array())
+    tones = (np.clip(lines.norm(tones), 0, 1) * (shades - 1)).round() / (shades - 1)
+    breaks = (segments[1:, 0] != segments[:-1, 1]).any(-1) | (tones[1:] != tones[:-1])
+    first = np.flatnonzero(np.r_[True, breaks])
+    parts = np.split(segments, first[1:])
+    lines.set_segments([np.vstack([part[0, :1], part[:, 1]]) for part in parts])
+    lines.set_array(lines.norm.inverse(tones[first]))
 
 
 MARKS = {"maximum": ("o", BLUE), "saddle": ("x", INK), "minimum": ("v", RED)}
@@ -191,4 +212,21 @@ def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Fi
             title = {"langevin": "Langevin", "metropolis": "Metropolis–Hastings"}.get(name, name)
             ax.set(aspect="equal", xlim=(-2, 2), ylim=(-2, 2), title=f"{law}, {title}")
             ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+    return fig
+
+
+@styled
+def energy_figure(found: pd.DataFrame) -> Figure:
+    """The log-density against the line integral of the field (left) and against minus the reconstruction error (right), a dot a point, a colour a network."""
+    fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
+    names = {kind: COLOR[kind] for kind in ("contractive", "denoising")}
+    for ax, column, label in zip(axes, ("integral", "minus_error"), ("line integral of $(r-x)/\\sigma^2$", "$-\\|r-x\\|^2$")):  # fmt: skip
+        for name, color in names.items():
+            part = found[found.field == name]
+            ax.plot(part[column], part.log_density, ".", color=color, ms=2, alpha=0.5, label=name)
+        ax.set(xlabel=label)
+    axes[0].set_ylabel(r"$\log(p*N_\sigma)$")
+    ends = [found.log_density.min(), found.log_density.max()]
+    axes[0].plot(ends, ends, color=INK, lw=0.9)
+    fig.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=2, markerscale=5)
     return fig

@@ -109,7 +109,7 @@ class Answering {
     const open = this.about.open;
     if (!open || seed === null || !open.sets.includes(set) || !open.seeds.includes(seed)) return null;
     const near = open.d.reduce((a, b) => (Math.abs(b - d) < Math.abs(a - d) ? b : a));
-    return `${open.page}#${new URLSearchParams({ set, seed, d: near })}`;
+    return `${open.page}#${new URLSearchParams({ "data set": set.replaceAll("_", " "), seed, d: near })}`;
   }
 }
 
@@ -163,7 +163,7 @@ class Panel {
       scales: { x: { time: false, range: [all.x[0] - 0.6, all.x[all.x.length - 1] + 0.6] }, y: { distr: all.log ? 3 : 1, range: () => this.range() } },
       axes: [
         { ...axis, size: 26, splits: () => (all.x.length < 8 ? all.x : all.x.filter((d) => d % 4 === 0)), values: (_, at) => at.map(String) },
-        { ...axis, size: 52, ...(all.ticks && { splits: () => all.ticks.map(([v]) => v), values: () => all.ticks.map(([, text]) => text) }), ...(all.log && { splits: (u) => decades(u.scales.y.min, u.scales.y.max), values: (_, at) => at.map(power) }) },
+        { ...axis, size: 52, ...(all.ticks && { splits: () => all.ticks.map(([v]) => v), values: () => all.ticks.map(([, text]) => text) }), ...(all.log && { filter: (_, at) => at, splits: (u) => decades(u.scales.y.min, u.scales.y.max), values: (_, at) => at.map(power) }) },
       ],
       series, bands,
       hooks: {

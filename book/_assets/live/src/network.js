@@ -65,8 +65,9 @@ export class Network {
     const y = atZ.a.map(Math.tanh);
     const atY = Network.through(this.encoder, y);
     const down = [...atZ.slopes, atZ.a.map(sech2)];
-    // the first encoder layer times G(z) is nearly all of the work, and both matrices have it in common
-    const image = carry([...pairs(this.decoder, down), { layer: this.encoder[0] }], identity(this.d), this.d);
+    // W₁G is nearly all of the work, and both matrices have it in common: its rows that are active at x or at y
+    const either = atX.slopes[0].map((v, i) => Math.max(v, atY.slopes[0][i]));
+    const image = carry([...pairs(this.decoder, down), { layer: this.encoder[0], slope: either }], identity(this.d), this.d);
     const I = this.spectrum(image, down, atX.slopes);
     const L = this.spectrum(image, down, atY.slopes);
     return { x, z, y, again: atY.a, I, L, scores: scores(x, y, z, atY.a, atX.slopes, atY.slopes, L.K) };
@@ -75,7 +76,7 @@ export class Network {
   /** K = E·G, its rank, its eigenvalues by falling modulus and its orientation, from W₁G and the slopes around the cycle. */
   spectrum(image, down, up) {
     const d = this.d;
-    const K = carry(pairs(this.encoder.slice(1), [...up.slice(1), null]), image.map((row, i) => row.map((v) => v * up[0][i])), d);
+    const K = rows(carry(pairs(this.encoder.slice(1), [...up.slice(1), null]), image.map((v, i) => v * up[0][Math.floor(i / d)]), d), d);
     const cycle = pairs([...this.decoder, ...this.encoder], [...down, ...up, null]);
     let narrowest = -1;
     let rank = d;
@@ -88,15 +89,16 @@ export class Network {
     if (rank < d && rank > 0) {
       // cut the cycle at its narrowest layer, between its active units: an r×r matrix with the nonzero spectrum of K
       const units = [...cycle[narrowest].slope.keys()].filter((i) => cycle[narrowest].slope[i]);
-      const start = units.map((u) => cycle[narrowest].slope.map((_, i) => (i === u ? 1 : 0)));
+      const start = new Float64Array(cycle[narrowest].slope.length * rank);
+      units.forEach((u, c) => (start[u * rank + c] = 1));
       const turned = [...cycle.slice(narrowest + 1), ...cycle.slice(0, narrowest + 1)];
-      const rows = carry(turned, transpose(start, cycle[narrowest].slope.length), rank);
-      R = units.map((u) => rows[u]);
+      const around = rows(carry(turned, start, rank), rank);
+      R = units.map((u) => around[u]);
     }
     const zeros = Array.from({ length: d - rank }, () => [0, 0]);
     const lam = rank ? eigenvalues(R).concat(zeros) : zeros;
     const orientation = rank ? Math.sign(new LuDecomposition(new Matrix(R)).determinant) : 1;
-    return { K: K.map((row) => Array.from(row)), rank, lam, orientation };
+    return { K, rank, lam, orientation };
   }
 }
 
@@ -120,33 +122,35 @@ function scores(x, y, z, again, atX, atY, K) {
 
 const pairs = (layers, slopes) => layers.map((layer, i) => ({ layer, slope: slopes[i] }));
 
-const identity = (d) => Array.from({ length: d }, (_, i) => Float64Array.from({ length: d }, (_, j) => +(i === j)));
+const identity = (d) => Float64Array.from({ length: d * d }, (_, i) => +(i % (d + 1) === 0));
 
-const transpose = (rows, n) => Array.from({ length: n }, (_, i) => Float64Array.from(rows, (row) => row[i]));
+/** The rows of a matrix that is kept row by row in one array, m numbers each. */
+const rows = (flat, m) => Array.from({ length: flat.length / m }, (_, i) => Array.from(flat.subarray(i * m, (i + 1) * m)));
 
-/** Columns (an array of rows of length m) carried through layers and slopes; rows that are zero cost nothing. */
+/** m columns, kept row by row in one array, carried through layers and slopes; rows that are zero cost nothing. */
 function carry(cycle, h, m) {
   for (const { layer, slope } of cycle) {
-    const live = h.map((row) => row.some((v) => v !== 0));
-    h = Array.from({ length: layer.rows }, (_, i) => {
-      const out = new Float64Array(m);
-      if (slope && slope[i] === 0) return out;
-      for (let j = 0, k = i * layer.columns; j < layer.columns; j++, k++) {
-        if (!live[j]) continue;
-        const w = layer.w[k];
-        const row = h[j];
-        for (let c = 0; c < m; c++) out[c] += w * row[c];
+    const live = [];
+    for (let j = 0; j < layer.columns; j++) if (h.subarray(j * m, (j + 1) * m).some((v) => v !== 0)) live.push(j);
+    const out = new Float64Array(layer.rows * m);
+    for (let i = 0, to = 0; i < layer.rows; i++, to += m) {
+      const s = slope ? slope[i] : 1;
+      if (s === 0) continue;
+      for (let l = 0; l < live.length; l++) {
+        const w = layer.w[i * layer.columns + live[l]];
+        const from = live[l] * m;
+        for (let c = 0; c < m; c++) out[to + c] += w * h[from + c];
       }
-      if (slope && slope[i] !== 1) for (let c = 0; c < m; c++) out[c] *= slope[i];
-      return out;
-    });
+      if (s !== 1) for (let c = 0; c < m; c++) out[to + c] *= s;
+    }
+    h = out;
   }
   return h;
 }
 
 /** [real, imaginary] by falling modulus, of a pair the positive imaginary part first. */
-export function eigenvalues(rows) {
-  const found = new EigenvalueDecomposition(new Matrix(rows.map((row) => Array.from(row))));
+export function eigenvalues(matrix) {
+  const found = new EigenvalueDecomposition(new Matrix(matrix));
   const lam = found.realEigenvalues.map((re, i) => [re, found.imaginaryEigenvalues[i]]);
   return lam.sort((a, b) => Math.hypot(...b) - Math.hypot(...a));
 }
