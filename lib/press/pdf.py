@@ -226,7 +226,7 @@ def _title_page(citation: dict, html: Path, first: str) -> str:
     ]  # fmt: skip
     text = "".join(f'<p class="{name}">{markup.escape(line)}</p>' for name, line in lines if line)
     shown = re.search(r'<footer class="provenance".*?</footer>', first, re.S)
-    made_of = re.sub(r"<span><a .*?</span> ?", "", shown[0]) if shown else ""  # without the links to other formats
+    made_of = re.sub(r"<span><a .*?</span> ?", "", shown[0] if shown else "")  # no links to other formats
     return f'<div class="title-page">{text}{made_of}</div>'
 
 
