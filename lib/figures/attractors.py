@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..protocol import SETS
 from ..studies.attractors import SHOWN
 from .sets import by_seed, dimensions, legend
 from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
@@ -18,8 +19,13 @@ from .tables import ordered
 __all__ = ["gallery", "panels", "basins", "overlap"]
 
 
+def _noise(ends: pd.DataFrame) -> list[str]:
+    """The noise sets that a table of ends counts starts of: this build has fewer than the published run."""
+    return [name for name in SETS if name in ends]
+
+
 @styled
-def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame, sets: Sequence[str]) -> Figure:
+def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
     """The largest ends of each network: a row a latent dimension, a block of columns a seed, below each its share of the noise starts.
 
     Parameters
@@ -39,7 +45,7 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame, sets: Sequence[s
         axs[0].text(-0.25, 0.5, f"$d={d}$", transform=axs[0].transAxes, ha="right", va="center")
         for k, seed in enumerate(seeds):
             own = trained[(trained.seed == seed) & (trained.d == d)].sort_values("end")
-            basin = own[list(sets)].sum(axis=1).to_numpy(float)
+            basin = own[_noise(own)].sum(axis=1).to_numpy(float)
             for i, image in enumerate(pictures.get(f"{seed}/{d}", [])):
                 ax = axs[k * (SHOWN + 1) + i]
                 ax.imshow(image.reshape(28, 28), vmin=0, vmax=255, interpolation="nearest")
@@ -82,14 +88,16 @@ def panels(table: pd.DataFrame, columns: Mapping[str, str], log: Sequence[str] =
 
 
 @styled
-def basins(ends: pd.DataFrame, sets: Sequence[str], seed: int, dims: Sequence[int]) -> Figure:
-    """Where the starts of each set end, one network a panel: the five ends with the largest basins on noise, the other ends, and no end."""
-    dims = [d for d in dims if d in set(ends.d)]
+def basins(ends: pd.DataFrame) -> Figure:
+    """Where the starts of each set end, for the first seed at its four largest d: the five ends with the largest basins on noise, the other ends, and no end."""
+    ends = ends[ends.epochs > 0]
+    ends = ends[ends.seed == ends.seed.min()]
+    dims = sorted(ends.d.unique())[-4:]
     fig, axes = plt.subplots(1, len(dims), figsize=(WIDTH, 3.9), sharey=True, squeeze=False)
-    names = [s for s in ("test", *sets) if s in ends]
+    names = ["test", *_noise(ends)]
     tones = ["#3c69d8", "#00806a", "#a06e00", "#a8428e", "#c24a00"]
     for ax, d in zip(axes[0], dims):
-        own = ends[(ends.seed == seed) & (ends.d == d) & (ends.epochs > 0)].sort_values("end")
+        own = ends[ends.d == d].sort_values("end")
         whole = own[names].to_numpy(float) / own.attrs.get("starts", max(float(own[names].sum().max()), 1))
         at = np.zeros(len(names))
         for i, share in enumerate([*whole[:SHOWN], whole[SHOWN:].sum(0)]):
