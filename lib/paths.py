@@ -13,6 +13,7 @@ __all__ = [
     "ROOT",
     "PROFILES",
     "PUBLISHED",
+    "CONTENTS",
     "results",
     "mnist",
     "fashion_mnist",
@@ -26,6 +27,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "book" / "profiles"
 PUBLISHED = ROOT / "book" / "published"
+CONTENTS = ROOT / "_toc.yml"
 #: The variables that name folders of the reader's.
 FOLDERS = ("BOOK_RESULTS", "MNIST_DIR", "FASHION_MNIST_DIR")
 

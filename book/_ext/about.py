@@ -26,7 +26,10 @@ class Executed(SphinxDirective):
     def run(self):
         rows = json.loads(os.environ.get("BOOK_EXECUTED", "[]"))
         lines = ["| Notebook | Cells | Time | Result | SHA-256 begins |", "|---|---|---|---|---|"]
-        lines += [f"| [](/{name}.md) | {cells} | {took} | without an error | `{sha}` |" for name, cells, took, sha in rows]
+        lines += [
+            f"| [](/{name}.md) | {cells} | {took} | without an error | `{sha}` |"
+            for name, cells, took, sha in rows
+        ]
         return self.parse_text_to_nodes("\n".join(lines)) if rows else []
 
 
@@ -50,7 +53,11 @@ def described(doctree) -> str:
         if not any(paragraph.findall(nodes.math)):
             words = " ".join(paragraph.astext().split())
             cut = words[: LONGEST + 1]
-            return words if len(words) <= LONGEST else cut[: max(cut.rfind(". ") + 1, 0)] or cut.rsplit(" ", 1)[0] + " …"
+            return (
+                words
+                if len(words) <= LONGEST
+                else cut[: max(cut.rfind(". ") + 1, 0)] or cut.rsplit(" ", 1)[0] + " …"
+            )
     return ""
 
 
@@ -59,15 +66,26 @@ def with_metadata(app, pagename, templatename, context, doctree):
         return
     base, title = app.config.html_baseurl.rstrip("/"), plain(context["title"])
     says = {"description": described(doctree)}
-    graph = {"og:title": title, "og:type": "article", "og:site_name": app.config.html_title, "og:description": says["description"]}
+    graph = {
+        "og:title": title,
+        "og:type": "article",
+        "og:site_name": app.config.html_title,
+        "og:description": says["description"],
+    }
     if base:
         graph |= {"og:url": f"{base}/{pagename}.html", "og:image": f"{base}/_static/page.png"}
     if pagename == app.config.root_doc:
         citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
         paper = citation["references"][0]
         says |= {"citation_title": citation["title"], "citation_technical_report_number": citation["version"]}
-        says |= {"citation_author": "; ".join(a.get("name") or f"{a['given-names']} {a['family-names']}" for a in citation["authors"])}
-        says |= {"citation_reference": f"citation_title={paper['title']}; citation_arxiv_id={paper['identifiers'][0]['value'].removeprefix('arXiv:')}"}
+        says |= {
+            "citation_author": "; ".join(
+                a.get("name") or f"{a['given-names']} {a['family-names']}" for a in citation["authors"]
+            )
+        }
+        says |= {
+            "citation_reference": f"citation_title={paper['title']}; citation_arxiv_id={paper['identifiers'][0]['value'].removeprefix('arXiv:')}"
+        }
     rows = [("name", n, v) for n, v in says.items()] + [("property", n, v) for n, v in graph.items()]
     context["metatags"] = context.get("metatags", "") + "".join(
         f'\n<meta {kind}="{name}" content="{html.escape(value)}" />' for kind, name, value in rows if value

@@ -326,13 +326,13 @@ def markdown(text: str) -> Block:
     return Block(typeset(textwrap.dedent(text).strip()))
 
 
-def contents(root: Path = paths.ROOT) -> Block:
-    """All pages in the order of the table of contents, with links, for JupyterLab; the book's sidebar has them."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+def contents(toc: Path = paths.CONTENTS) -> Block:
+    """All pages in the order of the table of contents, with links, for JupyterLab alone: the book's sidebar has them."""
+    book, toc = toc.parent / "book", yaml.safe_load(toc.read_text(encoding="utf-8"))
     lab, chapter = "", 1
     for part in toc["parts"]:
         names = [chapter["file"] for chapter in part["chapters"]]
-        titles = (html.escape(_title(root / "book" / f"{name}.md")) for name in names)
+        titles = (html.escape(_title(book / f"{name}.md")) for name in names)
         links = "".join(f'<li><a href="{name}.md">{title}</a></li>' for name, title in zip(names, titles))
         lab += f'<p><b>{html.escape(part["caption"])}</b></p><ol start="{chapter}">{links}</ol>'
         chapter += len(names)

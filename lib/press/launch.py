@@ -23,7 +23,7 @@ from .texts import pages
 __all__ = ["write", "requirements"]
 
 #: What notebooks import besides the library.
-BESIDES = ("ipywidgets",)
+BESIDES = ("ipywidgets", "pillow")
 
 SETUP = """\
 # On Colab this cell fetches the library and what Colab lacks of its requirements; anywhere else it does nothing.
