@@ -181,8 +181,9 @@ def test_the_slider_over_d_shows_the_reconstructions_themselves(own_results):
     ]
     strips = re.findall(r"base64,([^\"]*)", shown[next(a for a in shown if a.endswith("seed 1, d 8"))])
     for name, strip in zip(REPRESENTATIVES.values(), strips, strict=True):
-        pixels = plt.imread(io.BytesIO(base64.b64decode(strip)))[..., 0]
+        pixels = plt.imread(io.BytesIO(base64.b64decode(strip)))  # grey: one number a pixel
         expected = samples[1, 8, name].reshape(6, 28, 28).permute(1, 0, 2).reshape(28, 168).clamp(0, 1)
+        assert pixels.shape == expected.shape
         assert np.abs(pixels - expected.numpy()).max() <= 0.5 / 255 + 1e-6
 
 

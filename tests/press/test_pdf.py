@@ -178,15 +178,14 @@ def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeyp
         pdf.write(tmp_path, printed[0])
 
 
-def test_the_picture_of_readme_is_taken_from_the_finished_pages(tmp_path):
+def test_the_picture_of_readme_is_taken_from_the_finished_pages(request, tmp_path):
     from lib.press import picture
 
     with pytest.raises(BuildError, match="picture: expected a finished book in .*; run make book"):
         picture.write(tmp_path)
-    if not pdf.CHROMIUM:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    browser = request.getfixturevalue("browser")  # only now: the above needs none
     (tmp_path / "live.html").write_text('<!doctype html><body style="margin:0;background:#00ff00">')
-    pixels = plt.imread(picture.write(tmp_path, tmp_path / "page.png"))
+    pixels = plt.imread(picture.write(tmp_path, tmp_path / "page.png", browser.driven))
     assert pixels.shape[:2] == (picture.SIZE["height"], picture.SIZE["width"])
     assert (pixels[..., :3] == (0, 1, 0)).all()
 
