@@ -16,14 +16,11 @@ from typing import Any
 import pandas as pd
 
 from .. import published
-from ..store import read_table, write_table
+from ..store import write_table
+from ..studies.faults import NAME, OUTCOMES
 from .publish import origin, write_manifest
 
-__all__ = ["OUTCOMES", "NAME", "add", "lines", "counted", "table", "publish", "summary", "told"]
-
-OUTCOMES = ("tried", "survived", "wrong", "lost", "unclear")
-#: The published table.
-NAME = "faults"
+__all__ = ["add", "lines", "counted", "table", "publish"]
 
 
 def add(record: Path, line: Mapping[str, Any]) -> None:
@@ -96,28 +93,6 @@ def publish(record: Path, folder: Path = published.FOLDER) -> Path:
     about_it = {name: sorted({line[name] for line in found}) for name in ("seed", "commit")}
     write_table(folder / f"{NAME}.csv", table(record), {"tried at": about_it, **origin()})
     return write_manifest(about, folder)
-
-
-def summary(folder: Path = published.FOLDER) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """The published table by kind of fault, its kills by stage, and what is known of the run; empty while nothing is published."""
-    path = published.file(f"{NAME}.csv", folder)
-    whole, about = read_table(path) if path else (pd.DataFrame(columns=["kind", "what", *OUTCOMES]), {})
-    kinds = whole.groupby("kind", sort=False, as_index=False)[list(OUTCOMES)].sum()
-    kills = whole[whole.kind == "kill"].drop(columns="kind").rename(columns={"what": "stage"})
-    return kinds, kills.reset_index(drop=True), about
-
-
-def told(about: Mapping[str, Any]) -> str:
-    """Where the published figures come from, in a sentence for the page."""
-    if not about:
-        return "No run of `make faults` is published yet."
-    tried = about["tried at"]
-    seeds, commits = (", ".join(map(str, tried[name])) for name in ("seed", "commit"))
-    machine = about["hardware"]
-    return (
-        f"The figures are those of the last run, written on {about['written'][:10]}: seed {seeds}, at commit {commits}, "
-        f"on {machine['cores']} cores ({machine['processor']})."
-    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 from lib import published
 from lib.press import faults
 from lib.store import read_table
+from lib.studies import faults as found
 
 LINE = {
     "test": "test_kills.py::a", "kind": "kill", "what": "swap", "seed": 0, "commit": "f" * 12,
@@ -47,9 +48,9 @@ def test_it_is_published_under_the_manifest_and_nothing_wrong_is_signed_with_it(
 
     write_manifest(about, folder)
     faults.publish(record, folder)
-    kinds, stages, told = faults.summary(folder)
+    kinds, stages, told = found.summary(folder)
     assert list(kinds.tried) == [7] and list(stages.stage) == ["swap", "store"]
-    assert "seed 0, at commit ffffffffffff" in faults.told(told)
+    assert "seed 0, at commit ffffffffffff" in found.told(told)
     assert read_table(folder / "faults.csv")[0].equals(faults.table(record))
     (folder / "pairs.csv").write_text("other")
     with pytest.raises(published.Mismatch, match="pairs.csv"):
@@ -57,8 +58,8 @@ def test_it_is_published_under_the_manifest_and_nothing_wrong_is_signed_with_it(
 
 
 def test_without_a_run_the_page_says_so(tmp_path):
-    kinds, stages, about = faults.summary(tmp_path)
-    assert kinds.empty and stages.empty and "published yet" in faults.told(about)
+    kinds, stages, about = found.summary(tmp_path)
+    assert kinds.empty and stages.empty and "published yet" in found.told(about)
     with pytest.raises(published.Mismatch, match="expected a record"):
         shutil.copy(published.FOLDER / "manifest.json", tmp_path)
         (tmp_path / "manifest.json").write_text('{"files": {}}')

@@ -169,7 +169,7 @@ def test_captions_have_the_numbers_of_the_pages(browser, root, site):
 
 def test_without_a_browser_or_a_book_one_line_says_so(printed, tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "CHROMIUM", None)
-    with pytest.raises(BuildError, match=r"^expected Chromium .* install one") as error:
+    with pytest.raises(BuildError, match=r"^expected Chromium, .* install one") as error:
         pdf.write(printed[0] / "html", printed[0])
     assert "\n" not in str(error.value)
     with pytest.raises(
