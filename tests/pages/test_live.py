@@ -189,6 +189,8 @@ def test_drawing_undoing_and_coming_back(page, place, ensembles):
     agree(shown["other"] | {"x": shown["x"]}, member(ensembles, "1.8"))
     press(page, "Noise")
     assert page.evaluate("liveNetwork.state().mix") == 1
+    # to go to the address that still stands there would be no change
+    page.wait_for_function("location.hash.includes('mix=1') && !location.hash.includes('drawn=')")
     page.evaluate(f"location.hash = {json.dumps(address)}")
     page.wait_for_function("liveNetwork.state().drawn !== null")
     again = page.evaluate("liveNetwork.state()")
@@ -199,6 +201,21 @@ def test_drawing_undoing_and_coming_back(page, place, ensembles):
     page.evaluate(FRAME)
     undone = page.evaluate("liveNetwork.state()")
     assert undone["drawn"] is None or max(undone["drawn"]) == 0 or undone["x"] == before["x"]
+
+
+def test_an_address_given_while_the_page_writes_its_own_is_not_lost(page):
+    """The page's own is due, but the browser has not yet told the page that it was given another."""
+    change(page, network="0.8", beside=None, drawn=None, own=False, code=None, mix=0)
+    page.wait_for_function("location.hash.endsWith('mix=0')")
+    page.evaluate(
+        "(address) => { setTimeout(() => (location.hash = address), 0); liveNetwork.change({mix: 1});"
+        " const due = performance.now() + 100; while (performance.now() < due); }",
+        page.evaluate("location.hash").replace("mix=0", "mix=0.25"),
+    )
+    page.wait_for_function("liveNetwork.state().mix === 0.25")
+    page.evaluate("new Promise(done => setTimeout(() => done(true), 200))")
+    assert page.evaluate("liveNetwork.state().mix") == 0.25
+    assert page.evaluate("location.hash").endswith("mix=0.25")
 
 
 def test_presets_and_the_slider_go_from_a_digit_to_noise(page):

@@ -192,6 +192,7 @@ function compared() {
 // --- said and written when the hand has come to rest -------------------------------------------------------------------
 
 let resting = 0;
+let told = ""; // the address as it was last read or written here
 
 function later() {
   clearTimeout(resting);
@@ -202,8 +203,10 @@ function later() {
       if (times === TIMES[i]) paint(ui.strip[i++], again);
       again = shown.network.reconstruct(again);
     }
+    if (location.hash !== told) return; // a reader gave another, and hashchange is on its way
     const address = words(state);
-    if (address !== location.hash) history.replaceState(null, "", address);
+    if (address !== told) history.replaceState(null, "", address);
+    told = location.hash;
   }, 60);
 }
 
@@ -374,10 +377,11 @@ async function start() {
   const own = trained.filter((id) => about(id).seed === first);
   const usualState = { network: own[Math.floor(own.length / 2)], beside: null, digit: 3, noise: "beta_5_0.8", draw: 1, mix: 0, drawn: null, own: false, code: null };
   const possible = { networks: ids, digits: held.images.length, noises: Object.keys(NOISE_SETS) };
-  state = read(location.hash, usualState, possible);
+  const come = () => (state = read((told = location.hash), usualState, possible));
+  come();
   addEventListener("hashchange", () => {
-    if (location.hash === words(state)) return;
-    state = read(location.hash, usualState, possible);
+    if (location.hash === told) return;
+    come();
     show();
   });
   await show();
