@@ -110,8 +110,8 @@ EDITS = {
 }
 
 
-def books(profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
-    """Whole builds of a copy of this project, one after another: from nothing, unchanged, and after one edit each.
+def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
+    """Whole builds of a copy of the project at `root`, one after another: from nothing, unchanged, and after one edit each.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def books(profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.
     with tempfile.TemporaryDirectory(prefix="book-") as folder:
         copy = Path(folder) / "project"
         left = shutil.ignore_patterns(".git", ".venv", "_build", "results", "__pycache__", ".*_cache")
-        shutil.copytree(paths.ROOT, copy, ignore=left)
+        shutil.copytree(root, copy, ignore=left)
         env = paths.absolute_environment() | {"PYTHONPATH": str(copy), "BOOK_RESULTS": f"{folder}/results"}
         command = [sys.executable, "-m", "lib", "book", "--profile", profile, "--output", f"{folder}/build"]
         for name in tqdm(edits, desc="builds", unit="build"):

@@ -240,7 +240,7 @@ def _bench(options: argparse.Namespace) -> None:
     from . import bench, scaling
 
     if options.books:
-        print(bench.environment(), bench.books(options.books).to_string(index=False), sep="\n")
+        print(bench.environment(), bench.books(paths.ROOT, options.books).to_string(index=False), sep="\n")
     else:
         (scaling if options.cluster else bench).main()
 

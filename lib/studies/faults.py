@@ -18,9 +18,9 @@ OUTCOMES = ("tried", "survived", "wrong", "lost", "unclear")
 NAME = "faults"
 
 
-def summary(folder: Path = published.FOLDER) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def summary(*folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """The published table by kind of fault, its kills by stage, and what is known of the run; empty while nothing is published."""
-    path = published.file(f"{NAME}.csv", folder)
+    path = published.file(f"{NAME}.csv", *folder)
     whole, about = read_table(path) if path else (pd.DataFrame(columns=["kind", "what", *OUTCOMES]), {})
     kinds = whole.groupby("kind", sort=False, as_index=False)[list(OUTCOMES)].sum()
     kills = whole[whole.kind == "kill"].drop(columns="kind").rename(columns={"what": "stage"})
