@@ -27,7 +27,7 @@ class Executed(SphinxDirective):
         rows = json.loads(os.environ.get("BOOK_EXECUTED", "[]"))
         lines = ["| Notebook | Cells | Time | Result | SHA-256 begins |", "|---|---|---|---|---|"]
         lines += [
-            f"| [](/{name}.md) | {cells} | {took} | without an error | `{sha}` |"
+            f"| {{doc}}`/{name}` | {cells} | {took} | without an error | `{sha}` |"
             for name, cells, took, sha in rows
         ]
         return self.parse_text_to_nodes("\n".join(lines)) if rows else []

@@ -91,7 +91,7 @@ def build(
             began_pages = time.monotonic()
             for name, folder in executed.items():
                 _place(name, folder, run / "src")
-            html = _render(root, run, about, executed)
+            html = _render(root, run, about, {job.name: executed[job.name] for job in jobs})
             if sources != digests(root, files(root, SOURCES)):
                 stamp = "files that were changed meanwhile"  # the next build makes the pages again
             (html / RECORD).write_text(stamp)
