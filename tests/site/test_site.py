@@ -71,7 +71,9 @@ def test_the_checksums_are_those_of_the_files(site):
     assert done.returncode == 0, done.stdout
 
 
-def test_every_figure_can_be_read(site, browser):
+def test_every_figure_can_be_read(site, browser, request):
+    if not request.config.getoption("site"):
+        pytest.skip("make gate asks it of the site that goes out")
     browser.visit(site / "bibliography.html")
     complaints = [
         told for path in sorted((site / "_images").glob("*.svg")) for told in figures.illegible(browser, path)
@@ -81,7 +83,9 @@ def test_every_figure_can_be_read(site, browser):
 
 @pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
 @pytest.mark.parametrize("page_name", [*OTHERS, *NAMES])
-def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, browser, page_name, dark, width):
+def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(
+    site, browser, page_name, dark, width, request
+):
     paths = [site / f"{page_name}.html"]
     if page_name in OTHERS:
         known = {site / f"{name}.html" for name in (*NAMES, "index")}
@@ -91,6 +95,7 @@ def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, brow
     for path in paths:
         complaints += checks.opened(browser, path, dark=dark, width=width)
         complaints += checks.inaccessible(browser, path.name)
-        if not dark and page_name not in (OTHERS, *UNREAD):
+        # of the site that goes out: the smallest book has columns with nothing in them
+        if request.config.getoption("site") and not dark and page_name not in (OTHERS, *UNREAD):
             complaints += checks.raw(browser, path.name) + checks.empty(browser, path.name)
     assert complaints == []
