@@ -18,6 +18,8 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 #: Search engines show about so many characters of a description.
 LONGEST = 300
+#: Shorter paragraphs describe nothing.
+SHORTEST = 40
 
 
 class Executed(SphinxDirective):
@@ -52,6 +54,8 @@ def described(doctree) -> str:
     for paragraph in paragraphs:
         if not any(paragraph.findall(nodes.math)):
             words = " ".join(paragraph.astext().split())
+            if len(words) < SHORTEST:  # a term of a list, a cell of a table
+                continue
             cut = words[: LONGEST + 1]
             return (
                 words
@@ -65,7 +69,7 @@ def with_metadata(app, pagename, templatename, context, doctree):
     if doctree is None:
         return
     base, title = app.config.html_baseurl.rstrip("/"), plain(context["title"])
-    says = {"description": described(doctree)}
+    says = {"description": described(doctree) or f"{title}: {app.config.html_title}"}
     graph = {
         "og:title": title,
         "og:type": "article",
