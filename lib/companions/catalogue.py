@@ -11,6 +11,7 @@ from ..store import Store
 from . import Sizes, bending, codes, score, synthesis, topology
 from .bending import analysis as bending_analysis
 from .bending import training as bending_training
+from .codes import causes
 from .codes import codes as measures
 from .score import chains, plane
 from .synthesis import measure
@@ -25,7 +26,10 @@ CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | No
     "bending": (bending.Settings, (bending_training.train,)),
     "codes": (
         codes.Settings,
-        (measures.class_distances, measures.cluster_scores, measures.brackets, measures.noise_landing),
+        (
+            *(measures.class_distances, measures.cluster_scores, measures.brackets),
+            *(measures.noise_landing, measures.class_laws, causes.sources),
+        ),
     ),
     "synthesis": (
         synthesis.Settings,

@@ -20,7 +20,10 @@ from ...training import train, training_fields, untrained
 from . import VERSION, Settings
 from .transport import bracket, wasserstein
 
-__all__ = ["spaces", "class_distances", "cluster_scores", "brackets", "noise_landing", "far_table"]
+__all__ = [
+    "spaces", "halves", "principal", "separation", "class_distances", "cluster_scores", "brackets", "noise_landing",
+    "class_laws", "far_table",
+]  # fmt: skip
 
 
 def _networks(protocol: Protocol, store: Store | None, trained: bool = True):
@@ -38,26 +41,78 @@ def spaces(
     PCA is fitted to the images that the networks are trained on; where there is no seed, it is −1.
     """
     yield "pixels", 784, -1, lambda x: x
-    x = data.load(protocol.training_set).train
-    mean = x.mean(0)
-    axes = torch.linalg.eigh((x - mean).T @ (x - mean)).eigenvectors.flip(1)
+    linear = principal(data.load(protocol.training_set).train)
     for d in protocol.dims:
-        yield "pca", d, -1, lambda x, d=d: (x - mean) @ axes[:, :d]
+        yield "pca", d, -1, lambda x, d=d: linear(x, d)
     for name in ("untrained", "trained"):
         for d, seed, net in _networks(protocol, store, name == "trained"):
             yield name, d, seed, net.encoder
 
 
-def _halves(protocol: Protocol, settings: Settings) -> list[tuple[Tensor, Tensor]]:
-    """Two disjoint samples of each class, drawn from all images."""
-    images, generator = data.load(protocol.training_set), torch.Generator().manual_seed(23)
-    out = []
+def principal(x: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """PCA fitted to ``x (n, p)``: a map from points and d to their first d principal components."""
+    mean = x.mean(0)
+    axes = torch.linalg.eigh((x - mean).T @ (x - mean)).eigenvectors.flip(1)
+    return lambda x, d: (x - mean) @ axes[:, :d]
+
+
+def halves(images: data.Images, half: int) -> list[tuple[Tensor, Tensor]]:
+    """Two disjoint samples of each class, of `half` images where it has so many, drawn from all images."""
+    generator, out = torch.Generator().manual_seed(23), []
     for label in range(10):
         members = images.x[images.labels == label]
-        order = torch.randperm(len(members), generator=generator)[: 2 * settings.half]
+        order = torch.randperm(len(members), generator=generator)[: 2 * half]
         first, second = members[order].chunk(2)
         out.append((first, second))
     return out
+
+
+def _halves(protocol: Protocol, settings: Settings) -> list[tuple[Tensor, Tensor]]:
+    return halves(data.load(protocol.training_set), settings.half)
+
+
+def _between(z: list[tuple[Tensor, Tensor]]) -> list[tuple[int, int, float]]:
+    """(a, b, W₁) for all pairs of classes, and for each class and itself, from two samples of each."""
+    rows = []
+    for a in range(10):
+        rows.append((a, a, wasserstein(*z[a])))
+        for b in range(a):
+            across = wasserstein(z[a][0], z[b][1]), wasserstein(z[a][1], z[b][0])
+            rows.append((a, b, sum(across) / 2))
+    return rows
+
+
+def _scores(
+    encode: Callable[[Tensor], Tensor], images: data.Images, between: pd.DataFrame, neighbours: int
+) -> dict[str, float]:
+    """The columns of `separation`, from the distances between classes with columns ``a, b, distance``."""
+    fitted = slice(0, min(images.trained, 10_000))
+    asked = slice(images.trained, images.trained + 2_000)
+    z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
+    near = KNeighborsClassifier(neighbours).fit(z, images.labels[fitted])
+    knn = near.score(held, images.labels[asked])
+    silhouette = silhouette_score(z[:2_000], images.labels[fitted][:2_000])
+    own = between[between.a == between.b].set_index("a").distance
+    pairs = between[between.a != between.b]
+    ratio = pairs.distance.to_numpy() / ((own[pairs.a].to_numpy() + own[pairs.b].to_numpy()) / 2)
+    return {"silhouette": silhouette, "knn": knn, "ratio": ratio.mean(), "ratio_min": ratio.min()}
+
+
+def separation(
+    encode: Callable[[Tensor], Tensor],
+    images: data.Images,
+    parts: list[tuple[Tensor, Tensor]],
+    neighbours: int,
+) -> dict[str, float]:
+    """How far the classes are clusters after a map: ``silhouette``, ``knn``, ``ratio`` and ``ratio_min`` of `cluster_scores`.
+
+    Parameters
+    ----------
+    encode : points ``(n, p) -> (n, d)``, float64
+    parts : `halves` of the images
+    """
+    z = [(encode(a), encode(b)) for a, b in parts]
+    return _scores(encode, images, pd.DataFrame(_between(z), columns=["a", "b", "distance"]), neighbours)
 
 
 def _fields(experiment: str, protocol: Protocol, settings: Settings) -> dict[str, Any]:
@@ -77,15 +132,10 @@ def class_distances(protocol: Protocol, settings: Settings, store: Store | None 
     """
 
     def compute() -> pd.DataFrame:
-        halves, rows = _halves(protocol, settings), []
+        parts, rows = _halves(protocol, settings), []
         shown = list(spaces(protocol, store))
         for name, d, seed, encode in tqdm(shown, desc="between classes", unit="space", leave=False):
-            z = [(encode(a), encode(b)) for a, b in halves]
-            for a in range(10):
-                rows.append((name, d, seed, a, a, wasserstein(*z[a])))
-                for b in range(a):
-                    across = wasserstein(z[a][0], z[b][1]), wasserstein(z[a][1], z[b][0])
-                    rows.append((name, d, seed, a, b, sum(across) / 2))
+            rows += [(name, d, seed, *row) for row in _between([(encode(a), encode(b)) for a, b in parts])]
         return pd.DataFrame(rows, columns=["space", "d", "seed", "a", "b", "distance"])
 
     fields = _fields("class distances", protocol, settings)
@@ -103,21 +153,12 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
 
     def compute() -> pd.DataFrame:
         images, rows = data.load(protocol.training_set), []
-        fitted = slice(0, min(images.trained, 10_000))
-        asked = slice(images.trained, images.trained + 2_000)
         table = class_distances(protocol, settings, store).set_index(["space", "d", "seed"])
         shown = list(spaces(protocol, store))
         for name, d, seed, encode in tqdm(shown, desc="cluster scores", unit="space", leave=False):
-            z, held = encode(images.x[fitted]).numpy(), encode(images.x[asked]).numpy()
-            near = KNeighborsClassifier(settings.neighbours).fit(z, images.labels[fitted])
-            knn = near.score(held, images.labels[asked])
-            silhouette = silhouette_score(z[:2_000], images.labels[fitted][:2_000])
-            part = table.loc[(name, d, seed)]
-            own = part[part.a == part.b].set_index("a").distance
-            pairs = part[part.a != part.b]
-            ratio = pairs.distance.to_numpy() / ((own[pairs.a].to_numpy() + own[pairs.b].to_numpy()) / 2)
-            rows.append((name, d, seed, silhouette, knn, ratio.mean(), ratio.min()))
-        return pd.DataFrame(rows, columns=["space", "d", "seed", "silhouette", "knn", "ratio", "ratio_min"])
+            found = _scores(encode, images, table.loc[(name, d, seed)], settings.neighbours)
+            rows.append({"space": name, "d": d, "seed": seed} | found)
+        return pd.DataFrame(rows)
 
     fields = _fields("cluster scores", protocol, settings) | {"neighbours": settings.neighbours}
     return (store or Store()).table("codes", fields, compute, "companions/codes-cluster-scores")
@@ -128,10 +169,10 @@ def brackets(protocol: Protocol, settings: Settings, store: Store | None = None)
     """The two-sided bound for all pairs of classes and all trained networks: the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
 
     def compute() -> pd.DataFrame:
-        halves, rows = _halves(protocol, settings), []
+        parts, rows = _halves(protocol, settings), []
         nets = list(_networks(protocol, store))
         for d, seed, net in tqdm(nets, desc="bounds", unit="network", leave=False):
-            trips = [(x, net.encoder(x), net.decoder(net.encoder(x))) for x, _ in halves]
+            trips = [(x, net.encoder(x), net.decoder(net.encoder(x))) for x, _ in parts]
             for a in range(10):
                 for b in range(a):
                     found = bracket(*zip(trips[a], trips[b]))
@@ -184,17 +225,47 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
     return (store or Store()).table("codes", fields, compute, "companions/codes-noise-landing")
 
 
-def far_table(landing: pd.DataFrame) -> pd.DataFrame:
-    """`noise_landing` in units of the digits: one row for each network and noise set.
+@torch.no_grad()
+def class_laws(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
+    """The rows ``class_0`` … ``class_9`` of `noise_landing` with as many images of each class as of every other set.
+
+    Columns ``d, seed, set, law, recon``. Where a class has fewer training images, all of them are taken.
+    """
+
+    def compute() -> pd.DataFrame:
+        images, n = data.load(protocol.training_set), settings.law
+        sample = images.x[torch.randperm(images.trained, generator=torch.Generator().manual_seed(29))[:n]]
+        generator, classes, rows = torch.Generator().manual_seed(41), [], []
+        for label in range(10):
+            members = images.train[images.labels[: images.trained] == label]
+            classes.append(members[torch.randperm(len(members), generator=generator)[:n]])
+        nets = list(_networks(protocol, store))
+        for d, seed, net in tqdm(nets, desc="classes", unit="network", leave=False):
+            law = net.encoder(sample)
+            recon = net.decoder(law)
+            for label, x in enumerate(classes):
+                z = net.encoder(x)
+                found = wasserstein(z, law), wasserstein(net.decoder(z), recon)
+                rows.append((d, seed, f"class_{label}", *found))
+        return pd.DataFrame(rows, columns=["d", "seed", "set", "law", "recon"])
+
+    fields = _fields("class laws", protocol, settings) | {"law": settings.law}
+    del fields["half"]
+    return (store or Store()).table("codes", fields, compute, "companions/codes-class-laws")
+
+
+def far_table(landing: pd.DataFrame, laws: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`noise_landing` in units of the digits: one row for each network and noise set; the units from `class_laws` where given.
 
     ``codes``: W₁ of the codes to the training law over the median of that distance over the ten
     digit classes; ``farthest``: over its largest value; ``recon``: the same as ``codes`` for reconstructions;
     ``floor``: the sampling distance in the same unit; ``nearest_class``: the digit whose codes are nearest.
     """
-    rows = []
-    for (d, seed), part in landing.groupby(["d", "seed"]):
-        part = part.set_index("set")
-        digits = part[part.index.str.startswith("class_")]
+    rows, named = [], landing.set_index(["d", "seed", "set"])
+    units = named if laws is None else laws.set_index(["d", "seed", "set"])
+    for (d, seed), part in named.groupby(["d", "seed"]):
+        part, digits = part.loc[d, seed], units.loc[d, seed]
+        digits = digits[digits.index.str.startswith("class_")]
         for name, row in part[~part.index.str.startswith("class_")].iterrows():
             nearest = int(np.argmin([row[f"to_{c}"] for c in range(10)]))
             unit, farthest = digits.law.median(), digits.law.max()
