@@ -6,11 +6,23 @@ import torch
 from scipy.stats import wasserstein_distance
 
 from lib.companions.codes import Settings
-from lib.companions.codes.codes import brackets, class_distances, cluster_scores, far_table, noise_landing
+from lib.companions.codes.causes import relabelled, sources, surrogate
+from lib.companions.codes.codes import (
+    brackets,
+    class_distances,
+    class_laws,
+    cluster_scores,
+    far_table,
+    halves,
+    noise_landing,
+    separation,
+)
 from lib.companions.codes.pictures import PICTURES, distortion
 from lib.companions.codes.transport import bracket, wasserstein
+from lib.data import Images, load
 from lib.protocol import Protocol
 from lib.store import Store
+from lib.training import train
 
 
 def normal(*shape, seed=0):
@@ -97,6 +109,86 @@ def test_a_held_out_sample_lands_nearer_than_a_bright_noise_set(smoke):
         assert far.codes[d, "half"] == pytest.approx(far.floor[d, "half"])
         assert far.outside[d, "held_out"] <= 0.05
         assert far.codes[d, "held_out"] < far.codes[d, "beta_5_0.8"]
+
+
+def test_the_unit_is_the_distance_between_samples_of_one_size(smoke):
+    protocol, settings, store = smoke
+    laws, images = class_laws(*smoke), load(protocol.training_set)
+    sample = images.x[
+        torch.randperm(images.trained, generator=torch.Generator().manual_seed(29))[: settings.law]
+    ]
+    generator = torch.Generator().manual_seed(41)
+    zeros = images.train[images.labels[: images.trained] == 0]
+    zeros = zeros[torch.randperm(len(zeros), generator=generator)[: settings.law]]
+    net = train(protocol, store)[0].member(8).double()
+    row = laws[(laws.d == 8) & (laws.set == "class_0")].iloc[0]
+    assert len(zeros) == len(sample) == settings.law
+    assert row.law == pytest.approx(wasserstein(net.encoder(zeros), net.encoder(sample)), rel=1e-9)
+    landing = noise_landing(*smoke)
+    far = far_table(landing, laws).set_index(["d", "set"])
+    own = landing.set_index(["d", "set"]).law
+    assert far.codes[8, "normal"] == pytest.approx(own[8, "normal"] / laws.law[laws.d == 8].median())
+
+
+def clouds(n=4_000, p=6):
+    """Gaussian classes, known to be nothing else."""
+    labels = torch.arange(n) % 10
+    x = 1.5 * normal(10, p, seed=1)[labels] + normal(n, p) @ normal(p, p, seed=2) / 3
+    return Images("clouds", x, labels, n - 1_000, "")
+
+
+def scores(images):
+    return separation(lambda x: x, images, halves(images, 100), 5)
+
+
+def test_gaussian_vectors_have_the_moments_of_what_they_stand_for():
+    images = load("digits")
+    for kind in ("gaussian", "single"):
+        made = surrogate(images, kind)
+        assert torch.equal(made.labels, images.labels) and made.trained == images.trained
+        for label in range(10) if kind == "gaussian" else [None]:
+            of = lambda i: i.train if label is None else i.train[i.labels[: i.trained] == label]  # noqa: B023, E731
+            x, y = of(images), of(made)
+            spread = x.var(0, correction=0).sum()
+            assert y.var(0, correction=0).sum() == pytest.approx(float(spread), rel=0.1)
+            assert (y.mean(0) - x.mean(0)).square().sum() < 3 * spread / len(x)
+    with pytest.raises(ValueError, match="expected one of images, gaussian, single"):
+        surrogate(images, "uniform")
+
+
+def test_where_the_data_are_gaussian_a_surrogate_changes_nothing_that_is_measured():
+    true, made = scores(clouds()), scores(surrogate(clouds(), "gaussian"))
+    assert 0.3 < true["knn"] < 0.99  # else there would be nothing to see
+    assert made["knn"] == pytest.approx(true["knn"], abs=0.05)
+    assert made["silhouette"] == pytest.approx(true["silhouette"], abs=0.04)
+    assert made["ratio"] == pytest.approx(true["ratio"], rel=0.1)
+    alone = scores(surrogate(clouds(), "single"))
+    assert alone["knn"] == pytest.approx(0.1, abs=0.05) and alone["ratio"] == pytest.approx(1, abs=0.1)
+
+
+def test_permuted_labels_are_chance_and_keep_their_numbers():
+    images = clouds()
+    for kind in ("permuted", "in clusters"):
+        made = relabelled(images, kind)
+        assert torch.equal(made.x, images.x) and torch.equal(made.labels.bincount(), images.labels.bincount())
+    found = scores(relabelled(images, "permuted"))
+    assert found["knn"] == pytest.approx(0.1, abs=0.05) and found["ratio"] == pytest.approx(1, abs=0.1)
+    assert found["silhouette"] < 0
+    between = scores(relabelled(images, "in clusters"))["knn"]
+    assert found["knn"] < between < scores(images)["knn"]
+
+
+def test_sources_measure_every_case_with_every_network(smoke):
+    protocol, settings, _ = smoke
+    table = sources(*smoke)
+    trained = table[table.space == "trained"]
+    assert set(zip(trained.measured, trained.labels)) == {
+        ("images", "true"), ("gaussian", "true"), ("images", "permuted"), ("images", "in clusters"),
+    }  # fmt: skip
+    assert (trained.groupby(["measured", "labels", "source"]).size() == len(settings.source_dims)).all()
+    assert trained.error.between(0.2, 2).all() and table.error.isna().eq(table.space != "trained").all()
+    pixels = table[table.space == "pixels"].set_index(["measured", "labels"]).knn
+    assert pixels["images", "true"] > 0.9 and pixels["images", "permuted"] < 0.2
 
 
 def test_a_picture_that_is_its_source_distorts_nothing():

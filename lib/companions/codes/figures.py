@@ -13,12 +13,13 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ...figures.sets import by_group, chosen
-from ...figures.style import BLUE, COLORS, GREEN, INK, LABELS, LINES, RED, WIDTH, styled
+from ...figures.style import BLUE, COLORS, FAINT, GREEN, INK, LABELS, LINES, RED, WIDTH, plain_ticks, styled
 from .pictures import PICTURES
 
 __all__ = [
     "distance_figure",
     "cluster_figure",
+    "source_figure",
     "bracket_figure",
     "landing_figure",
     "class_figure",
@@ -71,6 +72,53 @@ def cluster_figure(scores: pd.DataFrame) -> Figure:
         for k, (c, m) in LOOK.items()
     ]
     fig.legend(handles=handles, loc="outside upper center", ncols=4)
+    return fig
+
+
+#: Rows of `source_figure`: what is measured, its labels, space, what the networks were trained on; words.
+CASES = {
+    ("images", "true", "trained", "images"): "images, trained on images",
+    ("images", "true", "trained", "gaussian"): "images, trained on a Gaussian for each class",
+    ("images", "true", "trained", "single"): "images, trained on one Gaussian",
+    ("images", "true", "pca", "nothing"): "images, PCA",
+    ("images", "true", "untrained", "nothing"): "images, untrained",
+    ("images", "true", "pixels", "nothing"): "images, pixels",
+    ("gaussian", "true", "trained", "gaussian"): "Gaussian classes, trained on them",
+    ("gaussian", "true", "trained", "images"): "Gaussian classes, trained on images",
+    ("gaussian", "true", "pca", "nothing"): "Gaussian classes, PCA",
+    ("gaussian", "true", "pixels", "nothing"): "Gaussian classes, pixels",
+    ("images", "in clusters", "trained", "images"): "labels permuted in clusters",
+    ("images", "permuted", "trained", "images"): "labels permuted",
+}
+
+
+@styled
+def source_figure(table: pd.DataFrame) -> Figure:
+    """Transport ratio, silhouette and k-NN accuracy, a row for each of `CASES`, a dot for each network; of `causes.sources`."""
+    fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.6), sharey=True)
+    titles = {"ratio": "between / split-half", "silhouette": "silhouette", "knn": "k-NN accuracy"}
+    dims, known = (
+        sorted(table.d[table.space == "trained"].unique()),
+        table.set_index(["measured", "labels", "space", "source"]),
+    )
+    for ax, (column, title) in zip(axes, titles.items()):
+        for i, case in enumerate(CASES):
+            part = known.loc[[case]]
+            for d, color, marker in zip((*dims, 784), (BLUE, RED, GREEN), "os^"):
+                values = part[column][part.d == d]
+                ax.plot(values, [i] * len(values), marker, color=color, ms=4.5, alpha=0.8)
+        ax.set(title=title, yticks=range(len(CASES)), ylim=(len(CASES) - 0.5, -0.5))
+        ax.axhline(5.5, color=FAINT, lw=0.8)
+        ax.axhline(9.5, color=FAINT, lw=0.8)
+        ax.grid(axis="y", visible=False)
+    axes[0].set(xscale="log", yticklabels=CASES.values())
+    plain_ticks(axes[0].xaxis, [1, 2, 4, 8])
+    axes[2].axvline(0.1, color=FAINT, lw=0.9, ls=":")
+    handles = [
+        Line2D([], [], color=c, marker=m, ls="", label=f"$d={d}$")
+        for d, c, m in zip((*dims, 784), (BLUE, RED, GREEN), "os^")
+    ]
+    fig.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return fig
 
 
