@@ -51,7 +51,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     fig = plt.figure(figsize=(BOX, tall), layout="none")
     top = tall
     for (says, panels), n, head in zip(rows, lines, heads):
-        fig.text(0, top / tall, says, size=SIZE, va="top")
+        fig.text(0, top / tall, says.replace(" %", "%"), size=SIZE, va="top")
         high = LINE * (n + 0.4)
         top -= LINE * (head + 0.2) + high
         wide = (BOX - LEFT - 0.05) / max(len(panels), 1)
@@ -72,7 +72,7 @@ def _panels(
     """(title, names of the lines, what they show) of each panel of a statement."""
     if all(len(part) == 1 for part in row.values()):
         return [("", [range_.replace("d = ", "$d$ ") for range_ in row], [part[0] for part in row.values()])]
-    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ") for e, _ in part]  # noqa: E731
+    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ").replace(" %", "%") for e, _ in part]  # noqa: E731
     return [(range_.replace("d = ", "$d$ = "), names(part), part) for range_, part in row.items()]
 
 
