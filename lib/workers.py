@@ -81,7 +81,7 @@ def run(
     """
     items, weights = list(items), list(weights or [1] * len(items))
     done, lock = [0] * len(items), threading.Lock()
-    look = {"desc": label, "unit": unit, "disable": not progress, "smoothing": 0.05, "leave": False}
+    look = {"desc": label, "unit": unit, "disable": not (progress and items), "smoothing": 0.05, "leave": False}
     with tqdm(total=sum(weights), **look) as bar:
 
         def tell(i: int, units: int) -> None:

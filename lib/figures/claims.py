@@ -36,7 +36,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     """The estimates of a claim: a statement is a row of panels, one for each range of d with a line for each data set, or one
     panel with a line for each range where there is a single estimate; the side wanted is shaded.
 
-    Bars are 95 % intervals, small grey dots the single seeds. Estimates that are shown only, and those
+    Bars are 95% intervals, small grey dots the single seeds. Estimates that are shown only, and those
     without a value, are left to the table.
     """
     judged = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
@@ -173,7 +173,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
 
 @styled
 def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """The share of d in the variance of each statistic with its 95 % interval: a panel a statistic, a line a data set; one half is drawn.
+    """The share of d in the variance of each statistic with its 95% interval: a panel a statistic, a line a data set; one half is drawn.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def effects(table: pd.DataFrame) -> Figure:
 
 @styled
 def answer(table: pd.DataFrame, by_seed: pd.DataFrame) -> Figure:
-    """Share of the mean less share of the variance: a dot a seed; the line is the 95 % interval over distributions, the thick one that over judging seeds."""
+    """Share of the mean less share of the variance: a dot a seed; the line is the 95% interval over distributions, the thick one that over judging seeds."""
     titles = {"all": "all six"} | {name: title for name, (_, _, title) in RESPONSES.items()}
     fig, ax = plt.subplots(figsize=(WIDTH, 3.2))
     ax.axvline(0, color=FAINT, lw=0.8)
