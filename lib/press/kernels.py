@@ -139,6 +139,8 @@ class _Manager(AsyncKernelManager):
     async def start_kernel(self, **kwargs: Any) -> None:
         if self.kernels:
             self.provisioner = _Provisioner(parent=self, kernel_id="forked", kernel_spec=self.kernel_spec)
+        # what happens in cells is told by the notebook; being interrupted before it ends is no error
+        kwargs["extra_arguments"] = [*kwargs.get("extra_arguments", ()), "--log-level=CRITICAL"]
         await super().start_kernel(**kwargs, env=self.environment)
 
 

@@ -133,7 +133,7 @@ def table(
         (name, e.seed): _fields(protocol, e, dims, points) | {"set": name} for name in sets for e in networks
     }
     stored = {place: store.load_table("noise design", f) for place, f in fields.items()}
-    missing = {e.seed: _some(e, dims) for e in networks if any(stored[n, e.seed] is None for n in sets)}
+    missing = {e.seed: e.part(dims) for e in networks if any(stored[n, e.seed] is None for n in sets)}
     laws = results.training_codes([*missing.values()], few) if missing else {}
     for name in tqdm(sets if missing else (), desc="design", unit="set", leave=False):
         # each set is drawn once for all networks that lack it, and kept when it is done
@@ -144,13 +144,9 @@ def table(
     return pd.concat(stored.values(), ignore_index=True)
 
 
-def _some(e: Ensemble, dims: Sequence[int]) -> Ensemble:
-    return Ensemble([e.member(d) for d in dims], e.seed, e.curves)
-
-
 def _fields(protocol: Protocol, e: Ensemble, dims: Sequence[int], points: int) -> dict:
     return {
-        "networks": training_fields(protocol, e.seed, len(e.curves.get("train", ()))),
+        "networks": training_fields(protocol, e.seed, e.epochs),
         "dims": dims,
         "points": points,
         "noise": noise.VERSION,
@@ -362,7 +358,7 @@ def paths(
     for whole in networks:
 
         def compute(whole=whole) -> pd.DataFrame:
-            e, x = _some(whole, dims), torch.cat(list(results.blocks(few, "test")))
+            e, x = whole.part(dims), torch.cat(list(results.blocks(few, "test")))
             laws, rows = results.training_codes([e], protocol), []
             bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", leave=False)
             for end in bar:
