@@ -14,7 +14,7 @@ from .bending import limit
 from .bending import training as bending_training
 from .codes import causes
 from .codes import codes as measures
-from .score import chains, plane
+from .score import chains, plane, second
 from .synthesis import measure
 from .topology import analysis as topology_analysis
 from .topology import dimension
@@ -43,7 +43,13 @@ CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | No
     ),
     "score": (
         score.Settings,
-        (chains.image_chains, chains.plane_chains, plane.spiral_networks, plane.mixture_errors),
+        (
+            chains.image_chains,
+            chains.plane_chains,
+            plane.spiral_networks,
+            plane.mixture_errors,
+            second.mixture_orders,
+        ),
     ),
 }
 

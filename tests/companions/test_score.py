@@ -203,6 +203,19 @@ def test_moments_in_a_ball_are_those_of_the_expansion_as_it_shrinks():
     assert 12 < gaps[0][0] / gaps[1][0] < 20 and 45 < gaps[0][1] / gaps[1][1] < 80
 
 
+def test_on_the_mixtures_the_exact_field_has_no_error_and_longer_training_has_less(tmp_path):
+    settings = Settings(sigmas=(0.2, 0.8), mixture_steps=1_600, hidden=32, batch=128)
+    table = second.mixture_orders(Protocol(), settings, Store(tmp_path))
+    exact, late = table[table.step == 0], table[table.step == 400].set_index(["n", "sigma"])
+    early = table[table.step == 100].set_index(["n", "sigma"])
+    assert (exact[["score", "hessian", "asymmetry"]] < 1e-9).all(None) and (exact.negative == 0).all()
+    assert (exact.integral > 0.999).all() and (exact.error < exact.integral).all()
+    assert exact.error.min() < 0.9  # a false energy even then, where there are troughs
+    assert exact["mean"][exact.n == 2].max() < 0.1 and exact["mean"][exact.n == 10].isna().all()
+    assert (late.score < early.score).all() and (late.hessian < early.hessian).all()
+    assert (late.hessian > late.score).mean() > 0.5  # a loss on values holds the slope less
+
+
 def test_the_exact_field_passes_every_test_of_the_second_order():
     settings = Settings.preset("smoke")
     net = Residual(2, 8, [settings.spiral_sigma] * 2, torch.Generator().manual_seed(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,17 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from . import Settings
-from .denoiser import Residual
+from ...protocol import Protocol
+from ...store import Store
+from . import VERSION, Settings
+from .denoiser import Residual, train_residual
 from .optimum import Mixture, spiral
-from .plane import KINDS, spiral_fields
+from .plane import KINDS, mixture, spiral_fields
 from .sampling import energy_difference
 
-__all__ = ["expanded_moments", "ball_moments", "second_order", "energies", "energy_table"]
+__all__ = [
+    "expanded_moments", "ball_moments", "second_order", "energies", "energy_table", "mixture_orders",
+]  # fmt: skip
 
 #: Points at which the second order is taken; radius of the ball; points of the energies, and nodes of their line integrals.
 POINTS, RADIUS, SPREAD, NODES = 300, 0.04, 1_500, 96
@@ -66,20 +70,91 @@ def second_order(settings: Settings, net: Residual, law: Mixture | None = None) 
     eye = torch.eye(2, dtype=torch.float64)
     slopes = {"exact": eye + sigma**2 * law.hessian(x, sigma)}
     slopes |= {kind: net.slope(i, x) for i, kind in enumerate(KINDS)}
-    truth, flat = (slopes["exact"] - eye) / sigma**2, RADIUS**2 / 4 * eye
+    flat = RADIUS**2 / 4 * eye
     mean, covariance = ball_moments(lambda v: law.log_density(v, sigma), x, RADIUS)
     rows = []
     for name, field in spiral_fields(settings, net).items():
-        j = slopes[name]
-        h = (j - eye) / sigma**2
-        m, c = expanded_moments(field(x), h, RADIUS)
-        rows.append({
-            "field": name, "hessian": _relative(h, truth),
-            "asymmetry": float((j - j.transpose(1, 2)).norm() / (2 * (j - eye).norm())),
-            "negative": float((torch.linalg.eigvals(j).real.amin(1) < 0).double().mean()),
-            "mean": _relative(m, mean), "covariance": _relative(c, covariance, flat),
-        })  # fmt: skip
+        m, c = expanded_moments(field(x), (slopes[name] - eye) / sigma**2, RADIUS)
+        row = {"field": name} | _slope_errors(slopes[name], slopes["exact"], sigma)
+        rows.append(row | {"mean": _relative(m, mean), "covariance": _relative(c, covariance, flat)})
     return pd.DataFrame(rows)
+
+
+def _slope_errors(j: Tensor, exact: Tensor, sigma: float) -> dict[str, float]:
+    """``hessian``, ``asymmetry`` and ``negative`` of `second_order` for slopes ∂r/∂x ``(b, n, n)``, and those of the optimum."""
+    eye = torch.eye(j.shape[1], dtype=j.dtype)
+    return {
+        "hessian": _relative((j - eye) / sigma**2, (exact - eye) / sigma**2),
+        "asymmetry": float((j - j.transpose(1, 2)).norm() / (2 * (j - eye).norm())),
+        "negative": float((torch.linalg.eigvals(j).real.amin(1) < 0).double().mean()),
+    }
+
+
+def mixture_orders(
+    protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
+) -> pd.DataFrame:
+    """First and second order, and both readings as an energy, of denoisers of the mixtures against σ. The protocol plays no part.
+
+    A row for n, σ and ``step``, a quarter of the training and all of it (a quarter of that of `plane.mixture_errors`, the first seed);
+    step 0 is the exact field, the control. At draws x of p ∗ N_σ: ``score``, relative error of the field; ``hessian``,
+    ``asymmetry``, ``negative`` of `second_order`; in the plane ``mean`` and ``covariance`` too, in a ball of radius 0.4 times the
+    least standard deviation of p ∗ N_σ, which is √(.01 + σ²). At draws of p ∗ N_2σ, which cover troughs as well: ``integral`` and
+    ``error``, Spearman's correlation of the line integral from the densest centre, and of −‖r(x) − x‖², with the log-density;
+    ``off``, the integral's median absolute error.
+    """
+
+    spread = min(SPREAD, settings.held_out)
+
+    def compute() -> pd.DataFrame:
+        rows = []
+        for n in dims:
+            law, generator = mixture(n), torch.Generator().manual_seed(100 + n)
+            net = Residual(n, settings.hidden, settings.sigmas, generator)
+            steps, marks = max(4, settings.mixture_steps // 4), max(1, settings.mixture_steps // 16)
+            sizes, label = (steps, settings.batch), f"{n}-D mixture, second order"
+            kept = train_residual(net, law.sample, *sizes, generator, snapshots=[marks], label=label)
+            for i, sigma in enumerate(settings.sigmas):
+                fresh = torch.Generator().manual_seed(1_000 + n)
+                x, wide = law.sample(POINTS, fresh, sigma), law.sample(spread, fresh, 2 * sigma)
+                exact = torch.eye(n, dtype=torch.float64) + sigma**2 * law.hessian(x, sigma)
+                fields = {0: (lambda v, s=sigma: law.score(v, s), exact)}
+                for step, weights in kept.items():
+                    one = net.load(weights, "p")
+                    fields[step] = one.field(i), one.slope(i, x)
+                for step, (field, slope) in fields.items():
+                    row = {
+                        "n": n,
+                        "sigma": sigma,
+                        "step": step,
+                        "score": _relative(field(x), law.score(x, sigma)),
+                    }
+                    row |= _slope_errors(slope, exact, sigma)
+                    if n == 2:
+                        row |= _local(law, field, slope, x, sigma)
+                    rows.append(row | _readings(law, field, wide, sigma))
+        return pd.DataFrame(rows)
+
+    fields = {"experiment": "mixtures, second order", "version": VERSION, "dims": tuple(dims)}
+    fields |= {"points": POINTS, "spread": spread, "nodes": NODES}
+    fields |= settings.only("sigmas", "mixture_steps", "hidden", "batch")
+    return (store or Store()).table("score", fields, compute, "companions/score-mixtures-second")
+
+
+def _local(law: Mixture, field: Callable, slope: Tensor, x: Tensor, sigma: float) -> dict[str, float]:
+    """``mean`` and ``covariance`` of `mixture_orders`."""
+    eye, radius = torch.eye(2, dtype=torch.float64), 0.4 * (0.01 + sigma**2) ** 0.5
+    mean, covariance = ball_moments(lambda v: law.log_density(v, sigma), x, radius)
+    m, c = expanded_moments(field(x), (slope - eye) / sigma**2, radius)
+    return {"mean": _relative(m, mean), "covariance": _relative(c, covariance, radius**2 / 4 * eye)}
+
+
+def _readings(law: Mixture, field: Callable, x: Tensor, sigma: float) -> dict[str, float]:
+    """``integral``, ``error`` and ``off`` of `energy_table` for a field at the points x."""
+    at = law.log_density(law.means, sigma)
+    along = energy_difference(field, law.means[at.argmax()].expand_as(x), x, NODES) + at.max()
+    found = {"field": "", "log_density": law.log_density(x, sigma), "integral": along}
+    found["minus_error"] = -(sigma**2 * field(x)).square().sum(1)
+    return energy_table(pd.DataFrame(found)).iloc[0].drop("field").to_dict()
 
 
 def energies(settings: Settings, net: Residual, reach: float = 1.5) -> pd.DataFrame:
