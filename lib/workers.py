@@ -81,8 +81,8 @@ def run(
     """
     items, weights = list(items), list(weights or [1] * len(items))
     done, lock = [0] * len(items), threading.Lock()
-    look = {"desc": label, "unit": unit, "disable": not progress, "smoothing": 0.05, "leave": False}
-    with tqdm(total=sum(weights), **look) as bar:
+    look = {"desc": label, "unit": unit, "smoothing": 0.05, "leave": False}
+    with tqdm(total=sum(weights), disable=not (progress and items), **look) as bar:
 
         def tell(i: int, units: int) -> None:
             with lock:  # an item that was begun anew on another worker counts from its checkpoint

@@ -179,7 +179,9 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])  # which it watches
+    # it watches the process that forked it, and is silent about the interrupt that comes before its end
+    watch = [f"--IPKernelApp.parent_handle={parent}", "--IPKernelApp.log_level=CRITICAL"]
+    IPKernelApp.launch_instance([*arguments, *watch])
 
 
 if __name__ == "__main__":
