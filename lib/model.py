@@ -225,6 +225,11 @@ class Ensemble(Stack):
                 layer.bias.copy_(b[i, 0, :n])
         return net.requires_grad_(False)
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that the networks were trained for; 0 for untrained ones."""
+        return len(self.curves.get("train", ()))
+
     def part(self, dims: Sequence[int]) -> Ensemble:
         """The ensemble of some of its networks, with the curves of all."""
         return Ensemble([self.member(d) for d in dims], self.seed, self.curves)

@@ -101,7 +101,7 @@ def evaluate(
         rows = []
         for d, cell in zip(e.dims, members):
             head = {"training_set": protocol.training_set, "seed": e.seed, "d": d}
-            head |= {"epochs": len(e.curves.get("train", ())), "set": name}
+            head |= {"epochs": e.epochs, "set": name}
             rows.append(head | cell.row(laws.get((e.seed, d))))
         tables.append(pd.DataFrame(rows))
     return tables
@@ -164,7 +164,7 @@ def cells(
     store, names = store or Store(), names or ("train", "test", *protocol.sets)
     keys = {}
     for name, e in itertools.product(names, networks):
-        epochs = len(e.curves.get("train", ()))
+        epochs = e.epochs
         if e.dims != protocol.dims or e.seed not in protocol.seeds or epochs not in (0, protocol.epochs):
             raise ProtocolError(
                 f"networks: expected those of the protocol, d = {protocol.dims}, seeds {protocol.seeds}, {protocol.epochs} epochs or none, "

@@ -52,7 +52,7 @@ def described(doctree) -> str:
     boxes = [n for n in doctree.findall(nodes.admonition) if "in-short" in n.get("classes", ())]
     paragraphs = [p for n in [*boxes, doctree] for p in n.findall(nodes.paragraph)]
     for paragraph in paragraphs:
-        if not any(paragraph.findall(nodes.math)):
+        if not any("\\" in formula.astext() for formula in paragraph.findall(nodes.math)):
             words = " ".join(paragraph.astext().split())
             if len(words) < SHORTEST:  # a term of a list, a cell of a table
                 continue

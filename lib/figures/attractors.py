@@ -132,9 +132,7 @@ def overlap(pairs: pd.DataFrame) -> Figure:
         ax.plot([0, top], [0, top], color=FAINT, lw=0.9)
         ax.plot(part.chance, part.nearest, "o", color=color, ms=3.5)
         for row in part.itertuples() if len(part) < 20 else ():
-            ax.annotate(
-                f"{row.d}", (row.chance, row.nearest), (4, -2), textcoords="offset points", size=9, color=INK
-            )
+            ax.annotate(f"{row.d}", (row.chance, row.nearest), (4, -2), textcoords="offset points", color=INK)
         ax.set(title=title, xlim=(0, top), ylim=(0, top), aspect="equal")
     fig.supxlabel("by chance")
     axes[0].set_ylabel("nearest end")

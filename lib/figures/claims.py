@@ -36,7 +36,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     """The estimates of a claim: a statement is a row of panels, one for each range of d with a line for each data set, or one
     panel with a line for each range where there is a single estimate; the side wanted is shaded.
 
-    Bars are 95 % intervals, small grey dots the single seeds. Estimates that are shown only, and those
+    Bars are 95% intervals, small grey dots the single seeds. Estimates that are shown only, and those
     without a value, are left to the table.
     """
     judged = [(e, o) for e, o in zip(found, outcomes(found)) if e.judged and np.isfinite(e.value)]
@@ -51,7 +51,7 @@ def estimates(found: Sequence[Estimate]) -> Figure:
     fig = plt.figure(figsize=(BOX, tall), layout="none")
     top = tall
     for (says, panels), n, head in zip(rows, lines, heads):
-        fig.text(0, top / tall, says, size=SIZE, va="top")
+        fig.text(0, top / tall, says.replace(" %", "%"), size=SIZE, va="top")
         high = LINE * (n + 0.4)
         top -= LINE * (head + 0.2) + high
         wide = (BOX - LEFT - 0.05) / max(len(panels), 1)
@@ -72,7 +72,7 @@ def _panels(
     """(title, names of the lines, what they show) of each panel of a statement."""
     if all(len(part) == 1 for part in row.values()):
         return [("", [range_.replace("d = ", "$d$ ") for range_ in row], [part[0] for part in row.values()])]
-    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ") for e, _ in part]  # noqa: E731
+    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ").replace(" %", "%") for e, _ in part]  # noqa: E731
     return [(range_.replace("d = ", "$d$ = "), names(part), part) for range_, part in row.items()]
 
 
@@ -173,7 +173,7 @@ def verdicts(found: pd.DataFrame) -> Figure:
 
 @styled
 def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """The share of d in the variance of each statistic with its 95 % interval: a panel a statistic, a line a data set; one half is drawn.
+    """The share of d in the variance of each statistic with its 95% interval: a panel a statistic, a line a data set; one half is drawn.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def effects(table: pd.DataFrame) -> Figure:
 
 @styled
 def answer(table: pd.DataFrame, by_seed: pd.DataFrame) -> Figure:
-    """Share of the mean less share of the variance: a dot a seed; the line is the 95 % interval over distributions, the thick one that over judging seeds."""
+    """Share of the mean less share of the variance: a dot a seed; the line is the 95% interval over distributions, the thick one that over judging seeds."""
     titles = {"all": "all six"} | {name: title for name, (_, _, title) in RESPONSES.items()}
     fig, ax = plt.subplots(figsize=(WIDTH, 3.2))
     ax.axvline(0, color=FAINT, lw=0.8)
@@ -96,16 +96,16 @@ def answer(table: pd.DataFrame, by_seed: pd.DataFrame) -> Figure:
 @styled
 def dependence(table: pd.DataFrame) -> Figure:
     """Partial dependence: a row a response, a column a factor, a line a network."""
-    fig, axes = plt.subplots(len(RESPONSES), len(FACTORS), figsize=(WIDTH, 8.2), sharex="col", sharey="row")
+    fig, axes = plt.subplots(len(RESPONSES), len(FACTORS), figsize=(WIDTH, 10), sharex="col", sharey="row")
     tones = _dims(fig, table)
     for axs, (response, (_, _, title)) in zip(axes, RESPONSES.items()):
         for ax, factor in zip(axs, FACTORS):
             part = table[(table.response == response) & (table.factor == factor)]
             for (seed, d), line in part.groupby(["seed", "d"]):
                 ax.plot(line.value, line.predicted, LINES[seed % len(LINES)], color=tones[d], lw=1.1)
-        axs[0].set_ylabel(title.replace(" (", "\n("), size=8.5)
+        axs[0].set_ylabel(title.replace(" (", "\n("))
     for ax, label in zip(axes[-1], FACTORS.values()):
-        ax.set_xlabel(label.replace(" ", "\n", 1) if len(label) > 12 else label, size=9)
+        ax.set_xlabel(label.replace(" ", "\n", 1) if len(label) > 12 else label)
     fig.align_ylabels()
     return fig
 

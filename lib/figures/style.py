@@ -91,6 +91,11 @@ def picture(fig: Figure, fmt: str = "svg") -> bytes:
     with plt.style.context(STYLE):  # ticks are made, and identifiers salted, when a figure is saved
         # laid out and measured once: `savefig` goes through all that is drawn twice more
         (FigureCanvasSVG if fmt == "svg" else FigureCanvasAgg)(fig)
+        for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
+            if (
+                axis.get_scale() == "log" and axis.isDefault_majloc
+            ):  # of itself it labels 2, 3, 4 and 6 × 10¹, one over the other
+                log_axis(axis, axis.get_view_interval())
         fig.set_dpi(72 if fmt == "svg" else plt.rcParams["savefig.dpi"])
         if engine := fig.get_layout_engine():
             engine.execute(fig)

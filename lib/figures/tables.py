@@ -23,6 +23,8 @@ __all__ = [
     "written",
     "typeset",
     "readable",
+    "said",
+    "named",
     "ordered",
     "listed",
     "variant",
@@ -47,7 +49,7 @@ OTHERS = {
     "distance_median": "‖λ_I − λ_L‖²/d, median", "distance_mean": "‖λ_I − λ_L‖²/d, mean",
     "distance_q1": "‖λ_I − λ_L‖²/d, lower quartile", "distance_q3": "‖λ_I − λ_L‖²/d, upper quartile",
     "ordered_median": "distance by modulus", "matched_median": "distance, best matching", "y_sd": "spread of y",
-    "brightness_sd": "sd of brightness", "pattern_equal": "patterns agree", "hamming": "units that differ",
+    "brightness_sd": "sd of brightness", "pattern_equal": "patterns agree", "hamming": "units that differ", "held_out": "held out",
 }  # fmt: skip
 
 
@@ -203,14 +205,34 @@ def readable(frame: pd.DataFrame) -> str:
 
     def cell(value) -> str:
         if isinstance(value, str):
-            return plain(LABELS.get(value, value))
+            return plain(named(value))
         if isinstance(value, float | np.floating):
             return plain(written(value, "{:.4g}"))
         return plain(str(value))
 
+    frame = said(frame)
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)
     rows = ("".join(f"<td>{cell(v)}</td>" for v in row) for row in frame.itertuples(index=False))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{r}</tr>' for r in rows)}</tbody></table>"
+
+
+def said(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns in which some row says something."""
+    return frame.loc[:, ~(frame.isna() | frame.isin(["", "–"])).all()] if len(frame) else frame
+
+
+def named(value: str) -> str:
+    """A value of a results table in words: a data set, of the paper or of a family, or a quantity.
+
+    >>> print(named("beta_0.8_5"), named("bernoulli_0.05"), named("sd_log"), named("held_out"), named("linear"))
+    $\\mathcal{D}_{.8,5}$ $\\mathcal{D}_{.05}$ sd of log |λ| held out linear
+    """
+    if value in LABELS:
+        return LABELS[value]
+    if family := re.fullmatch(r"(?:bernoulli|beta)((?:_[\d.]+)+)", value):
+        numbers = (f"{float(n):g}".removeprefix("0") for n in family[1].strip("_").split("_"))
+        return rf"$\mathcal{{D}}_{{{','.join(numbers)}}}$"
+    return WORDS[value].format("") if value in WORDS else OTHERS.get(value, value)
 
 
 def plain(text: str) -> str:

@@ -261,7 +261,7 @@ def still(protocol: Protocol) -> Figure:
     fig, axes = plt.subplots(
         2 * len(inputs),
         1 + len(dims),
-        figsize=(min(7.6, 1.3 * (1 + len(dims))), 1.75 * len(inputs)),
+        figsize=(min(6.4, 1.3 * (1 + len(dims))), 1.75 * len(inputs)),
         squeeze=False,
     )
     for (name, x), upper, lower in zip(inputs.items(), axes[0::2], axes[1::2]):

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .. import paths
 from ..figures import style
-from ..figures.tables import cells, readable, typeset, written
+from ..figures.tables import cells, readable, said, typeset, written
 from .answers import script
 
 __all__ = ["figure", "table", "pictures", "claim", "column", "contents", "folded", "markdown", "png", "Block"]
@@ -124,6 +124,8 @@ def table(
             f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles"
         )
 
+    attributes, frame = frame.attrs, said(frame)
+
     def cell(column, value):
         if isinstance(value, float):
             return written(value, formats if isinstance(formats, str) else formats.get(column, "{:.3g}"))
@@ -132,10 +134,10 @@ def table(
     rows = [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
     shown = Block(
-        "\n".join([*lines, *_rows([frame.columns, *rows]), "````"]),
+        "\n".join([*lines, *_rows([[typeset(str(c)) for c in frame.columns], *rows]), "````"]),
         f"<p>{html.escape(caption)}</p>" + frame.to_html(index=False),
     )
-    return shown + _numbers(name, frame.attrs.get("data", {}) if data is None else data)
+    return shown + _numbers(name, attributes.get("data", {}) if data is None else data)
 
 
 def _rows(rows: Iterable[Iterable[Any]]) -> list[str]:
@@ -274,6 +276,7 @@ def claim(
     raw = style.picture(fig)
     path = _write(f"claim-{number}", raw, "svg")
     alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
+    estimates = said(estimates)
     rows = [
         [typeset(v) if isinstance(v, str) else written(v) for v in row]
         for row in estimates.itertuples(index=False)

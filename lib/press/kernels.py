@@ -139,6 +139,8 @@ class _Manager(AsyncKernelManager):
     async def start_kernel(self, **kwargs: Any) -> None:
         if self.kernels:
             self.provisioner = _Provisioner(parent=self, kernel_id="forked", kernel_spec=self.kernel_spec)
+        # what happens in cells is told by the notebook; being interrupted before it ends is no error
+        kwargs["extra_arguments"] = [*kwargs.get("extra_arguments", ()), "--log-level=CRITICAL"]
         await super().start_kernel(**kwargs, env=self.environment)
 
 
@@ -179,9 +181,7 @@ def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> N
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    # it watches the process that forked it, and is silent about the interrupt that comes before its end
-    watch = [f"--IPKernelApp.parent_handle={parent}", "--IPKernelApp.log_level=CRITICAL"]
-    IPKernelApp.launch_instance([*arguments, *watch])
+    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])  # which it watches
 
 
 if __name__ == "__main__":

@@ -177,11 +177,7 @@ def publish_sensitivity(
     Mismatch
         While nothing is published, or at a choice of another name.
     """
-    about = manifest(folder)
-    if about is None:
-        raise Mismatch(
-            "publish: expected published results to hold other choices against, found none; make publish writes them"
-        )
+    about = _published(folder)
     store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
     variants = sensitivity.variants(protocol)
     known = list(dict.fromkeys(choice for choice, _ in variants))
@@ -229,11 +225,7 @@ def publish_detection(
     Mismatch
         While nothing is published.
     """
-    about = manifest(folder)
-    if about is None:
-        raise Mismatch(
-            "publish: expected published results to put the scores beside, found none; make publish writes them"
-        )
+    about = _published(folder)
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     restore(store, folder)
     run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
@@ -278,9 +270,7 @@ def publish_study(
     Mismatch
         While nothing is published, or at another study.
     """
-    about = manifest(folder)
-    if about is None:
-        raise Mismatch("publish: expected published networks to study, found none; make publish writes them")
+    about = _published(folder)
     if name not in STUDIES:
         raise Mismatch(f"studies: expected one of {', '.join(STUDIES)}, got {name}")
     store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
@@ -312,11 +302,7 @@ def publish_companions(
     Mismatch
         While nothing is published, or at another chapter.
     """
-    about = manifest(folder)
-    if about is None:
-        raise Mismatch(
-            "publish: expected published results to put the companions beside, found none; make publish writes them"
-        )
+    about = _published(folder)
     if unknown := sorted({*chapters} - {*CHAPTERS}):
         raise Mismatch(
             f"companions: expected a chapter among {', '.join(CHAPTERS)}, got {', '.join(unknown)}"
@@ -378,6 +364,14 @@ def _artefacts(
     names: dict[str, Path] = {}
     compute(protocol, settings, Store(store.root, folder, names))
     return {name: path.read_bytes() for name, path in names.items()}
+
+
+def _published(folder: Path) -> dict[str, Any]:
+    """What is published, that something may be added to it."""
+    about = manifest(folder)
+    if about is None:
+        raise Mismatch("publish: expected published results to add to, found none; make publish writes them")
+    return about
 
 
 def _numbers() -> dict[str, int]:

@@ -53,7 +53,7 @@ from ..results import blocks, by_seed, kept
 from ..store import Store
 from ..training import train, training_fields, untrained
 from .claims import JUDGES, LARGE
-from .evidence import NOISE, Evidence, Part
+from .evidence import Evidence, Part, on_noise
 from .iteration import MERGED, effective, iterate, merged, radius, round_trips
 
 __all__ = [
@@ -70,27 +70,22 @@ NULL_STARTS, OWN_STARTS, SHOWN = 100, 20, 5
 DRAWS, REPLACED, NEIGHBOURS = 20, 1_000, 10_000
 
 
-def _noise(column: str):
-    """Mean over the noise sets."""
-    return lambda e: e[column][NOISE].mean(axis=1)
-
-
 def _seeds(e: Evidence) -> pd.DataFrame:
     """Distance to the nearest end under other seeds, and by chance, as the pool of pairs takes them."""
     return pd.concat(
-        {(where, "noise"): _noise(column)(e) for where, column in (("between", "seeds_nearest"), ("within", "seeds_chance"))},
+        {(where, "noise"): on_noise(column)(e) for where, column in (("between", "seeds_nearest"), ("within", "seeds_chance"))},
         axis=1,
     )  # fmt: skip
 
 
 #: What the judging seeds are asked; the order is that of the page.
 STATEMENTS = (
-    Part("iterations from noise settle: share of the starts", _noise("settled"), LARGE, "mean", "logit", above=0.95),
-    Part("a network sends all noise to one end: effective number of ends", _noise("network_effective"), LARGE, "log mean", "log", below=2.0),
-    Part("the picture of one round trip is nearly the end's: moved", _noise("moved"), LARGE, "log mean", "log", below=0.5),
-    Part("the picture of one round trip is no nearer to its end than to another's: moved", _noise("moved"), LARGE, "log mean", "log", above=1.0),
-    Part("noise ends where digits end: share of the starts", _noise("shared"), LARGE, "mean", "logit", above=0.5),
-    Part("ends are shared between latent dimensions: nearest over chance", lambda e: _noise("dims_nearest")(e) / _noise("dims_chance")(e), LARGE, "log mean", "log", below=1.0),
+    Part("iterations from noise settle: share of the starts", on_noise("settled"), LARGE, "mean", "logit", above=0.95),
+    Part("a network sends all noise to one end: effective number of ends", on_noise("network_effective"), LARGE, "log mean", "log", below=2.0),
+    Part("the picture of one round trip is nearly the end's: moved", on_noise("moved"), LARGE, "log mean", "log", below=0.5),
+    Part("the picture of one round trip is no nearer to its end than to another's: moved", on_noise("moved"), LARGE, "log mean", "log", above=1.0),
+    Part("noise ends where digits end: share of the starts", on_noise("shared"), LARGE, "mean", "logit", above=0.5),
+    Part("ends are shared between latent dimensions: nearest over chance", lambda e: on_noise("dims_nearest")(e) / on_noise("dims_chance")(e), LARGE, "log mean", "log", below=1.0),
     Part("ends are shared between seeds: nearest over chance", _seeds, LARGE, "pairs", "log", below=1.0),
 )  # fmt: skip
 

@@ -167,8 +167,7 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
         "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),
         "p": "" if np.isnan(e.wanted) else f"{e.wanted:.2g}", "verdict": o or "–", "trained against untrained": gain(e),
     } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
-    table = pd.DataFrame(rows)
-    return table.loc[:, ~table.isin(["", "–"]).all()]
+    return pd.DataFrame(rows)
 
 
 def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:

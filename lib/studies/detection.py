@@ -95,7 +95,7 @@ def rows(
     for net in nets:
         first, second = (detection_scores.probe(net, x) for x in (parts.fit, parts.rank))
         fitted.append(detection_scores.fit(first, second, pixels=not fitted))
-    epochs, found = len(ensemble.curves.get("train", ())), []
+    epochs, found = ensemble.epochs, []
     inside = _scores(nets, singles, fitted, parts.inside[:points])
     for done, name in enumerate(sets):
         workers.report(done)

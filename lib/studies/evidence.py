@@ -16,7 +16,7 @@ import pandas as pd
 from ..protocol import GROUPS, LABELS
 from . import statistics
 
-__all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", "BRIGHT", "NOISE"]
+__all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", "BRIGHT", "NOISE", "on_noise"]
 
 DARK, MIDDLE, BRIGHT = (list(names) for names in GROUPS.values())
 NOISE = DARK + MIDDLE + BRIGHT
@@ -174,6 +174,11 @@ POOLS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "mean": _over_d("mean"), "log mean": _log_mean, "smallest": _over_d("min"), "largest": _over_d("max"),
     "sd": _sd_ratio, "typical sd": _typical_sd_ratio, "trend": _trend, "factor": lambda f: np.exp(_trend(f)), "most": _most, "pairs": _pairs,
 }  # fmt: skip
+
+
+def on_noise(column: str) -> Callable[[Evidence], pd.Series]:
+    """Of each network, the mean of a column over the noise sets."""
+    return lambda e: e[column][NOISE].mean(axis=1)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ from ..results import blocks, by_seed, kept
 from ..store import Store
 from ..training import train, training_fields, untrained
 from .claims import LARGE, MODERATE
-from .evidence import FULL, NOISE, Evidence, Part
+from .evidence import FULL, Evidence, Part, on_noise
 from .orientation_cell import Cell, idle_units
 
 __all__ = [
@@ -80,35 +80,30 @@ OWN_POINTS = 200
 EPOCHS = (10, 30, 100, 300, 1_000)
 
 
-def _noise(column: str):
-    """Mean over the noise sets."""
-    return lambda e: e[column][NOISE].mean(axis=1)
-
-
 def _train(column: str):
     return lambda e: e[column]["train"]
 
 
 def _kept(e: Evidence):
     """Negative eigenvalues a point, trained over untrained; not a number where the untrained are not known."""
-    return _noise("I_count")(e) / (_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
+    return on_noise("I_count")(e) / (on_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
 
 
 #: What the judging seeds are asked; the order is that of the page.
 STATEMENTS = (
-    Part("the count on noise varies less than independent signs would: dispersion", _noise("I_dispersion"), LARGE, "log mean", "log", below=1.0),
-    Part("noise is reversed more often than with independent signs: excess", _noise("I_excess"), LARGE, "mean", "plain", above=0.0),
+    Part("the count on noise varies less than independent signs would: dispersion", on_noise("I_dispersion"), LARGE, "log mean", "log", below=1.0),
+    Part("noise is reversed more often than with independent signs: excess", on_noise("I_excess"), LARGE, "mean", "plain", above=0.0),
     Part("the training data are reversed as often as with independent signs: excess", _train("I_excess"), LARGE, "mean", "plain", above=-0.02, below=0.02),
-    Part("with signs by rank noise is reversed as often as it is: excess by rank", _noise("I_ranked_excess"), LARGE, "mean", "plain", above=-0.05, below=0.05),
+    Part("with signs by rank noise is reversed as often as it is: excess by rank", on_noise("I_ranked_excess"), LARGE, "mean", "plain", above=-0.05, below=0.05),
     Part("training halves the number of negative eigenvalues on noise: trained over untrained", _kept, MODERATE, "log mean", "log", below=0.5),
-    Part("the first layer restores most of the orientation on noise: its share", _noise("share_1"), LARGE, "mean", "plain", above=0.5),
-    Part("the second layer does", _noise("share_2"), LARGE, "mean", "plain", above=0.5),
-    Part("the third layer does", _noise("share_3"), LARGE, "mean", "plain", above=0.5),
-    Part("noise is reversed more often the more units switch: far less near", _noise("far_less_near"), LARGE, "mean", "plain", above=0.0),
-    Part("negative eigenvalues on noise are small ones: rank by modulus", _noise("rank_negative"), LARGE, "mean", "plain", above=0.5),
-    Part("their directions are weak ones: place among the singular directions", _noise("place_negative"), LARGE, "mean", "plain", above=0.5),
-    Part("most of them hang on switched units", _noise("switched_negative"), LARGE, "mean", "logit", above=0.5),
-    Part("most of them hang on idle units", _noise("idle_negative"), LARGE, "mean", "logit", above=0.5),
+    Part("the first layer restores most of the orientation on noise: its share", on_noise("share_1"), LARGE, "mean", "plain", above=0.5),
+    Part("the second layer does", on_noise("share_2"), LARGE, "mean", "plain", above=0.5),
+    Part("the third layer does", on_noise("share_3"), LARGE, "mean", "plain", above=0.5),
+    Part("noise is reversed more often the more units switch: far less near", on_noise("far_less_near"), LARGE, "mean", "plain", above=0.0),
+    Part("negative eigenvalues on noise are small ones: rank by modulus", on_noise("rank_negative"), LARGE, "mean", "plain", above=0.5),
+    Part("their directions are weak ones: place among the singular directions", on_noise("place_negative"), LARGE, "mean", "plain", above=0.5),
+    Part("most of them hang on switched units", on_noise("switched_negative"), LARGE, "mean", "logit", above=0.5),
+    Part("most of them hang on idle units", on_noise("idle_negative"), LARGE, "mean", "logit", above=0.5),
 )  # fmt: skip
 
 
@@ -118,7 +113,7 @@ def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS) -> pd.Dat
     train = torch.cat(list(blocks(few, "train")))
     nets = [ensemble.member(d).double() for d in ensemble.dims]
     idle = [idle_units(net, train) for net in nets]
-    head = {"seed": ensemble.seed, "epochs": len(ensemble.curves.get("train", ()))}
+    head = {"seed": ensemble.seed, "epochs": ensemble.epochs}
     names = ("train", *protocol.sets)
     for name in names:
         x = train if name == "train" else torch.cat(list(blocks(few, name)))

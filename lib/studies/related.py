@@ -51,7 +51,7 @@ def predictors(
             return pd.DataFrame([{"seed": e.seed, "d": d} | _row(e.member(d).double(), x) for d in dims])
 
         fields = {
-            "networks": training_fields(protocol, e.seed, len(e.curves.get("train", ()))),
+            "networks": training_fields(protocol, e.seed, e.epochs),
             "dims": dims,
             "points": points,
             "spectrum": spectrum.VERSION,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import defaultdict
 from pathlib import Path
 
 import numba
@@ -74,8 +75,8 @@ def same(one: results.Run, other: results.Run) -> None:
     pd.testing.assert_frame_equal(one.null, other.null, check_exact=True)
 
 
-def kill_one(cluster, when) -> threading.Thread:
-    """Kill the process of a worker as soon as `when()`."""
+def kill_one(cluster, when) -> tuple[threading.Thread, int]:
+    """Kill the process of a worker as soon as `when()`: who does it, and the process."""
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
         victim = next(iter(client.run(os.getpid).values()))
 
@@ -87,7 +88,7 @@ def kill_one(cluster, when) -> threading.Thread:
 
     thread = threading.Thread(target=kill)
     thread.start()
-    return thread
+    return thread, victim
 
 
 def test_eight_seeds_with_a_worker_killed_on_the_way_give_the_tables_of_the_process_pool(
@@ -95,7 +96,7 @@ def test_eight_seeds_with_a_worker_killed_on_the_way_give_the_tables_of_the_proc
 ):
     store = Store(tmp_path / "cluster")
     first = lambda: list(store.root.glob("networks/*.safetensors"))
-    killer = kill_one(cluster, first)
+    killer, _ = kill_one(cluster, first)
     found = results.run(EIGHT, store, progress=False)
     killer.join()
     assert len(first()) == 8
@@ -103,17 +104,22 @@ def test_eight_seeds_with_a_worker_killed_on_the_way_give_the_tables_of_the_proc
 
 
 def _marked(store: Store, i: int, folder: Path) -> int:
-    (folder / f"{i}-{uuid.uuid4().hex}").touch()
+    (folder / f"{i}-{os.getpid()}-{uuid.uuid4().hex}").touch()
     time.sleep(0.2)
     return i
 
 
-def test_a_killed_worker_costs_its_item_only(cluster, address, tmp_path):
-    killer = kill_one(cluster, lambda: len(list(tmp_path.iterdir())) >= 3)
+def test_a_killed_worker_costs_only_what_it_held(cluster, address, tmp_path):
+    """Begun twice are at most the item that it worked on and results that nobody had fetched from it."""
+    killer, victim = kill_one(cluster, lambda: len(list(tmp_path.iterdir())) >= 3)
     found = [result for _, result in workers.run(_marked, [(i, tmp_path) for i in range(12)], progress=False)]
     killer.join()
-    begun = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
-    assert sorted(found) == list(range(12)) and len(set(begun)) == 12 and len(begun) <= 13
+    by_item = defaultdict(set)
+    for path in tmp_path.iterdir():
+        item, process, _ = path.name.split("-")
+        by_item[int(item)].add(int(process))
+    assert sorted(found) == sorted(by_item) == list(range(12))
+    assert all(victim in processes for processes in by_item.values() if len(processes) > 1)
 
 
 def test_results_come_back_where_the_store_is_not_shared(elsewhere, tmp_path, monkeypatch):

@@ -71,9 +71,7 @@ def test_the_checksums_are_those_of_the_files(site):
     assert done.returncode == 0, done.stdout
 
 
-def test_every_figure_can_be_read(site, browser, request):
-    if not request.config.getoption("site"):
-        pytest.skip("make gate asks it of the site that goes out")
+def test_every_figure_can_be_read(site, browser):
     browser.visit(site / "bibliography.html")
     complaints = [
         told for path in sorted((site / "_images").glob("*.svg")) for told in figures.illegible(browser, path)
@@ -83,9 +81,7 @@ def test_every_figure_can_be_read(site, browser, request):
 
 @pytest.mark.parametrize("dark, width", [(False, 1280), (True, 390)], ids=["light-wide", "dark-phone"])
 @pytest.mark.parametrize("page_name", [*OTHERS, *NAMES])
-def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(
-    site, browser, page_name, dark, width, request
-):
+def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, browser, page_name, dark, width):
     paths = [site / f"{page_name}.html"]
     if page_name in OTHERS:
         known = {site / f"{name}.html" for name in (*NAMES, "index")}
@@ -95,7 +91,6 @@ def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(
     for path in paths:
         complaints += checks.opened(browser, path, dark=dark, width=width)
         complaints += checks.inaccessible(browser, path.name)
-        # of the site that goes out: the smallest book has columns with nothing in them
-        if request.config.getoption("site") and not dark and page_name not in (OTHERS, *UNREAD):
+        if not dark and page_name not in (OTHERS, *UNREAD):
             complaints += checks.raw(browser, path.name) + checks.empty(browser, path.name)
     assert complaints == []

@@ -101,7 +101,7 @@ def curves(lines: pd.DataFrame, angles: pd.DataFrame) -> Figure:
         column[2].set(xticks=TICKS[0], xticklabels=TICKS[1], xlabel="angle")
         column[0].set_title(MANIFOLDS[name].name)
         if len(components) > 1:
-            column[0].legend(ncols=2)
+            fig.legend(*column[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     for ax, text in zip(axes[:, 0], ("code, scaled", "error", r"$\langle Dy\,t,t\rangle$")):
         ax.set_ylabel(text)
     return fig
