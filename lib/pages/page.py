@@ -247,7 +247,11 @@ def _picture_table(
             path = _write(
                 f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png"
             )
-            alt = re.sub(r"\\mathcal|[$\\{}]", "", f"{row}, {column}: {len(images)} reconstruction{"s" * (len(images) > 1)}")
+            alt = re.sub(
+                r"\\mathcal|[$\\{}]",
+                "",
+                f"{row}, {column}: {len(images)} reconstruction{'s' * (len(images) > 1)}",
+            )
             lines.append(f"  - ![{alt}]({path})")
             lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
         lab += "</tr>"
