@@ -250,7 +250,7 @@ def _picture_table(
             alt = re.sub(
                 r"\\mathcal|[$\\{}]",
                 "",
-                f"{row}, {column}: {len(images)} reconstruction{'s' * (len(images) > 1)}",
+                f"{row}, {column}: {len(images)} picture{'s' * (len(images) > 1)}",
             )
             lines.append(f"  - ![{alt}]({path})")
             lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
