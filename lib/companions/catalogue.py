@@ -15,13 +15,14 @@ from .codes import codes as measures
 from .score import chains, plane
 from .synthesis import measure
 from .topology import analysis as topology_analysis
+from .topology import dimension
 from .topology import training as topology_training
 
 __all__ = ["CHAPTERS", "SHOWN"]
 
 #: chapter → its settings, and the experiments whose named artefacts are published.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
-    "topology": (topology.Settings, (topology_training.train,)),
+    "topology": (topology.Settings, (topology_training.train, dimension.by_dimension)),
     "bending": (bending.Settings, (bending_training.train,)),
     "codes": (
         codes.Settings,
