@@ -28,7 +28,7 @@ Columns
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,9 +44,9 @@ from .model import Ensemble
 from .protocol import REPRESENTATIVES, Protocol, ProtocolError
 from .spectrum import Cell
 from .store import Store
-from .training import torch_device, train, training_fields, untrained
+from .training import small, torch_device, train, training_fields, untrained
 
-__all__ = ["run", "Run", "cells", "cell_fields", "evaluate", "blocks", "reconstructions"]
+__all__ = ["run", "Run", "cells", "cell_fields", "evaluate", "by_seed", "blocks", "reconstructions"]
 
 #: Points times columns of Jacobians (about 10 µs each) from which several processes are worth their start.
 WORTHWHILE = 2_000_000
@@ -257,6 +257,29 @@ def kept(store: Store, protocol: Protocol, seed: int, trained: bool) -> Ensemble
             "or give its workers the folder BOOK_RESULTS of the process that asks"
         )
     return Ensemble.from_tensors(tensors, seed)
+
+
+def by_seed(
+    function: Callable[..., Any], stored: Callable[..., bool], networks: Sequence[Ensemble], protocol: Protocol, store: Store,
+    *more: Any, units: int = 1, **look: Any,
+) -> list[Any]:  # fmt: skip
+    """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for the networks of each seed.
+
+    What is not `stored` yet, which is asked with the same arguments but the first, is computed as `lib.workers` shares it out.
+
+    Parameters
+    ----------
+    units : of one seed on the bar; `look` is as `lib.workers.run` takes it.
+    """
+    files = {e.seed: keep(e, protocol, store) for e in networks}
+    items = [(seed, file is not None, protocol, *more) for seed, file in files.items()]
+    missing = [item for item in items if not stored(*item)]
+    for _ in workers.run(
+        function, missing, store, weights=[units] * len(missing), here=small(protocol),
+        needs=lambda seed, *_: [files[seed]] if files[seed] else [], **look,
+    ):  # fmt: skip
+        pass
+    return [function(store, *item) for item in items]
 
 
 def _codes_of(store: Store, seed: int, trained: bool, protocol: Protocol) -> Laws:

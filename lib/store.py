@@ -13,18 +13,20 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
+from tqdm import tqdm
 
 from . import paths
 
@@ -37,6 +39,7 @@ __all__ = [
     "Store",
     "CorruptArtefact",
     "digest",
+    "locked",
     "write_atomically",
     "write_tensors",
     "read_tensors",
@@ -235,20 +238,10 @@ class Store:
         table = self.table("identity", fields, made) if create else self.load_table("identity", fields)
         return None if table is None else table.folder[0]
 
-    @contextlib.contextmanager
-    def alone(self, stage: str, fields: Mapping[str, Any]) -> Iterator[None]:
+    def alone(self, stage: str, fields: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
         """Only one process at a time is inside for the same fields. The lock is the operating system's and dies with its holder."""
         path = self.path(stage, fields, "lock")
-        if fcntl is None:
-            yield
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = _locked(path)
-        try:
-            yield
-        finally:
-            path.unlink()  # while it is held: who waits for it sees that, and opens a new one
-            file.close()
+        return locked(path, f"{stage} {path.stem}")
 
     def _stored(self, stage: str, fields: Mapping[str, Any], ext: str, compute: Callable, name: str | None):
         path = self.path(stage, fields, ext)
@@ -292,13 +285,31 @@ class Store:
             return None
 
 
-def _locked(path: Path) -> IO:
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Only one process at a time is inside; one that waits for another says so, unless it is a notebook for the book, whose page would show it."""
+    if fcntl is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = bool(paths.pictures())
     while True:
         file = open(path, "w")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                tqdm.write(f"{what}: another process is at work on it; waiting for that", file=sys.stderr)
+            told = True
+            fcntl.flock(file, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
+                break
+        file.close()
+    try:
+        yield
+    finally:
+        path.unlink()  # while it is held: who waits for it sees that, and opens a new one
         file.close()
 
 

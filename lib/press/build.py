@@ -24,7 +24,7 @@ from tqdm import tqdm
 from .. import data, published, results
 from ..paths import ROOT
 from ..protocol import Protocol, ProtocolError
-from ..store import digest
+from ..store import digest, locked
 from . import begin, checksums, notebooks
 from .freshness import Job, digests, files
 from .notebooks import seconds
@@ -66,6 +66,7 @@ def build(
         The previous book is then still in place.
     """
     began, used = time.monotonic(), _processor()
+    say = notebooks.beside_bars(say)
     asked = begin(profile, overrides)
     protocol = asked.protocol
     output = Path(output or root / "_build").resolve()
@@ -73,7 +74,8 @@ def build(
     parameters = {"profile": profile, "overrides": overrides}
     about = provenance(asked, profile, root)
     _check_published()
-    with private_folder(output) as run:
+    alike = locked(output / f".{digest(parameters)}.lock", f"the book of profile {about['profile']}")
+    with alike, private_folder(output) as run, notebooks.progress(total=1) as bar:  # one step for the pages
         recover(place)
         sources = digests(root, files(root, SOURCES))
         jobs = _stage(root, run / "src", parameters)
@@ -81,7 +83,7 @@ def build(
         say(f"{len(jobs)} notebooks")
         key = {"protocol": asked.values, "data": data.digest(protocol.training_set)}
         executed = notebooks.execute_all(
-            jobs, root, output / "notebooks", run, key, lambda: compute(protocol), say, limit
+            jobs, root, output / "notebooks", run, key, lambda: compute(protocol), say, limit, bar
         )
         made = {"about": about, "executed": {n: f.name for n, f in executed.items()}, "files": sources}
         stamp = digest(made | {"staged": digests(run, files(run, ["src"]))})
@@ -91,7 +93,7 @@ def build(
             began_pages = time.monotonic()
             for name, folder in executed.items():
                 _place(name, folder, run / "src")
-            html = _render(root, run, about, {job.name: executed[job.name] for job in jobs})
+            html = _render(root, run, about, {job.name: executed[job.name] for job in jobs}, bar)
             if sources != digests(root, files(root, SOURCES)):
                 stamp = "files that were changed meanwhile"  # the next build makes the pages again
             (html / RECORD).write_text(stamp)
@@ -168,7 +170,7 @@ def _place(name: str, folder: Path, src: Path) -> None:
     shutil.copyfile(folder / "notebook.ipynb", f"{page}.ipynb")
 
 
-def _render(root: Path, run: Path, about: dict[str, Any], executed: dict[str, Path]) -> Path:
+def _render(root: Path, run: Path, about: dict[str, Any], executed: dict[str, Path], bar: tqdm) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
     start = f"from lib.workers import end_with; end_with({os.getpid()}); from lib.press import prepare; prepare(); "
     start += "from jupyter_book.cli.main import main; main()"
@@ -181,17 +183,14 @@ def _render(root: Path, run: Path, about: dict[str, Any], executed: dict[str, Pa
         "PYTHONIOENCODING": "utf-8",
     }
     lines = []
-    with (
-        subprocess.Popen(
-            command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace",
-        ) as process,
-        tqdm(bar_format="pages | {elapsed} | {desc}", disable=None, leave=False) as bar,
-    ):  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=root, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    ) as process:  # fmt: skip
         try:
             for line in process.stdout:
                 lines.append(COLOUR.sub("", line.rstrip().rpartition("\r")[2]))
-                bar.set_description_str(lines[-1][:60])
+                bar.set_description_str(f"pages: {lines[-1][:50]}")
         except BaseException:
             process.terminate()
             raise

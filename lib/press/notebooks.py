@@ -64,6 +64,7 @@ def execute_all(
     compute: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = print,
     limit: float = LIMIT,
+    bar: tqdm | None = None,
 ) -> dict[str, Path]:
     """Execute what is not kept yet; one line for each notebook.
 
@@ -76,6 +77,7 @@ def execute_all(
     compute : what the notebooks that train show; called before them if there are any to execute,
         while those run that need none of it.
     limit : seconds after which a notebook counts as hanging.
+    bar : that of the whole build, which gets a step for each notebook; default: one of their own.
 
     Returns
     -------
@@ -119,20 +121,21 @@ def execute_all(
     failures: list[str] = []
     pool = ThreadPoolExecutor(workers)
     try:
-        with tqdm(total=len(waiting), disable=None, leave=False, bar_format=BAR) as bar:
+        with progress(total=0) if bar is None else contextlib.nullcontext(bar) as bar:
+            bar.total += len(waiting)
             futures = {pool.submit(t.run, run, env, kernels, limit): t for t in free}
             if bound:
+                bar.set_description_str("training and spectra")
                 compute()
             futures |= {pool.submit(t.run, run, env, kernels, limit): t for t in bound}
             for task, error in _as_completed(futures, bar):
-                with tqdm.external_write_mode():
-                    if error is None:
-                        done[task.job.name] = task.place
-                        say(f"  {task.job.name:32s} {seconds(task.elapsed)}")
-                        _prune(kept, task.job.name)
-                    else:
-                        failures.append(str(error))
-                        say(f"  {task.job.name:32s} FAILED after {seconds(task.elapsed)}")
+                if error is None:
+                    done[task.job.name] = task.place
+                    say(f"  {task.job.name:32s} {seconds(task.elapsed)}")
+                    _prune(kept, task.job.name)
+                else:
+                    failures.append(str(error))
+                    say(f"  {task.job.name:32s} FAILED after {seconds(task.elapsed)}")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         kernels.close()
@@ -142,7 +145,20 @@ def execute_all(
     return done
 
 
-BAR = "{n_fmt} of {total_fmt} notebooks |{bar:20}| {elapsed}, {remaining} left; {desc}"
+def progress(total: int) -> tqdm:
+    """A bar on a terminal: what is done, how long it takes yet, and what runs. A file gets the lines alone."""
+    look = "{n_fmt} of {total_fmt} steps |{bar:20}| {elapsed}, {remaining} left; {desc}"
+    return tqdm(total=total, disable=None, leave=False, bar_format=look)
+
+
+def beside_bars(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say`, with the bars taken away meanwhile."""
+
+    def said(line: str) -> None:
+        with tqdm.external_write_mode():
+            say(line)
+
+    return said
 
 
 def _as_completed(futures: dict[Future, _Task], bar: tqdm):
@@ -187,7 +203,10 @@ def execute_one(
         begin(parameters.get("profile", "laptop"), parameters.get("overrides", ""))
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".run-") as run:
-        job = Job(source.stem, notebook, parameters, str(source), source.resolve().parent)
+        job, say = (
+            Job(source.stem, notebook, parameters, str(source), source.resolve().parent),
+            beside_bars(say),
+        )
         kept = Path(run) / "kept"
         folder = execute_all([job], root, kept, Path(run), {}, say=say, limit=limit)[job.name]
         ignored = shutil.ignore_patterns("notebook.ipynb", checksums.NAME, READS, SECONDS)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..protocol import ProtocolError
+from ..store import locked
 
 __all__ = ["private_folder", "made_from", "swap", "recover", "RECORD"]
 
@@ -47,7 +48,7 @@ def made_from(place: Path) -> str:
 
 def swap(html: Path, place: Path) -> None:
     """Let finished pages and those at `place` change places; at no moment are there none."""
-    with _locked(place):
+    with locked(place.with_name(".lock"), str(place)):
         _check_free(place)
         if not place.exists():
             os.rename(html, place)
@@ -68,7 +69,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def recover(place: Path) -> None:
     """Refuse a folder that is no book, and put back pages whose exchange was interrupted."""
-    with _locked(place):
+    with locked(place.with_name(".lock"), str(place)):
         previous = place.with_name(f".{place.name}-previous")
         if made_from(previous):
             if place.exists():
@@ -84,10 +85,3 @@ def _check_free(place: Path) -> None:
             f"{place}: expected nothing there or a book of this project, got something else, which stays; "
             "take it away or name another folder"
         )
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    with (place.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

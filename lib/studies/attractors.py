@@ -35,20 +35,21 @@ as points. All else is exploration.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .. import data, noise
+from .. import data, noise, workers
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
-from ..results import blocks
+from ..results import blocks, by_seed, kept
 from ..store import Store
 from ..training import train, training_fields, untrained
 from .claims import JUDGES, LARGE
@@ -186,41 +187,62 @@ def table(
     ends : DataFrame, as `network` gives it
     images : (seed, d) → Tensor, shape (ends, 784)
     """
-    store = store or Store()
-    cells, ends, images = [], [], {}
-    few = protocol.replace(points=starts)
-    x = {name: torch.cat(list(blocks(few, name))) for name in (*protocol.sets, "test")}
-    gallery = data.load(protocol.training_set).train[:NEIGHBOURS]
-    places = [(e, d) for e in networks for d in dims if d in e.dims]
-    for e, d in tqdm(places, desc="iterating", unit="network", disable=not progress, leave=False):
-        epochs = e.epochs
-        fields = {
-            "networks": training_fields(protocol, e.seed, epochs),
-            "d": d,
-            "sets": protocol.sets,
-            "starts": starts,
-            "noise": noise.VERSION,
-            "version": VERSION,
-        }
-        made: dict[str, Any] = {}
+    store, dims = store or Store(), tuple(dims)
+    stored = lambda *run: all(path.exists() for d in _own(*run) for path in _files(store, d, *run))
+    look = {"label": "iterating", "unit": "network", "progress": progress}
+    found = by_seed(_of_seed, stored, networks, protocol, store, dims, starts, units=len(dims), **look)
+    cells, ends, images = zip(*(part for parts in found for part in parts))
+    pictures = {place: y for part in images for place, y in part.items()}
+    return pd.concat(cells, ignore_index=True), pd.concat(ends, ignore_index=True), pictures
 
-        def compute(what: str, e=e, d=d, made=made):
-            if not made:
-                names = ("cells", "ends", "codes", "images")
-                made |= dict(zip(names, network(e.member(d).double(), x, gallery)))
-            return made[what]
 
-        head = {"seed": e.seed, "d": d, "epochs": epochs}
-        for what, into in (("cells", cells), ("ends", ends)):
+def _own(seed: int, trained: bool, protocol: Protocol, dims: Sequence[int], starts: int) -> list[int]:
+    return [d for d in dims if d in protocol.dims]
+
+
+def _fields(d: int, seed: int, trained: bool, protocol: Protocol, dims: Sequence[int], starts: int) -> dict:
+    networks = training_fields(protocol, seed, None if trained else 0)
+    fields = {"networks": networks, "d": d, "sets": protocol.sets, "starts": starts}
+    return fields | {"noise": noise.VERSION, "version": VERSION}
+
+
+def _files(store: Store, d: int, *run) -> list[Path]:
+    fields = _fields(d, *run)
+    tables = [store.path("attractors", fields | {"table": what}, "csv") for what in ("cells", "ends")]
+    return [*tables, store.path("attractors", fields, "safetensors")]
+
+
+def _of_seed(store: Store, *run) -> list[tuple[pd.DataFrame, pd.DataFrame, dict[tuple[int, int], Tensor]]]:
+    """Cells, ends and images of each network of one seed, loaded where stored and computed where not."""
+    seed, trained, protocol, _, starts = run
+    few, found = protocol.replace(points=starts), []
+    given = functools.cache(
+        lambda: {name: torch.cat(list(blocks(few, name))) for name in (*protocol.sets, "test")}
+    )
+    for done, d in enumerate(_own(*run)):
+        workers.report(done)
+
+        @functools.cache
+        def made(d=d) -> dict[str, Any]:
+            net = kept(store, protocol, seed, trained).member(d).double()
+            gallery = data.load(protocol.training_set).train[:NEIGHBOURS]
+            cells, ends, codes, images = network(net, given(), gallery)
+            return {
+                "cells": cells.round(6),
+                "ends": ends.round(6),
+                "tensors": {"images": images.float(), "codes": codes},
+            }
+
+        fields, head = _fields(d, *run), {"seed": seed, "d": d, "epochs": protocol.epochs if trained else 0}
+        tables = []
+        for what in ("cells", "ends"):
             part = store.table(
-                "attractors", fields | {"table": what}, lambda what=what: compute(what).round(6)
-            )  # noqa: B023
-            into.append(part.assign(**head)[[*head, *part.columns]])
-        pictures = store.tensors(
-            "attractors", fields, lambda: {"images": compute("images").float(), "codes": compute("codes")}
-        )  # noqa: B023
-        images[e.seed, d] = pictures["images"]
-    return pd.concat(cells, ignore_index=True), pd.concat(ends, ignore_index=True), images
+                "attractors", fields | {"table": what}, lambda what=what, made=made: made()[what]
+            )
+            tables.append(part.assign(**head)[[*head, *part.columns]])
+        tensors = store.tensors("attractors", fields, lambda made=made: made()["tensors"])
+        found.append((*tables, {(seed, d): tensors["images"]}))
+    return found
 
 
 @torch.no_grad()

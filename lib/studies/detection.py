@@ -25,7 +25,7 @@ from .. import data, noise, results, workers
 from ..model import Ensemble
 from ..protocol import Protocol
 from ..store import Store
-from ..training import small, training_fields
+from ..training import training_fields
 from . import detection_data, detection_scores, statistics
 from .claims import JUDGES
 from .detection_scores import PIXELS, SCORES
@@ -148,16 +148,10 @@ def table(
     store = store or Store()
     sets = sets or (detection_data.SETS if data.without(protocol.training_set)[1] is None else ("left out",))
     dims = tuple(d for d in dims if d in protocol.dims)
-    files = {e.seed: results.keep(e, protocol, store) for e in networks}
-    runs = [(e.seed, files[e.seed] is not None, protocol, tuple(sets), dims, points) for e in networks]
-    missing = [run for run in runs if store.load_table("detection", _fields(*run)) is None]
-    needs = lambda seed, *_: [files[seed]] if files[seed] else []
-    for _ in workers.run(
-        _scored, missing, store, weights=[len(sets)] * len(missing), needs=needs, here=small(protocol),
-        label="scores", unit="set",
-    ):  # fmt: skip
-        pass
-    return pd.concat([_scored(store, *run) for run in runs], ignore_index=True)
+    stored = lambda *run: store.load_table("detection", _fields(*run)) is not None
+    given = (networks, protocol, store, tuple(sets), dims, points)
+    found = results.by_seed(_scored, stored, *given, units=len(sets), label="scores", unit="set")
+    return pd.concat(found, ignore_index=True)
 
 
 def _fields(

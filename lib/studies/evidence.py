@@ -271,7 +271,11 @@ class Estimate:
     @property
     def side(self) -> bool | None:
         """Whether the value itself lies on the side wanted; None where there is no side or no value."""
+        return self.lies(self.value)
+
+    def lies(self, value: float) -> bool | None:
+        """Whether a value, for instance that of one seed, lies on the side wanted."""
         above, below = (0.5, None) if self.part.scale == "yes" else (self.part.above, self.part.below)
-        if not self.judged or np.isnan(self.value):
+        if not self.judged or np.isnan(value):
             return None
-        return (above is None or self.value > above) and (below is None or self.value < below)
+        return (above is None or value > above) and (below is None or value < below)

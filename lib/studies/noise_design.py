@@ -23,6 +23,7 @@ committed before any network was evaluated on a field; seeds 0 and 1 explore.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -32,9 +33,8 @@ import torch
 from scipy import stats
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
-from tqdm import tqdm
 
-from .. import noise, results
+from .. import noise, results, workers
 from .. import published as read
 from ..model import Ensemble
 from ..protocol import NOISE_SETS, REPRESENTATIVES, Protocol, ProtocolError
@@ -128,25 +128,45 @@ def table(
     dims : latent dimensions, those of the protocol among them.
     """
     store, sets = store or Store(), tuple(sets or names())
-    dims, few = tuple(d for d in dims if d in protocol.dims), protocol.replace(points=points)
-    fields = {
-        (name, e.seed): _fields(protocol, e, dims, points) | {"set": name} for name in sets for e in networks
-    }
-    stored = {place: store.load_table("noise design", f) for place, f in fields.items()}
-    missing = {e.seed: e.part(dims) for e in networks if any(stored[n, e.seed] is None for n in sets)}
-    laws = results.training_codes([*missing.values()], few) if missing else {}
-    for name in tqdm(sets if missing else (), desc="design", unit="set", leave=False):
-        # each set is drawn once for all networks that lack it, and kept when it is done
-        lacking = [e for e in missing.values() if stored[name, e.seed] is None]
-        for found in results.evaluate(lacking, few, name, False, laws) if lacking else ():
-            place = name, int(found.seed[0])
-            stored[place] = store.table("noise design", fields[place], lambda found=found: found[KEPT])
-    return pd.concat(stored.values(), ignore_index=True)
+    dims = tuple(d for d in dims if d in protocol.dims)
+
+    def stored(*run) -> bool:
+        return all(
+            store.load_table("noise design", _fields(*run[:5]) | {"set": name}) is not None for name in sets
+        )
+
+    given = (networks, protocol, store, dims, points, sets)
+    found = results.by_seed(_on_sets, stored, *given, units=len(sets), label="design", unit="set")
+    return pd.concat([tables[name] for name in sets for tables in found], ignore_index=True)
 
 
-def _fields(protocol: Protocol, e: Ensemble, dims: Sequence[int], points: int) -> dict:
+def _on_sets(store: Store, *run) -> dict[str, pd.DataFrame]:
+    """Set → rows of the networks of one seed, loaded where stored and computed where not; each set is kept when it is done."""
+    seed, trained, protocol, dims, points, sets = run
+    few = protocol.replace(points=points)
+
+    @functools.cache
+    def networks() -> tuple[Ensemble, results.Laws]:
+        e = results.kept(store, protocol, seed, trained).part(dims)
+        return e, results.training_codes([e], few)
+
+    def compute(name: str) -> pd.DataFrame:
+        e, laws = networks()
+        return results.evaluate([e], few, name, False, laws)[0][KEPT]
+
+    found = {}
+    for done, name in enumerate(sets):
+        workers.report(done)
+        fields = _fields(*run[:5]) | {"set": name}
+        found[name] = store.table("noise design", fields, lambda name=name: compute(name))
+    return found
+
+
+def _fields(
+    seed: int, trained: bool, protocol: Protocol, dims: Sequence[int], points: int
+) -> dict[str, object]:
     return {
-        "networks": training_fields(protocol, e.seed, e.epochs),
+        "networks": training_fields(protocol, seed, None if trained else 0),
         "dims": dims,
         "points": points,
         "noise": noise.VERSION,
@@ -353,32 +373,38 @@ def paths(
     -------
     DataFrame: ``end, t``; ``mean, variance`` of all pixels there; the columns `KEPT`, of which ``set`` is left out
     """
-    store, few = store or Store(), protocol.replace(points=images)
-    dims, found = tuple(d for d in dims if d in protocol.dims), []
-    for whole in networks:
-
-        def compute(whole=whole) -> pd.DataFrame:
-            e, x = whole.part(dims), torch.cat(list(results.blocks(few, "test")))
-            laws, rows = results.training_codes([e], protocol), []
-            bar = tqdm(ends, desc=f"paths, seed {e.seed}", unit="path", leave=False)
-            for end in bar:
-                n = _end(end, x)
-                for t, d in ((t, d) for t in STEPS for d in dims):
-                    at, cell = (1 - t) * x + t * n, Cell(e.member(d).double())
-                    cell.add(at)
-                    head = {
-                        "end": end,
-                        "t": t,
-                        "mean": float(at.mean()),
-                        "variance": float(at.var(correction=0)),
-                    }
-                    row = cell.row(laws[e.seed, d])
-                    rows.append(head | {"seed": e.seed, "d": d} | {c: row[c] for c in KEPT[3:]})
-            return pd.DataFrame(rows)
-
-        fields = _fields(protocol, whole, dims, images) | {"ends": tuple(ends), "steps": STEPS.tolist()}
-        found.append(store.table("noise paths", fields, compute))
+    store, dims = store or Store(), tuple(d for d in dims if d in protocol.dims)
+    stored = lambda *run: store.load_table("noise paths", _along(*run)) is not None
+    given = (networks, protocol, store, dims, images, tuple(ends))
+    found = results.by_seed(_paths, stored, *given, units=len(ends), label="paths", unit="path")
     return pd.concat(found, ignore_index=True)
+
+
+def _along(*run) -> dict[str, object]:
+    return _fields(*run[:5]) | {"ends": run[5], "steps": STEPS.tolist()}
+
+
+@torch.no_grad()
+def _paths(store: Store, *run) -> pd.DataFrame:
+    """The rows of one seed, loaded where stored and computed where not."""
+    seed, trained, protocol, dims, images, ends = run
+
+    def compute() -> pd.DataFrame:
+        e = results.kept(store, protocol, seed, trained).part(dims)
+        x = torch.cat(list(results.blocks(protocol.replace(points=images), "test")))
+        laws, rows = results.training_codes([e], protocol), []
+        for done, end in enumerate(ends):
+            workers.report(done)
+            n = _end(end, x)
+            for t, d in ((t, d) for t in STEPS for d in dims):
+                at, cell = (1 - t) * x + t * n, Cell(e.member(d).double())
+                cell.add(at)
+                head = {"end": end, "t": t, "mean": float(at.mean()), "variance": float(at.var(correction=0))}
+                row = cell.row(laws[seed, d])
+                rows.append(head | {"seed": seed, "d": d} | {c: row[c] for c in KEPT[3:]})
+        return pd.DataFrame(rows)
+
+    return store.table("noise paths", _along(*run), compute)
 
 
 def _end(name: str, x: Tensor) -> Tensor:

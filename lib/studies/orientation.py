@@ -43,12 +43,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
-from .. import noise
+from .. import noise, workers
 from ..model import Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
-from ..results import blocks
+from ..results import blocks, by_seed, kept
 from ..store import Store
 from ..training import train, training_fields, untrained
 from .claims import LARGE, MODERATE
@@ -108,7 +107,7 @@ STATEMENTS = (
 )  # fmt: skip
 
 
-def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS, progress: bool = True) -> pd.DataFrame:
+def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS) -> pd.DataFrame:
     """The cells of the networks of one seed, in float64."""
     few, found = protocol.replace(points=points), []
     train = torch.cat(list(blocks(few, "train")))
@@ -116,17 +115,13 @@ def rows(ensemble: Ensemble, protocol: Protocol, points: int = POINTS, progress:
     idle = [idle_units(net, train) for net in nets]
     head = {"seed": ensemble.seed, "epochs": ensemble.epochs}
     names = ("train", *protocol.sets)
-    with tqdm(
-        total=len(names) * len(nets), desc=f"orientation, seed {ensemble.seed}", unit="cell",
-        disable=not progress, leave=False,
-    ) as bar:  # fmt: skip
-        for name in names:
-            x = train if name == "train" else torch.cat(list(blocks(few, name)))
-            for net, units in zip(nets, idle):
-                cell = Cell(net, units)
-                cell.add(x)
-                found.append(head | {"d": net.d, "set": name} | cell.row())
-                bar.update()
+    for name in names:
+        x = train if name == "train" else torch.cat(list(blocks(few, name)))
+        for net, units in zip(nets, idle):
+            cell = Cell(net, units)
+            cell.add(x)
+            found.append(head | {"d": net.d, "set": name} | cell.row())
+            workers.report(len(found))
     return pd.DataFrame(found)
 
 
@@ -158,23 +153,27 @@ def table(
         and those with another orientation under K_L; ``rank``, ``place``, ``switched``, ``idle`` of the negative and of the
         positive real eigenvalues, and how many there are.
     """
-    store, found = store or Store(), []
-    dims = tuple(d for d in dims if d in protocol.dims)
-    for whole in networks:
-        fields = {
-            "networks": training_fields(protocol, whole.seed, whole.epochs),
-            "sets": protocol.sets,
-            "dims": dims,
-            "points": points,
-            "noise": noise.VERSION,
-            "version": VERSION,
-        }
-
-        def compute(whole=whole) -> pd.DataFrame:
-            return rows(whole.part(dims), protocol, points, progress).round(6)
-
-        found.append(store.table("orientation", fields, compute))
+    store, dims = store or Store(), tuple(d for d in dims if d in protocol.dims)
+    stored = lambda *run: store.load_table("orientation", _fields(*run)) is not None
+    look = {"label": "orientation", "unit": "cell", "progress": progress}
+    units = (1 + len(protocol.sets)) * len(dims)
+    found = by_seed(_of_seed, stored, networks, protocol, store, dims, points, units=units, **look)
     return pd.concat(found, ignore_index=True)
+
+
+def _fields(
+    seed: int, trained: bool, protocol: Protocol, dims: Sequence[int], points: int
+) -> dict[str, object]:
+    networks = training_fields(protocol, seed, None if trained else 0)
+    fields = {"networks": networks, "sets": protocol.sets, "dims": dims, "points": points}
+    return fields | {"noise": noise.VERSION, "version": VERSION}
+
+
+def _of_seed(store: Store, *run) -> pd.DataFrame:
+    """The rows of one seed, loaded where stored and computed where not."""
+    seed, trained, protocol, dims, points = run
+    compute = lambda: rows(kept(store, protocol, seed, trained).part(dims), protocol, points).round(6)
+    return store.table("orientation", _fields(*run), compute)
 
 
 def trained_along(

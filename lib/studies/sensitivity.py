@@ -174,15 +174,23 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     DataFrame, one row a claim and a variant: ``claim, choice, value`` and ``share``, the share of the claim's
     estimates on the side wanted, of those that these networks have a value for; not a number where there is none.
     """
-    rows = []
-    for choice in table.choice.unique():
-        for value, part in like(table, choice).groupby("value", sort=False):
-            evidence = Evidence(part, characters=part)
-            for claim in CLAIMS:
-                sides = [e.side for e in claim.estimates(evidence) if e.side is not None]
-                share = np.mean(sides) if sides else np.nan
-                rows.append({"claim": claim.number, "choice": choice, "value": value, "share": share})
-    return pd.DataFrame(rows)
+    variants = [
+        (choice, value, part)
+        for choice in table.choice.unique()
+        for value, part in like(table, choice).groupby("value", sort=False)
+    ]
+    # each has one seed: under a number of its own for a seed, all are measured at once
+    cells = pd.concat([part.assign(seed=i) for i, (_, _, part) in enumerate(variants)], ignore_index=True)
+    evidence, rows = Evidence(cells, characters=cells), []
+    for claim in CLAIMS:
+        alone = [e for e in claim.estimates(evidence) if e.part.pool != "pairs"]  # of which one seed has none
+        for i, (choice, value, _) in enumerate(variants):
+            sides = [e.lies(e.seeds[i]) for e in alone if i in e.seeds]
+            sides = [side for side in sides if side is not None]
+            share = np.mean(sides) if sides else np.nan
+            rows.append({"claim": claim.number, "choice": choice, "value": value, "share": share})
+    order = {(choice, value): i for i, (choice, value, _) in enumerate(variants)}
+    return pd.DataFrame(sorted(rows, key=lambda row: order[row["choice"], row["value"]]))
 
 
 def answers(found: pd.DataFrame) -> dict[str, Any]:

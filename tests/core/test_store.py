@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import warnings
 
@@ -161,6 +162,30 @@ def test_a_second_process_waits_for_what_the_first_computes(tmp_path):
         process.join()
     assert not list(tmp_path.rglob("*.lock"))
     assert [p.exitcode for p in both] == [0, 0] and marks.read_text() == "computed\n"
+
+
+@pytest.mark.parametrize("pictures", [None, "_pictures"], ids=["terminal", "notebook for the book"])
+def test_who_waits_says_so_and_for_what(tmp_path, monkeypatch, capsys, pictures):
+    if pictures:
+        monkeypatch.setenv("BOOK_PICTURES", pictures)
+    said, got = "", threading.Event()
+
+    def second():
+        with store.locked(tmp_path / "lock", "networks 3"):
+            got.set()
+
+    with store.locked(tmp_path / "lock", "networks 3"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        for _ in range(20 if pictures else 2_000):
+            time.sleep(0.01)
+            if said := said + capsys.readouterr().err:
+                break
+        assert not got.is_set()
+    thread.join()
+    told = "networks 3: another process is at work on it; waiting for that\n"
+    assert said + capsys.readouterr().err == ("" if pictures else told)
+    assert got.is_set() and not (tmp_path / "lock").exists()
 
 
 def test_a_published_artefact_is_found_by_name_where_its_fields_are_those_asked_for(tmp_path):

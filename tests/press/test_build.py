@@ -234,7 +234,7 @@ def test_a_killed_build_leaves_the_last_good_pages_and_the_next_one_is_whole(sma
     assert "pages" not in told_of(small, "unchanged") and "Another text" in small.page("intro")
 
 
-def test_two_builds_at_once_both_succeed(small):
+def test_of_two_builds_at_once_one_waits_for_the_other_and_says_so(small):
     small.numbers("import time; time.sleep(1); print(profile, 40 + 2)")
     one, two = start(small), start(small)
     told = [None, None]
@@ -246,3 +246,7 @@ def test_two_builds_at_once_both_succeed(small):
     [t.join() for t in threads]
     assert (one.returncode, two.returncode) == (0, 0), told
     assert good(small)
+    first, second = sorted(told, key=lambda text: "another process is at work on it" in text)
+    assert "another process" not in first and re.search(r"^  numbers +\d", first, re.M)
+    assert "book of profile smoke" in second and re.search(r"^  numbers +unchanged$", second, re.M)
+    assert "pages unchanged" in second

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 import pytest
 
+from lib.press import commands
 from lib.press.commands import _parser, main
 
 WRONG = {
@@ -46,6 +49,37 @@ def test_a_wrong_word_ends_in_one_line(line, notebook, capsys):
     told = capsys.readouterr()
     assert len(told.err.strip().splitlines()) == 1 and told.out == ""
     assert re.search(WRONG[line], told.err)
+
+
+STOPS = {
+    "closed pipe": (BrokenPipeError(), 1, "got a closed pipe"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "what is finished is kept"),
+    "full disk": (OSError(errno.ENOSPC, "No space left on device", "cells.csv"), 2, "cells.csv: expected .*No space"),
+    "read-only disk": (OSError(errno.EROFS, "Read-only file system", "r"), 2, "r: expected .*Read-only file system"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_what_stops_a_command_is_told_in_one_line(stop, monkeypatch, capsys):
+    error, status, told = STOPS[stop]
+
+    def _verify(options):
+        raise error
+
+    monkeypatch.setattr(commands, "_verify", _verify)
+    monkeypatch.setattr(commands.os, "dup2", lambda *_: None)  # this process keeps its output
+    assert main(["verify"]) == status
+    assert re.fullmatch(f"book: .*{told}.*\n", capsys.readouterr().err)
+
+
+def test_a_readers_backend_is_not_the_books(monkeypatch, capsys):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+
+    def _verify(options):
+        print(os.environ["MPLBACKEND"])
+
+    monkeypatch.setattr(commands, "_verify", _verify)
+    assert main(["verify"]) == 0 and capsys.readouterr().out == "Agg\n"
 
 
 def test_a_gpu_that_is_not_there_ends_in_one_line(monkeypatch, capsys):

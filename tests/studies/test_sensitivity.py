@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from lib import published
 from lib.protocol import Protocol
 from lib.studies import sensitivity
 from lib.studies.claims import CLAIMS
+from lib.studies.evidence import Evidence
 from lib.training import train, untrained
 
 BASE = Protocol(training_set="digits", dims=(2, 3, 14), seeds=(0,), epochs=11, points=20)
@@ -59,6 +61,19 @@ def test_every_claim_is_judged_under_every_variant(table):
     rows = table[(table.choice == "loss")].pivot(index="d", columns="set", values="error")
     noise = rows.drop(columns=["train", "test"]).div(rows.train, axis=0)
     assert few[17] == (noise > 2).to_numpy().mean()  # one d in two of claim 17's ranges, ten sets
+
+
+def test_all_variants_at_once_are_judged_as_each_by_itself():
+    table = published.table("sensitivity")
+    table = table[table.choice.isin(["length", "loss"])]
+    found = sensitivity.verdicts(table).set_index(["choice", "value", "claim"]).share
+    for choice, value in (("length", "10 epochs"), ("loss", "the protocol")):
+        part = sensitivity.like(table, choice)
+        evidence = Evidence(part[part.value == value], characters=part[part.value == value])
+        for claim in CLAIMS:
+            sides = [e.side for e in claim.estimates(evidence) if e.side is not None]
+            wanted = np.mean(sides) if sides else np.nan
+            np.testing.assert_equal(found[choice, value, claim.number], wanted)
 
 
 def test_variance_of_a_sign_between_networks():

@@ -25,4 +25,4 @@ class Settings(Sizes):
     source_epochs: int = 10  #: of these, and of those trained on the images that they are held against
 
     SMOKE = dict(half=12, law=40, pictured=120, source_dims=(2, 3), source_epochs=2)
-    FULL = dict(half=300, law=800, pictured=3_000, source_dims=(2, 8), source_epochs=2)
+    FULL = dict(half=300, law=800, pictured=3_000, source_dims=(2, 8), source_seeds=2, source_epochs=5)

@@ -145,7 +145,7 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
         below.axhline(1, color=FAINT, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
-        below.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        below.set_xticks(ticks, [f"{t:,g}" for t in ticks])
         below.minorticks_off()
     fig.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
