@@ -32,6 +32,20 @@ document.addEventListener("DOMContentLoaded", () => {
   place.prepend(button);
   show(false);
 });
+// What is wider than its box fades out where more is to be seen (book.css).
+addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  const fade = (box) => {
+    const left = Math.abs(box.scrollLeft), rest = box.scrollWidth - box.clientWidth - left;
+    box.classList.toggle("more-left", left > 3);
+    box.classList.toggle("more-right", rest > 3);
+  };
+  const sizes = new ResizeObserver((seen) => seen.forEach(({ target }) => fade(target)));
+  for (const box of document.querySelectorAll('.bd-article :is(mjx-container[display="true"], .pst-scrollable-table-container, pre)')) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => fade(box), { passive: true });
+  }
+});
 // Figures that answer, on the pages that have some.
 if (document.currentScript) {
   const source = new URL("live/figures.js", document.currentScript.src);

@@ -36,6 +36,7 @@ if (window.MathJax) {
 def setup(app):
     app.add_js_file(None, body=LABELS, priority=600)  # after MathJax's settings
     app.connect("html-page-context", without_thebe, priority=900)
+    app.connect("html-page-context", with_arxiv, priority=900)
     app.connect("html-page-context", with_punctuation, priority=900)
     app.connect("html-page-context", with_provenance, priority=900)
     app.connect("html-page-context", with_text_source, priority=900)
@@ -52,11 +53,24 @@ def without_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
-#: Pages that show published networks in pictures without tabs, and chapters whose networks are trained on manifolds of their own.
-OF_PUBLISHED = ("intro", "claims", "sensitivity", "detection", "conclusion", "live", "explorer")
-OF_MANIFOLDS = ("companions/topology", "companions/bending")
+#: Pages that show published networks in tables, or in pictures without tabs; pages that show them alone; and pages with pictures of no
+#: network, or of networks that are trained on manifolds of their own.
+OF_PUBLISHED = ("intro", "claims", "sensitivity", "detection", "conclusion", "live", "explorer", "manifold", "observed", "related")
+OF_PUBLISHED_ALONE = ("claims", "sensitivity", "conclusion")
+OF_NEITHER = ("companions/topology", "companions/bending", "appendices/topology", "appendices/computation", "autoencoders", "expected")
 
 FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
+
+
+ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+
+
+def with_arxiv(app, pagename, templatename, context, doctree):
+    """Numbers of the arXiv in the bibliography are links."""
+    if pagename == "bibliography" and "body" in context:
+        context["body"] = ARXIV.sub(
+            r'<a class="reference external" href="https://arxiv.org/abs/\1">\g<0></a>', context["body"]
+        )
 
 
 def with_punctuation(app, pagename, templatename, context, doctree):
@@ -83,7 +97,9 @@ def with_provenance(app, pagename, templatename, context, doctree):
         shown = {"build"} if "_pictures/" in context["body"] or "_images/" in context["body"] else set()
     if pagename in OF_PUBLISHED:
         shown.add("published")
-    if pagename in OF_MANIFOLDS:
+    if pagename in OF_PUBLISHED_ALONE and about["published"]:
+        shown.discard("build")
+    if pagename in OF_NEITHER:
         shown.clear()
     origins = {"Published results trained on": TRAINED_ON["mnist"]} if "published" in shown else {}
     origins |= {"This build trained on" if origins else "Trained on": trained} if "build" in shown else {}

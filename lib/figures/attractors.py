@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ..protocol import SETS
 from ..studies.attractors import SHOWN
-from .sets import by_seed, dimensions, legend
-from .style import BLUE, COLORS, FAINT, INK, LABELS, RED, WIDTH, log_axis, styled
-from .tables import ordered
+from .sets import by_group
+from .style import BLUE, FAINT, INK, LABELS, RED, WIDTH, styled
 
 __all__ = ["gallery", "panels", "basins", "overlap"]
 
@@ -65,25 +64,12 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
 
 @styled
 def panels(table: pd.DataFrame, columns: Mapping[str, str], log: Sequence[str] = (), guides: Mapping[str, Sequence[float]] = {}) -> Figure:  # fmt: skip
-    """Columns of the cells against d, a panel each; noise sets in colours, the digits' own starts heavy."""
-    rows = -(-len(columns) // 2)
-    fig, axes = plt.subplots(rows, 2, figsize=(WIDTH, 2.3 * rows + 0.9), sharex=True, squeeze=False)
-    for ax, (column, title) in zip(axes.flat, columns.items()):
-        for name in ordered(table, "test"):
-            strong = name == "test"
-            look = {"lw": 2.8, "marker": "o", "ms": 4, "zorder": 3} if strong else {"lw": 1.2, "zorder": 2}
-            for line, part in by_seed(table, name):
-                ax.plot(part.d, part[column], line, color=COLORS[name], **look)
-        for level in guides.get(column, ()):
-            ax.axhline(level, color=FAINT, ls=":", lw=1)
-        ax.set_title(title)
-        if column in log:
-            log_axis(ax.yaxis, table[column])
-        dimensions(ax, table)
-    for ax in axes.flat[len(columns) :]:
-        ax.set_axis_off()
-    fig.supxlabel("latent dimension $d$")
-    legend(fig, table)
+    """Columns of the cells against d, a row of panels each: dark, middle and bright noise, and in every panel the digits' own starts."""
+    fig = by_group(table, columns, log, known="test")
+    for axs, column in zip(np.reshape(fig.axes, (len(columns), -1)), columns):
+        for ax in axs:
+            for level in guides.get(column, ()):
+                ax.axhline(level, color=FAINT, ls=":", lw=1)
     return fig
 
 

@@ -84,7 +84,7 @@ def _panel(ax: Axes, part: Sequence[tuple[Estimate, str]], names: Sequence[str])
             ax.plot([e.low, e.high], [-i, -i], color=color, lw=2, solid_capstyle="butt")
             ax.plot(e.value, -i, marker, color=color, mfc=color if filled else "none", ms=5)
     ax.set_yticks(-np.arange(len(part)), names, fontsize=SIZE)
-    ax.set(ylim=(0.7 - len(part), 0.7), xscale="log" if part[0][0].part.scale == "log" else "linear")
+    ax.set(ylim=(0.3 - len(part), 0.7), xscale="log" if part[0][0].part.scale == "log" else "linear")
     ax.tick_params(axis="y", length=0)
     ax.tick_params(axis="x", labelsize=SIZE)
     ax.grid(axis="y", visible=False)
@@ -135,7 +135,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
                 ax.text(start + count / 2, row, count, ha="center", va="center")  # fmt: skip
         left = left + width
     ax.set_yticks(y, table.number)
-    ax.set(ylim=(0.8 - len(table), 0.8), xlabel="parts of the claim", ylabel="claim")
+    ax.set(ylim=(0.4 - len(table), 0.6), xlabel="parts of the claim", ylabel="claim")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
@@ -193,7 +193,7 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
             ax.plot(row.share, -i, marker, color=color, mfc=color if filled else "none", ms=4.5)
         ax.axvline(0.5, color=FAINT, lw=0.8)
         ax.set_title(title)
-        ax.set(xlim=(-0.03, 1.03), ylim=(0.7 - len(sets), 0.7))
+        ax.set(xlim=(-0.03, 1.03), ylim=(0.3 - len(sets), 0.7))
         ax.set_yticks(-np.arange(len(sets)), [LABELS[name] for name in sets])
         ax.grid(axis="y", visible=False)
     for ax in axes.flat[len(titles) :]:

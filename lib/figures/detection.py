@@ -13,7 +13,12 @@ from ..protocol import NOISE_SETS
 from ..studies.detection_scores import FURTHER, SCORES
 from .style import BLUE, FAINT, GREEN, INK, RED, WIDTH, log_axis, styled
 
-__all__ = ["heat", "dimensions", "curves", "pareto", "primary"]
+__all__ = ["heat", "dimensions", "curves", "pareto", "primary", "SAID"]
+
+#: Scores and sets that are called otherwise on a page than in the tables.
+SAID = {"hamming": "Hamming", "fashion": "Fashion-MNIST"} | {
+    f"hamming {i}": f"Hamming, layer {i}" for i in (1, 2, 3)
+}
 
 #: The rivals in greys, the two primary scores in colours, others beside them.
 INKS = {
@@ -28,8 +33,9 @@ INKS = {
 
 
 def _labels(names: Sequence[str]) -> list[str]:
-    """Names of scores as a figure writes them."""
-    return [name.replace("K_L", "$K_L$").replace("K_I", "$K_I$") for name in names]
+    """Names of scores, of sets and of statements about both as a figure writes them."""
+    said = (", ".join(SAID.get(part, part) for part in name.split(", ")) for name in names)
+    return [name.replace("K_L", "$K_L$").replace("K_I", "$K_I$") for name in said]
 
 
 @styled
@@ -45,7 +51,7 @@ def heat(table: pd.DataFrame) -> Figure:
         if np.isfinite(value):
             text = f"{value:.2f}".removeprefix("0").replace("1.00", "1")
             ax.text(j, i, text, ha="center", va="center", color="w" if abs(value - 0.5) > 0.35 else "k")
-    ax.set_xticks(range(len(sets)), sets, rotation=60, ha="right")
+    ax.set_xticks(range(len(sets)), _labels(sets), rotation=60, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(scores)), _labels(scores))
     ax.tick_params(length=0)
     ax.grid(False)
@@ -70,10 +76,12 @@ def dimensions(table: pd.DataFrame, sets: Sequence[str]) -> Figure:
             mean = part.groupby("d").auroc.mean()
             ax.plot(mean.index, mean, style, color=color, lw=1.3, label=_labels([score])[0])
             ax.plot(part.d, part.auroc, ".", color=color, ms=3)
-        ax.set(title=name, ylim=(0, 1.02))
+        ax.set(title=_labels([name])[0], ylim=(0, 1.02))
     for ax in axes.flat[len(sets) :]:
         ax.set_axis_off()
-    fig.supxlabel("$d$")
+    for ax in axes.flat[max(len(sets) - columns, 0) : len(sets)]:  # nothing stands below these
+        ax.tick_params(labelbottom=True)
+    fig.supxlabel("latent dimension $d$")
     fig.supylabel("AUROC")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return fig
@@ -89,7 +97,7 @@ def curves(table: pd.DataFrame) -> Figure:
         for score, part in table[table.set == name].groupby("score", sort=False):
             color, style = INKS[score]
             ax.plot(part.alarms, part.hits, style, color=color, lw=1.3, label=_labels([score])[0])
-        ax.set(title=name, xlabel="false alarms", aspect="equal")
+        ax.set(title=_labels([name])[0], xlabel="false alarms", aspect="equal")
     axes[0, 0].set_ylabel("found")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return fig
@@ -130,7 +138,7 @@ def primary(table: pd.DataFrame) -> Figure:
         at = np.array([statements.index(s) for s in part.statement]) + 0.22 * (k - 1)
         color = (BLUE, RED, GREEN)[k % 3]
         ax.hlines(at, part.low, part.high, color=color, lw=1)
-        ax.plot(part.difference, at, "o", color=color, ms=3.5, label=f"less {rival}")
+        ax.plot(part.difference, at, "o", color=color, ms=3.5, label=f"against {rival}")
     ax.set_yticks(range(len(statements)), _labels(statements))
     ax.set(xlabel="difference in AUROC", ylim=(len(statements) - 0.4, -0.6))
     fig.legend(loc="outside upper center", ncols=3)

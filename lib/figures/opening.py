@@ -13,8 +13,8 @@ from .style import COLORS, FAINT, WIDTH, styled
 
 __all__ = ["opening"]
 
-#: Half the width of the eigenvalue planes.
-REACH = 2.2
+#: The part of the complex plane that is shown: from, to, on the real axis and on the imaginary one.
+FRAME = (-1.5, 3.0), (-1.5, 1.5)
 
 
 @styled
@@ -26,8 +26,8 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
     tensors : those of `lib.studies.findings.opening`
     words : name of a data set → what it is called
     """
-    fig = plt.figure(figsize=(WIDTH, 1.5 * len(words)))
-    grid = fig.add_gridspec(2 * len(words), 2, width_ratios=[2.9, 1])
+    fig = plt.figure(figsize=(WIDTH, 1.45 * len(words)))
+    grid = fig.add_gridspec(2 * len(words), 2, width_ratios=[2, 1])
     angle = np.linspace(0, 2 * np.pi, 200)
     for i, (name, word) in enumerate(words.items()):
         for j, (label, images) in enumerate((("in", tensors[f"x/{name}"]), ("out", tensors[f"y/{name}"]))):
@@ -44,9 +44,7 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
         ax.plot(np.cos(angle), np.sin(angle), color=FAINT, ls="--", lw=0.9)
         real, imag = (tensors[f"{part}/{name}"].flatten() for part in ("real", "imag"))
         ax.plot(real, imag, ".", ms=1.6, mew=0, color=COLORS[name], alpha=0.45, rasterized=True)
-        ax.set(
-            xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1]
-        )
+        ax.set(xlim=FRAME[0], ylim=FRAME[1], aspect="equal", xticks=[-1, 0, 1, 2, 3], yticks=[-1, 0, 1])
         ax.tick_params(labelbottom=i == len(words) - 1)
         if i == 0:
             ax.set_title(r"eigenvalues of $K_{\mathcal{I}}$")

@@ -133,6 +133,7 @@ def independence(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
         (r"$K_{\mathcal{I}}$, untrained", null[null.I_deficient < 0.01], "I"),
     )
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.9), sharex=True, sharey=True)
+    top = 0.04 + max(0.6, *(part[f"{j}_reversed"].max() for _, part, j in panels if len(part)))
     for ax, (title, part, j) in zip(axes, panels):
         ax.plot([0, 1], [0, 1], color=FAINT, lw=0.9)
         ax.axhline(0.5, color=FAINT, ls=":", lw=0.9)
@@ -141,7 +142,7 @@ def independence(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
             ax.plot(
                 here[f"{j}_independent"], here[f"{j}_reversed"], "o", color=INKS[kind], ms=3.5, label=kind
             )
-        ax.set(title=title, xlim=(-0.02, 0.62), ylim=(-0.02, 0.72))
+        ax.set(title=title, xlim=(-0.02, 0.62), ylim=(-0.02, top))
     fig.supxlabel("independent signs")
     axes[0].set_ylabel("reversed")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
@@ -166,7 +167,8 @@ def layers(table: pd.DataFrame) -> Figure:
         ax.set_xticks(at, [str(d) for d in dims])
         ax.set_title(kind)
         ax.use_sticky_edges = False
-    axes[0].set_ylabel("reversed")
+    low, high = axes[0].dataLim.intervaly[0], max(ax.dataLim.intervaly[1] for ax in axes)
+    axes[0].set(ylabel="reversed", ylim=(min(0, low), 1.05 * high))
     fig.supxlabel("latent dimension $d$")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return fig

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,7 @@ def written(value: float, form: str = "{:.3g}") -> str:
 EXPONENT = re.compile(r"(?<![\w.\\{=#])([-−]?)(\d+(?:\.\d+)?)e([+-]\d+)(?!\w|\.\d)")
 SYMBOL = re.compile(r"(?<![\w\\{])([JKλ])_([IL])(?!\w)")
 MINUS = re.compile(r"(?<![\w.,)\]}\-–])-(?=\.?\d)")
+ZERO = re.compile(r"(?<![\w.)\]}])−(?=0(\.0+)?(?![\w.]|\.\d))")  # no sign before a zero
 FORMULA_OR_CODE = re.compile(r"(`+[^`]*`+|\$[^$\n]*\$)")
 
 
@@ -165,8 +167,8 @@ def typeset(text: str) -> str:
 
     >>> print(typeset("at most 3.1e-12 of 8e+03, from -0.5; `-1e-3`; $x<2e-09$"))
     at most $3.1\\cdot10^{-12}$ of 8,000, from −0.5; `-1e-3`; $x<2\\cdot10^{-9}$
-    >>> print(typeset("K_I at most 2e-15."))
-    $K_I$ at most $2\\cdot10^{-15}$.
+    >>> print(typeset("K_I at most 2e-15, from -0.00 to -0.05."))
+    $K_I$ at most $2\\cdot10^{-15}$, from 0.00 to −0.05.
     """
 
     def power(match: re.Match, formula: bool) -> str:
@@ -187,6 +189,7 @@ def typeset(text: str) -> str:
             continue
         formula = part.startswith("$")
         part = part if formula else SYMBOL.sub(symbol, MINUS.sub("−", part)).replace(" %", "%")
+        part = part if formula else ZERO.sub("", part)
         parts[i] = EXPONENT.sub(lambda found, formula=formula: power(found, formula), part)
     return "".join(parts)
 
@@ -208,7 +211,9 @@ def readable(frame: pd.DataFrame) -> str:
             return plain(named(value))
         if isinstance(value, float | np.floating):
             return plain(written(value, "{:.4g}"))
-        return plain(str(value))
+        return (
+            f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else plain(str(value))
+        )
 
     frame = said(frame)
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)

@@ -119,7 +119,7 @@ def picture(x: float, y: float, width: float, height: float, images: Tensor) -> 
 
 def svg(width: int, height: int, body: str) -> str:
     """A drawing that takes the page's ink and shrinks with it."""
-    style = f"font-family:sans-serif;font-size:12px;width:{width}px;max-width:100%;height:auto;display:block"
+    style = f"font-family:'Source Sans 3',system-ui,sans-serif;font-size:12px;width:{width}px;max-width:100%;height:auto;display:block"
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="{style}" aria-hidden="true">{body}</svg>'
 
 

@@ -18,6 +18,7 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,11 @@ def table(
     def cell(column, value):
         if isinstance(value, float):
             return written(value, formats if isinstance(formats, str) else formats.get(column, "{:.3g}"))
-        return typeset(str(value))
+        return (
+            f"{value:,}"
+            if isinstance(value, Integral) and not isinstance(value, bool)
+            else typeset(str(value))
+        )
 
     rows = [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
@@ -242,7 +247,11 @@ def _picture_table(
             path = _write(
                 f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png"
             )
-            alt = re.sub(r"\\mathcal|[$\\{}]", "", f"{row}, {column}: {len(images)} reconstructions")
+            alt = re.sub(
+                r"\\mathcal|[$\\{}]",
+                "",
+                f"{row}, {column}: {len(images)} picture{'s' * (len(images) > 1)}",
+            )
             lines.append(f"  - ![{alt}]({path})")
             lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
         lab += "</tr>"

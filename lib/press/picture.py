@@ -12,7 +12,7 @@ from .pdf import PATIENCE, READY, chromium
 __all__ = ["write"]
 
 #: Pixels of the window: narrow enough for the sidebar to give way.
-SIZE = {"width": 820, "height": 1200}
+SIZE = {"width": 820, "height": 960}
 
 
 def write(html: Path, place: Path = ROOT / "book" / "_assets" / "page.png", browser=None) -> Path:

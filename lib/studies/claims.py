@@ -175,7 +175,7 @@ def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame: ``statement``, ``range``, ``wanted``, a column for each exploring seed there is, the judging seeds' interval and
+    DataFrame: ``statement``, ``$d$``, ``wanted``, a column for each exploring seed there is, the judging seeds' interval and
     p-value, and ``verdict``, *not judged yet* until all of them are there.
     """
     first = evidence.where(lambda t: t.seed.isin(EXPLORERS))
@@ -187,7 +187,8 @@ def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
     judged = numbers([e for part in statements for e in part.estimates(judges)]) if judges else None
     for column, none in (("95 % interval", "–"), ("p", "–"), ("verdict", "not judged yet")):
         frame[column] = none if judged is None else judged[column]
-    return frame
+    frame["range"] = frame["range"].str.removeprefix("d = ")
+    return frame.rename(columns={"range": "$d$"})
 
 
 def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = None) -> pd.DataFrame:

@@ -108,10 +108,11 @@ COLUMNS = {
 
 
 def side_by_side(cells: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame:
-    """Medians of `COLUMNS` over networks and sets: on the training data and on noise, after training and before."""
+    """Medians of `COLUMNS` over networks and sets, on the training data and on noise, after training and before; no row of zeros."""
     out = {"quantity": list(COLUMNS.values())}
     for word, table in (("", cells), (", untrained", untrained)):
         parts = {"training data": table.set == "train", "noise": ~table.set.isin(["train", "test"])}
         for name, rows in parts.items():
             out[name + word] = table.loc[rows, list(COLUMNS)].median().tolist()
-    return pd.DataFrame(out)
+    table = pd.DataFrame(out)
+    return table[(table.drop(columns="quantity") != 0).any(axis=1)]

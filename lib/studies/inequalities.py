@@ -86,7 +86,7 @@ def multiplications(dims: Sequence[int]) -> pd.DataFrame:
 
 
 def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor]) -> pd.DataFrame:
-    """Active units in the narrowest layer (median) and share of points with r < d, for each network and set of points.
+    """Active units in the narrowest layer (median) and share of points with r < d: a row a network, a column a set of points.
 
     Parameters
     ----------
@@ -95,13 +95,14 @@ def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor])
     """
     rows = []
     for state, net in nets:
+        row = {"network": state, "$d$": net.d}
         for name, x in points.items():
             trip = jacobian.round_trip(net, x)
             active = torch.stack([m.sum(1) for m in (*trip.at_z, *trip.at_x)]).amin(0)
             deficient = (jacobian.rank(trip, trip.at_x) < net.d).double().mean()
-            rows.append((state, net.d, name, int(active.median()), float(deficient)))
-    columns = ["network", "$d$", "points", "active units in the narrowest layer, median", "share with $r<d$"]
-    return pd.DataFrame(rows, columns=columns)
+            row[name] = f"{int(active.median())}; {float(deficient):.1%}"
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def separation(net: Autoencoder, z: Tensor) -> dict[str, float]:

@@ -18,9 +18,10 @@ __all__ = [
 
 
 def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
-    """Mean squared pixel error after the last epoch, by d: a column a seed and part (``train``, ``test``)."""
+    """Mean squared pixel error after the last epoch, by d: a column a seed and part (while training, held out)."""
     ends = [(e, part) for e in ensembles for part in ("train", "test")]
-    columns = {f"seed {e.seed}, {part}": e.curves[part][-1].tolist() for e, part in ends}
+    words = {"train": "while training", "test": "held out"}
+    columns = {f"seed {e.seed}, {words[part]}": e.curves[part][-1].tolist() for e, part in ends}
     return pd.DataFrame({"$d$": ensembles[0].dims} | columns)
 
 
@@ -98,7 +99,7 @@ def by_dimension(values: pd.Series) -> dict[str, float]:
 
 
 def again(fresh: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Medians over the networks of cells computed again beside the published ones, a row a noise set.
+    """Medians over the networks of cells computed again / as published, a row a noise set.
 
     Parameters
     ----------
@@ -106,10 +107,10 @@ def again(fresh: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, st
     """
     both = fresh.merge(published, on=["seed", "d", "set"], suffixes=(", here", ", published"))
     there = [name for group in GROUPS.values() for name in group if (both.set == name).any()]
-    runs = ("here", "published")
-    wanted = {f"{c}, {run}": f"{title}, {run}" for c, title in columns.items() for run in runs}
-    medians = both.groupby("set")[list(wanted)].median().loc[there]
-    return medians.rename(columns=wanted).reset_index(names="data set")
+    medians = both.groupby("set").median(numeric_only=True).loc[there]
+    pairs = {c: zip(medians[f"{c}, here"], medians[f"{c}, published"]) for c in columns}
+    shown = {columns[c]: [f"{here:.3g} / {then:.3g}" for here, then in pair] for c, pair in pairs.items()}
+    return pd.DataFrame({"data set": there} | shown)
 
 
 def in_standard_errors(fresh: pd.DataFrame, published: pd.DataFrame, points: int) -> pd.Series:

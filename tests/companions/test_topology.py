@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.companions.networks import Stack
-from lib.companions.topology import Settings, analysis
+from lib.companions.topology import Settings, analysis, dimension
 from lib.companions.topology.manifolds import MANIFOLDS, isometry
 from lib.companions.topology.training import Trained, placement, train
 from lib.protocol import Protocol
@@ -192,6 +192,21 @@ def test_the_control_and_the_wider_latent_space_are_not_obstructed(nets):
     for seed in settings.seeds:
         assert largest["arc", 1, seed] < 0.5 < 1 <= largest["circle", 1, seed]
         assert largest["circle", 2, seed] < 0.1
+
+
+def test_up_to_the_intrinsic_dimension_no_closed_manifold_is_returned_whole(tmp_path):
+    settings = Settings(width=16, widths=(8,), seeds=(0, 1), steps=500, batch=96, snapshots=3, points=1_000)
+    table = dimension.by_dimension(Protocol(), settings, Store(tmp_path))
+    assert len(table) == len(MANIFOLDS) * (1 + len(dimension.DIMS) * 2)
+    obstructed = [0 < d <= MANIFOLDS[n].dim for n, d in zip(table.manifold, table.d)]
+    bound = table.manifold.map(lambda n: MANIFOLDS[n].bound)
+    assert (table.largest >= bound - 0.05)[obstructed].all()
+    nothing = table[table.d == 0].set_index("manifold")
+    for name in ("circle", "sphere"):  # all points are at distance 1 from their mean
+        assert nothing["mean"][name] == pytest.approx(1, abs=1e-6)
+        assert nothing.largest[name] == pytest.approx(1, abs=1e-3)
+    assert (table[table.d > 0].groupby(["manifold", "seed"]).size() == len(dimension.DIMS)).all()
+    assert set(dimension.recognised(table).d) <= set(dimension.DIMS)
 
 
 # --- derivatives and spectra ---------------------------------------------------------------------

@@ -17,7 +17,7 @@ from ...figures.style import BLUE, FAINT, ORANGE, ORDERED, RED, WIDTH, plain_tic
 from .analysis import by_width_and_step, cloud
 from .manifolds import MANIFOLDS
 
-__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "cuts", "scatter", "ERROR_MAP"]
+__all__ = ["manifolds", "curves", "bad_sets", "dimensions", "by_dimension", "cuts", "scatter", "ERROR_MAP"]
 
 #: Small errors blue, large ones red, of middling lightness throughout: seen on white and on dark pages.
 ERROR_MAP = LinearSegmentedColormap.from_list(
@@ -145,7 +145,7 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
         below.axhline(1, color=FAINT, lw=0.9, ls=":")
         below.set(xscale="log", yscale="log", xlabel=name)
         ticks = sorted(table[column].unique())[:: 1 if column == "width" else 2]
-        below.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        below.set_xticks(ticks, [f"{t:,g}" for t in ticks])
         below.minorticks_off()
     fig.legend(*axes[1, 1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     axes[0, 0].set_ylabel(r"share of the circle with error $>\delta$")
@@ -169,6 +169,25 @@ def dimensions(table: pd.DataFrame) -> Figure:
         ax.set(xscale="log", yscale="log", title=MANIFOLDS[name].name, xlabel=r"$\delta$")
         ax.set(xticks=[1e-3, 1e-2, 1e-1, 1], xlim=(delta[0], 3))
     axes[0].set_ylabel(r"share with error $>\delta$")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return fig
+
+
+@styled
+def by_dimension(table: pd.DataFrame) -> Figure:
+    """Mean and largest error against the latent dimension, a panel for each manifold; seeds are dots, lines join their medians; of `dimension.by_dimension`."""
+    names = table.manifold.unique()
+    fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
+    for ax, name in zip(axes, names):
+        part = table[table.manifold == name]
+        for column, color, marker in (("largest", RED, "s"), ("mean", BLUE, "o")):
+            ax.plot(part.d, part[column], marker, color=color, ms=4, alpha=0.6, mew=0)
+            ax.plot(part.groupby("d")[column].median(), color=color, lw=1.3, label=f"{column} error")
+        ax.axvline(MANIFOLDS[name].dim, color=FAINT, lw=0.9, ls="--")
+        if MANIFOLDS[name].bound:
+            ax.axhline(MANIFOLDS[name].bound, color=FAINT, lw=0.9, ls=":")
+        ax.set(yscale="log", title=MANIFOLDS[name].name, xticks=sorted(part.d.unique()), xlabel="$d$")
+    axes[0].set_ylabel("error")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return fig
 

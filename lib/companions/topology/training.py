@@ -15,7 +15,7 @@ from ..networks import Stack, fit
 from . import VERSION, Settings
 from .manifolds import MANIFOLDS, Manifold, isometry
 
-__all__ = ["Trained", "train", "snapshot_steps", "placement"]
+__all__ = ["Trained", "train", "group", "snapshot_steps", "placement"]
 
 
 @dataclass(frozen=True)
@@ -85,32 +85,37 @@ def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
 
 def train(protocol: Protocol, settings: Settings, store: Store | None = None) -> list[Trained]:
     """Every network of the chapter after its training, and those of the circle at every kept step: loaded if stored, else trained. The protocol plays no part."""
-    return [net for width, nets in _groups(settings).items() for net in _group(settings, width, nets, store)]
+    return [
+        net
+        for width, nets in _groups(settings).items()
+        for net in group(settings, width, nets, store, f"companions/topology-width-{width}")
+    ]
 
 
-def _group(
-    settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None
+def group(
+    settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, name: str | None = None
 ) -> Iterator[Trained]:
+    """Networks of one width for every (manifold, d) of `nets` and every seed: loaded if stored, or published under `name`, else trained."""
     members = [(name, d, seed) for name, d in nets for seed in settings.seeds]
     n = settings.ambient
     sizes = [(n, width, width, d) for _, d, _ in members]
     encoder = Stack(sizes, [2 * seed for _, _, seed in members])
     decoder = Stack([s[::-1] for s in sizes], [2 * seed + 1 for _, _, seed in members])
     followed = [i for i, member in enumerate(members) if member[:2] == ("circle", 1)]
-    early = snapshot_steps(settings)[:-1] if width == settings.width else []
+    early = snapshot_steps(settings)[:-1] if followed and width == settings.width else []
     kept = dict.fromkeys(early, followed) | {settings.steps: list(range(len(members)))}
     fields = settings.only("ambient", "seeds", "steps", "batch", "rate") | {"width": width, "nets": nets}
     fields |= {"kept": {str(step): rows for step, rows in kept.items()}, "version": VERSION}
     compute = lambda: _train(settings, members, encoder, decoder, kept, f"autoencoders of width {width}")
-    tensors = (store or Store()).tensors("topology", fields, compute, f"companions/topology-width-{width}")
+    tensors = (store or Store()).tensors("topology", fields, compute, name)
     for step, rows in kept.items():
         stacks = [
             s.load(tensors, f"{step}.{half}.", rows).to(torch.float64)
             for s, half in ((encoder, "encoder"), (decoder, "decoder"))
         ]
-        for i, (name, d, seed) in enumerate(members[row] for row in rows):
+        for i, (manifold, d, seed) in enumerate(members[row] for row in rows):
             halves = (stack.member(i) for stack in stacks)
-            yield Trained(name, d, width, seed, step, *halves, placement(MANIFOLDS[name], n))
+            yield Trained(manifold, d, width, seed, step, *halves, placement(MANIFOLDS[manifold], n))
 
 
 def _train(
