@@ -10,6 +10,7 @@ from ..protocol import Protocol
 from ..store import Store
 from . import Sizes, bending, codes, score, synthesis, topology
 from .bending import analysis as bending_analysis
+from .bending import limit
 from .bending import training as bending_training
 from .codes import codes as measures
 from .score import chains, plane
@@ -23,7 +24,7 @@ __all__ = ["CHAPTERS", "SHOWN"]
 #: chapter → its settings, and the experiments whose named artefacts are published.
 CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | None], Any], ...]]] = {
     "topology": (topology.Settings, (topology_training.train, dimension.by_dimension)),
-    "bending": (bending.Settings, (bending_training.train,)),
+    "bending": (bending.Settings, (bending_training.train, limit.minimisers)),
     "codes": (
         codes.Settings,
         (measures.class_distances, measures.cluster_scores, measures.brackets, measures.noise_landing),

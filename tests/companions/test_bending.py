@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.linalg import logm, sqrtm
 
-from lib.companions.bending import Settings, analysis, functional, render
+from lib.companions.bending import Settings, analysis, functional, limit, render
 from lib.companions.bending.geometry import Cap, Ellipses, Flat, Rotations, multiply, rotation_matrix
 from lib.companions.bending.training import train, training_curves
 from lib.protocol import Protocol
@@ -23,6 +23,33 @@ def gen(seed=0):
 def matrix(p):
     """The positive definite matrix of a point of `Ellipses`."""
     return torch.stack([p[:, 0] + p[:, 1], p[:, 2], p[:, 2], p[:, 0] - p[:, 1]], 1).view(-1, 2, 2)
+
+
+def test_shapes_are_apart_up_to_rigid_motions_alone():
+    a, b = (torch.randn(50, 4, dtype=torch.float64, generator=gen(s)) for s in range(2))
+    q = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=gen(2))).Q
+    assert limit.apart(a @ q + 3, a) == pytest.approx(0, abs=1e-12)
+    assert limit.apart(1.5 * a @ q, a) == pytest.approx(0.5)
+    turns = [torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64, generator=gen(s))).Q for s in range(200)]
+    centred, whole = a - a.mean(0), b - b.mean(0)
+    assert limit.apart(a, b) <= min(float((centred @ t - whole).norm() / whole.norm()) for t in turns)
+
+
+def test_encoders_of_points_approach_the_limit_and_none_beats_it_where_it_was_not_asked_to(tmp_path):
+    settings = Settings.preset("default")
+    table = limit.minimisers(Protocol(), settings, Store(tmp_path))
+    assert len(table) == len(limit.NAMES) * len(limit.EPSILONS) * len(limit.LAMBDAS) * limit.SEEDS
+    assert np.allclose(table.own, table.stretch + table.lam * table.bending)
+    mean = table.groupby(["manifold", "lam", "epsilon"])[["own", "limit", "reference"]].mean()
+    for _, t in mean.groupby(level=[0, 1]):
+        t = t.droplevel([0, 1])
+        gap = (t.limit - t.own).abs()
+        assert gap[0.1] < gap[0.8]  # the functionals agree as ε falls
+        assert t.limit[0.1] < t.limit[0.8]  # and who trains for a smaller ε is better for the limit
+    # an isometric copy of the cap, the sphere itself, has stretch near 0 and bending near 1: the trained ones are cheaper
+    assert (table[(table.manifold == "sundial") & (table.lam == 1.0)].limit < 1).all()
+    reference = table.loc[table[table.epsilon == 0.1].groupby(["manifold", "lam"]).limit.idxmin()]
+    assert (reference.reference < 1e-6).all()
 
 
 # --- distances and averages ----------------------------------------------------------------------

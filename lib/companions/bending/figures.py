@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import BLUE, GREEN, INK, ORANGE, ORDERED, RED, WIDTH, styled
+from ...figures.style import BLUE, GREEN, INK, ORANGE, ORDERED, RED, WIDTH, plain_ticks, styled
 from .functional import slope
 
 __all__ = [
     "pictures",
     "convergence",
+    "minimised",
     "learning",
     "distortion",
     "components",
@@ -108,6 +109,38 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
         ax.set_xticks([0.05, 0.1, 0.2, 0.4, 0.8], ["0.05", "0.1", "0.2", "0.4", "0.8"])
         ax.minorticks_off()
     fig.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return fig
+
+
+@styled
+def minimised(table: pd.DataFrame) -> Figure:
+    """The functional of trained encoders against the ε they were trained at, and how far their shapes are apart; of `limit.minimisers`."""
+    names = list(table.manifold.unique())
+    fig, axes = plt.subplots(len(names), 2, figsize=(WIDTH, 5), sharex=True, squeeze=False)
+    for (left, right), name in zip(axes, names):
+        for (lam, part), color in zip(table[table.manifold == name].groupby("lam"), (BLUE, RED)):
+            for column, look, words in (("own", "o--", r"$L_\varepsilon$"), ("limit", "s-", r"$L_{0.02}$")):
+                left.plot(part.epsilon, part[column], look[0], color=color, ms=3.5, alpha=0.6, mew=0)
+                mean = part.groupby("epsilon")[column].mean()
+                left.plot(mean, look[1:], color=color, label=rf"{words}, $\lambda={lam:g}$")
+            for column, look in (("reference", "s-"), ("seeds", "o:")):
+                right.plot(part.groupby("epsilon")[column].mean(), look, color=color, ms=4)
+        left.set(title=TITLES[name], ylabel="functional", yscale="log")
+        right.set(title=TITLES[name], ylabel="distance of shapes", yscale="log")
+    for ax in axes[-1]:
+        ax.set(xscale="log", xlabel=r"trained at $\varepsilon$")
+        ax.set_xticks(ticks := sorted(table.epsilon.unique()), [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
+    for ax in axes.flat:
+        plain_ticks(
+            ax.yaxis,
+            [t for t in (0.003, 0.01, 0.03, 0.1, 0.2, 0.3) if ax.get_ylim()[0] < t < ax.get_ylim()[1]],
+        )
+    axes[0, 1].plot([], [], "s-", color=INK, label="to the reference")
+    axes[0, 1].plot([], [], "o:", color=INK, label="between seeds")
+    handles = [h for ax in axes[0] for h in ax.get_legend_handles_labels()[0]]
+    handles = [h for h in handles if not h.get_label().startswith("_")]
+    fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
 
 
