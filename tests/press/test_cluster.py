@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numba
@@ -25,19 +26,28 @@ from lib.protocol import Protocol, ProtocolError
 from lib.store import Store
 from lib.studies import detection, sensitivity
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))
 
 RUN = Protocol(training_set="digits", dims=(2, 3), seeds=(0, 1), epochs=2, points=30, sets=("uniform",))
-EIGHT = RUN.replace(seeds=tuple(range(8)), epochs=6)
+EIGHT = RUN.replace(seeds=tuple(range(8)), epochs=3, points=20)
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Workers whose own store is another folder, and which find no MNIST."""
+    """Workers whose own store is another folder, and which find no MNIST.
+
+    They are forked from one process that has imported what they need, the one in the place of a killed one as well.
+    """
     own, empty = (tmp_path_factory.mktemp(name) for name in ("own", "empty"))
-    with pytest.MonkeyPatch.context() as patch:
+    method = {"distributed.worker.multiprocessing-method": "forkserver"}
+    with pytest.MonkeyPatch.context() as patch, dask.config.set(method):
         patch.setenv("BOOK_RESULTS", str(own))
         patch.setenv("MNIST_DIR", str(empty))
+        own_server = forkserver.ForkServer()  # that of other tests has another environment
+        for name in forkserver.__all__:
+            patch.setattr(forkserver, name, getattr(own_server, name))
+        from_one = distributed.utils.get_mp_context()
+        from_one.set_forkserver_preload(["distributed", "lib.studies.detection", "lib.studies.sensitivity"])
         with distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
         ) as started:

@@ -133,9 +133,10 @@ def raw(browser, name: str) -> list[str]:
     return [f"{name}: raw {word!r} in {' '.join(text.split())[:90]!r}" for word, text in found.items()]
 
 
-#: Tables of a page with their rows, without those of pictures.
+#: Tables of a page with their rows, without those of pictures; a typeset formula has no text of its own.
 TABLES = """
-[...document.querySelectorAll('article table:not(.pictures)')].map(t => [...t.rows].map(r => [...r.cells].map(c => c.textContent.trim())))"""
+[...document.querySelectorAll('article table:not(.pictures)')].map(t => [...t.rows].map(r => [...r.cells].map(
+    c => c.textContent.trim() || (c.querySelector('mjx-container, img, svg') ? 'drawn' : ''))))"""
 
 
 def empty(browser, name: str) -> list[str]:

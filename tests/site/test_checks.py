@@ -146,6 +146,7 @@ def test_a_table_that_says_nothing_is_told(whole, browser):
         ("<td>1</td><td>0</td>", ""),
         ("<td>1</td><td>–</td>", "the column 'b'"),
         ("<td>0</td><td>0.0</td>", "every number"),
+        ("<td>1</td><td><mjx-container><mjx-math></mjx-math></mjx-container></td>", ""),
     ):
         write(html, "table", table.format(rows(cells)))
         browser.visit(html / "table.html")

@@ -91,6 +91,6 @@ def test_a_page_opens_without_a_complaint_and_can_be_read_by_everyone(site, brow
     for path in paths:
         complaints += checks.opened(browser, path, dark=dark, width=width)
         complaints += checks.inaccessible(browser, path.name)
-        if not dark and page_name not in (OTHERS, *UNREAD):
+        if not dark and page_name not in (*OTHERS, *UNREAD):
             complaints += checks.raw(browser, path.name) + checks.empty(browser, path.name)
     assert complaints == []
