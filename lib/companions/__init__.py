@@ -20,7 +20,7 @@ class Sizes:
     """Base of a chapter's ``Settings``: its defaults are the default build's, ``SMOKE`` and ``FULL`` the fields that differ.
 
     The defaults are set by time and not by outcome: lengths, batches, samples and seeds were cut, in proportion to the
-    measured time of longer ones, to about fifteen processor-seconds of training for all five chapters together, before
+    measured time of longer ones, to about twenty-five processor-seconds of training for all five chapters together, before
     any figure of theirs was seen.
     ``FULL`` names every field in which the published run differs, whatever the defaults become.
     """

@@ -261,10 +261,9 @@ def far_table(landing: pd.DataFrame, laws: pd.DataFrame | None = None) -> pd.Dat
     digit classes; ``farthest``: over its largest value; ``recon``: the same as ``codes`` for reconstructions;
     ``floor``: the sampling distance in the same unit; ``nearest_class``: the digit whose codes are nearest.
     """
-    rows, named = [], landing.set_index(["d", "seed", "set"])
-    units = named if laws is None else laws.set_index(["d", "seed", "set"])
-    for (d, seed), part in named.groupby(["d", "seed"]):
-        part, digits = part.loc[d, seed], units.loc[d, seed]
+    rows, units = [], dict(iter((landing if laws is None else laws).groupby(["d", "seed"])))
+    for (d, seed), part in landing.groupby(["d", "seed"]):
+        part, digits = (table.set_index("set") for table in (part, units[d, seed]))
         digits = digits[digits.index.str.startswith("class_")]
         for name, row in part[~part.index.str.startswith("class_")].iterrows():
             nearest = int(np.argmin([row[f"to_{c}"] for c in range(10)]))

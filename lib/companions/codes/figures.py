@@ -114,6 +114,7 @@ def source_figure(table: pd.DataFrame) -> Figure:
     axes[0].set(xscale="log", yticklabels=CASES.values())
     plain_ticks(axes[0].xaxis, [1, 2, 4, 8])
     axes[2].axvline(0.1, color=FAINT, lw=0.9, ls=":")
+    axes[2].set(xlim=(0, 1), xticks=[0, 0.5, 1])
     handles = [
         Line2D([], [], color=c, marker=m, ls="", label=f"$d={d}$")
         for d, c, m in zip((*dims, 784), (BLUE, RED, GREEN), "os^")
