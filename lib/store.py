@@ -138,7 +138,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise CorruptArtefact(f"{path}: not a readable artefact ({error})") from None
     _check(path, header, json.dumps(meta, sort_keys=True), _sha256(body) == expected)
-    return pd.read_csv(io.StringIO(body)), meta  # pandas 3 reads the digits it writes exactly
+    return pd.read_csv(io.StringIO(body)), meta  # pandas 3.1 reads the digits it writes exactly
 
 
 def _sha256(text: str) -> str:
