@@ -47,5 +47,5 @@ def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
         ax.set(xlim=FRAME[0], ylim=FRAME[1], aspect="equal", xticks=[-1, 0, 1, 2, 3], yticks=[-1, 0, 1])
         ax.tick_params(labelbottom=i == len(words) - 1)
         if i == 0:
-            ax.set_title(r"eigenvalues of $K_{\mathcal{I}}$")
+            ax.set_title("eigenvalues")
     return fig
