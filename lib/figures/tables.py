@@ -211,11 +211,13 @@ def readable(frame: pd.DataFrame) -> str:
             return plain(named(value))
         if isinstance(value, float | np.floating):
             return plain(written(value, "{:.4g}"))
-        return (
-            f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else plain(str(value))
+        return plain(
+            f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
         )
 
     frame = said(frame)
+    if "seed" in frame:
+        frame = frame.replace({"seed": {-1: "–"}})  # what has no seed
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)
     rows = ("".join(f"<td>{cell(v)}</td>" for v in row) for row in frame.itertuples(index=False))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{r}</tr>' for r in rows)}</tbody></table>"
