@@ -55,9 +55,27 @@ def without_thebe(app, pagename, templatename, context, doctree):
 
 #: Pages that show published networks in tables, or in pictures without tabs; pages that show them alone; and pages with pictures of no
 #: network, or of networks that are trained on manifolds of their own.
-OF_PUBLISHED = ("intro", "claims", "sensitivity", "detection", "conclusion", "live", "explorer", "manifold", "observed", "related")
+OF_PUBLISHED = (
+    "intro",
+    "claims",
+    "sensitivity",
+    "detection",
+    "conclusion",
+    "live",
+    "explorer",
+    "manifold",
+    "observed",
+    "related",
+)
 OF_PUBLISHED_ALONE = ("claims", "sensitivity", "conclusion")
-OF_NEITHER = ("companions/topology", "companions/bending", "appendices/topology", "appendices/computation", "autoencoders", "expected")
+OF_NEITHER = (
+    "companions/topology",
+    "companions/bending",
+    "appendices/topology",
+    "appendices/computation",
+    "autoencoders",
+    "expected",
+)
 
 FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
 

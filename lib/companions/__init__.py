@@ -40,7 +40,10 @@ class Sizes:
         """Protocol and settings under which the chapter's published results are found, or None while there are none."""
         chapter = cls.__module__.split(".")[-1]
         about = part("companions", chapter, folder=folder)
-        return about and (Protocol.from_mapping(about["protocol"]), cls(**about["settings"]))
+        if about is None:
+            return None
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in about["settings"].items()}
+        return Protocol.from_mapping(about["protocol"]), cls(**given)
 
     def only(self, *names: str) -> dict[str, Any]:
         """The fields of these names: those that an experiment depends on."""
