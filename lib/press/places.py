@@ -56,7 +56,7 @@ def swap(html: Path, place: Path) -> None:
             previous = place.with_name(f".{place.name}-previous")  # `recover` puts it back
             os.rename(place, previous)
             os.rename(html, place)
-            shutil.rmtree(previous)
+            os.rename(previous, html)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -70,13 +70,13 @@ def _exchange(one: Path, other: Path) -> bool:
 def recover(place: Path) -> None:
     """Refuse a folder that is no book, and put back pages whose exchange was interrupted."""
     with locked(place.with_name(".lock"), str(place)):
-        previous = place.with_name(f".{place.name}-previous")
-        if made_from(previous):
-            if place.exists():
-                shutil.rmtree(previous)
-            else:
-                os.rename(previous, place)
         _check_free(place)
+        previous = place.with_name(f".{place.name}-previous")
+        if made_from(place):
+            if previous.exists():  # whole, or what an interrupted removal left of it
+                shutil.rmtree(previous)
+        elif made_from(previous):
+            os.rename(previous, place)
 
 
 def _check_free(place: Path) -> None:

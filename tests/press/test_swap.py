@@ -29,32 +29,48 @@ def test_new_pages_take_the_place_of_old_ones(exchange, tmp_path, monkeypatch):
     for text in ("old", "new"):
         places.swap(pages(tmp_path / text, text), place)
         assert (place / "index.html").read_text() == text
-    assert not (tmp_path / ".html-previous").exists()
+        assert not (tmp_path / ".html-previous").exists()
+    assert (tmp_path / "new" / "index.html").read_text() == "old"
 
 
-@pytest.mark.parametrize("step", ["rename 1", "rename 2", "rmtree 1"])
+@pytest.mark.parametrize("step", ["rename 1", "rename 2", "rename 3"])
 def test_an_exchange_interrupted_at_any_step_leaves_whole_pages_at_the_next_start(
     step, tmp_path, monkeypatch
 ):
     place, new = pages(tmp_path / "html", "old"), pages(tmp_path / "new", "new")
     monkeypatch.setattr(places, "_exchange", lambda one, other: False)
-    name, count = step.split()
-    owner = {"rename": places.os, "rmtree": places.shutil}[name]
-    real, calls = getattr(owner, name), []
+    real, calls = os.rename, []
 
     def interrupted(*arguments):
         calls.append(arguments)
-        if len(calls) == int(count):
+        if len(calls) == int(step.split()[1]):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(owner, name, interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(places.os, "rename", interrupted)
         places.swap(new, place)
-    monkeypatch.setattr(owner, name, real)
     places.recover(place)
     assert (place / "index.html").read_text() in ("old", "new") and checksums.whole(place)
     assert not (tmp_path / ".html-previous").exists()
+
+
+@pytest.mark.parametrize("first", [places.RECORD, "index.html"])
+def test_a_removal_interrupted_at_its_first_file_hinders_no_later_exchange(first, tmp_path, monkeypatch):
+    monkeypatch.setattr(places, "_exchange", lambda one, other: False)
+    place, left = pages(tmp_path / "html", "old"), pages(tmp_path / ".html-previous", "older")
+    (left / first).unlink()
+    places.recover(place)
+    assert not left.exists()
+    places.swap(pages(tmp_path / "new", "new"), place)
+    assert (place / "index.html").read_text() == "new"
+
+
+def test_pages_that_were_set_aside_come_back_to_an_empty_folder(tmp_path):
+    pages(tmp_path / ".html-previous", "old")
+    (tmp_path / "html").mkdir()
+    places.recover(tmp_path / "html")
+    assert checksums.whole(tmp_path / "html") and not (tmp_path / ".html-previous").exists()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
