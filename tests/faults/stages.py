@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -45,6 +46,7 @@ COUNT, SEED = int(os.environ.get("FAULTS", "12")), int(os.environ.get("FAULTS_SE
 
 if os.environ.get("FAULTS_STAGES"):  # in the process that forks: what every stage would have to load
     data.load("digits")
+    importlib.import_module("torch.fx.experimental.symbolic_shapes")  # torch itself does so at its first vmap
 
 PROTOCOL = Protocol(
     training_set="digits", dims=(2,), seeds=(0,), epochs=12, points=100, sets=("uniform",), batch_size=500
