@@ -15,6 +15,7 @@ from ..networks import Stack, fit
 from . import VERSION, Settings
 from .functional import terms
 from .render import SPACES
+from .training import unit_scale
 
 __all__ = ["EPSILONS", "LAMBDAS", "NAMES", "apart", "steps", "minimisers"]
 
@@ -100,27 +101,13 @@ def _trained(settings: Settings, members: list[tuple[str, float, float, int]]) -
         rows = torch.randint(settings.pool, (2 * settings.pairs,), generator=generator)
         return points[:, rows].transpose(1, 2).flatten(1, 2)[which], distances[:, rows][which]
 
-    # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
-    x, distance = batch()
-    with torch.no_grad():
-        p, q, _ = encoder(x).chunk(3, 1)
-        unit = ((q - p).norm(dim=2) / distance).median(1).values[:, None, None]
-        for parameter in encoder.parameters[-2:]:
-            parameter /= unit
-
     def loss(_: int) -> Tensor:
         x, distance = batch()
         stretch, bending = (t.mean(1) for t in terms(*encoder(x).chunk(3, 1), distance))
         return (stretch + weights * bending).sum()
 
-    fit(
-        [encoder],
-        loss,
-        steps(settings),
-        rate=5e-3,
-        fall=1_000,
-        label="encoders of points",
-    )
+    unit_scale(encoder, *batch())
+    fit([encoder], loss, steps(settings), rate=5e-3, fall=1_000, label="encoders of points")
     return encoder
 
 

@@ -16,7 +16,7 @@ from .functional import terms
 from .geometry import Space
 from .render import SPACES, draw
 
-__all__ = ["Trained", "train", "training_curves", "Pairs"]
+__all__ = ["Trained", "train", "training_curves", "Pairs", "unit_scale"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,18 @@ class Pairs:
         return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
 
 
+def unit_scale(encoder: Stack, x: Tensor, distance: Tensor) -> None:
+    """Divide the last layers in place so that the median quotient ‖φ(y) − φ(x)‖/d of each encoder is 1 on a batch of `Pairs`.
+
+    γ is infinite at 0, and a fresh encoder contracts.
+    """
+    with torch.no_grad():
+        p, q, _ = encoder(x).chunk(3, 1)
+        unit = ((q - p).norm(dim=2) / distance).median(1).values[:, None, None]
+        for parameter in encoder.parameters[-2:]:
+            parameter /= unit
+
+
 def train(
     protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[tuple[str, str], Trained]:
@@ -149,13 +161,7 @@ def _train(settings: Settings, stacks: dict[str, Stack]) -> dict[str, Tensor]:
     pool, how = Pairs(settings), {"rate": settings.rate, "threads": 1 if settings.pixels <= 16 else None}
     # decoder and plain network see the same batches
     orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]
-
-    # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
-    images, distance = pool.draw(orders[0])
-    x, y, _ = encoder(images).chunk(3, 1)
-    unit = ((y - x).norm(dim=2) / distance).median(1).values[:, None, None]
-    for p in encoder.parameters[-2:]:
-        p /= unit
+    unit_scale(encoder, *pool.draw(orders[0]))
 
     def pairs_loss(step: int) -> Tensor:
         images, distance = pool.draw(orders[0])

@@ -91,6 +91,11 @@ def sources(protocol: Protocol, settings: Settings, store: Store | None = None) 
 
     seeds = protocol.seeds[: settings.source_seeds]
 
+    def plain(images: Images) -> list:
+        linear = principal(images.train)
+        pca = [("pca", "nothing", d, -1, lambda x, d=d: linear(x, d), None) for d in settings.source_dims]
+        return [("pixels", "nothing", 784, -1, lambda x: x, None), *pca]
+
     def cases(made: dict[str, Images]) -> Iterator[tuple[str, str, Images, list]]:
         nets: list[tuple[str, str, int, int, Callable[[Tensor], Tensor], object]] = []
         for seed in seeds:
@@ -105,20 +110,10 @@ def sources(protocol: Protocol, settings: Settings, store: Store | None = None) 
                     net = stack.member(d).double().cpu()
                     nets.append((space, source, d, seed, net.encoder, net))
         for name in ("images", "gaussian"):
-            known = made[name]
-            linear = principal(known.train)
-            plain = [("pixels", "nothing", 784, -1, lambda x: x, None)]
-            plain += [
-                ("pca", "nothing", d, -1, lambda x, d=d, f=linear: f(x, d), None)
-                for d in settings.source_dims
-            ]
-            yield name, "true", known, plain + nets
-        own = [net for net in nets if net[1] == "images"]
-        linear = principal(made["images"].train)
-        plain = [("pixels", "nothing", 784, -1, lambda x: x, None)]
-        plain += [("pca", "nothing", d, -1, lambda x, d=d: linear(x, d), None) for d in settings.source_dims]
+            yield name, "true", made[name], plain(made[name]) + nets
+        own = plain(made["images"]) + [net for net in nets if net[1] == "images"]
         for labels in ("permuted", "in clusters"):
-            yield "images", labels, relabelled(made["images"], labels), plain + own
+            yield "images", labels, relabelled(made["images"], labels), own
 
     def compute() -> pd.DataFrame:
         images = data.load(protocol.training_set)
@@ -129,15 +124,8 @@ def sources(protocol: Protocol, settings: Settings, store: Store | None = None) 
             for space, source, d, seed, encode, net in tqdm(
                 spaces, desc=f"{measured}, {labels}", leave=False
             ):
-                row = {
-                    "measured": measured,
-                    "labels": labels,
-                    "space": space,
-                    "source": source,
-                    "d": d,
-                    "seed": seed,
-                }
-                row |= separation(encode, known, parts, settings.neighbours)
+                row = {"measured": measured, "labels": labels, "space": space, "source": source}
+                row |= {"d": d, "seed": seed} | separation(encode, known, parts, settings.neighbours)
                 if space == "trained":
                     row["error"] = float((net.decoder(net.encoder(held)) - held).square().mean() / spread)
                 rows.append(row)

@@ -67,10 +67,10 @@ def mixture_errors(
             for i, (s, seed) in enumerate(levels):
                 x = law.sample(4_000, fresh, s)
                 smoothed = law.score(x, s)
-                floor = _relative(law.score(clean, s), truth)
+                floor = relative(law.score(clean, s), truth)
                 for step, weights in kept.items():
                     field = net.load(weights, "p").field(i)
-                    errors = _relative(field(x), smoothed), _relative(field(clean), truth)
+                    errors = relative(field(x), smoothed), relative(field(clean), truth)
                     rows.append((n, s, seed, step, *errors, floor))
         return pd.DataFrame(rows, columns=["n", "sigma", "seed", "step", "smoothed", "clean", "floor"])
 
@@ -79,8 +79,9 @@ def mixture_errors(
     return (store or Store()).table("score", fields, compute, "companions/score-mixtures")
 
 
-def _relative(estimate: Tensor, truth: Tensor) -> float:
-    return float(((estimate - truth).square().sum() / truth.square().sum()).sqrt())
+def relative(estimate: Tensor, truth: Tensor, base: Tensor | float = 0.0) -> float:
+    """√(Σ‖estimate − truth‖²/Σ‖truth − base‖²)."""
+    return float(((estimate - truth).square().sum() / (truth - base).square().sum()).sqrt())
 
 
 def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None) -> Residual:

@@ -159,13 +159,12 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
     eased or cured.
     """
     summary = instability(table).set_index("network")
-    alike = [n for n in summary.index if n == "plain" or n.startswith("twin")]
+    gaps, alike = _gaps(summary)
     rows = []
     for name, row in summary.drop(index=[*alike, "untrained"], errors="ignore").iterrows():
         words = {}
-        for sign, title in SIGNS.items():
-            before = summary.loc[alike, sign] - summary.loc[alike, f"{sign}_train"]
-            after = row[sign] - row[f"{sign}_train"]
+        for title, gap in gaps.items():
+            before, after = gap[alike], gap[name]
             low, high = before.min(), before.max()
             if low <= 0:
                 words[title] = "not compared"
@@ -183,10 +182,14 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
 
 def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Sign → lowest and highest gap among the plain networks and their twins."""
-    summary = instability(table).set_index("network")
-    alike = summary[[n == "plain" or n.startswith("twin") for n in summary.index]]
-    gaps = {title: alike[sign] - alike[f"{sign}_train"] for sign, title in SIGNS.items()}
-    return {title: (gap.min(), gap.max()) for title, gap in gaps.items()}
+    gaps, alike = _gaps(instability(table).set_index("network"))
+    return {title: (gap[alike].min(), gap[alike].max()) for title, gap in gaps.items()}
+
+
+def _gaps(summary: pd.DataFrame) -> tuple[dict[str, pd.Series], list[str]]:
+    """Sign → its mean over noise less its value on the training law, by network; and the networks that are plain, or twins."""
+    alike = [n for n in summary.index if n == "plain" or n.startswith("twin")]
+    return {title: summary[sign] - summary[f"{sign}_train"] for sign, title in SIGNS.items()}, alike
 
 
 def nearest_image(

@@ -336,7 +336,7 @@ def spectra(net: Trained, points: int) -> pd.DataFrame:
 
 
 def nearest_codes(net: Trained, points: int) -> tuple[float, float]:
-    """Among points that lie at least 1 apart on the manifold, the pair with the nearest codes: (gap of the codes, intrinsic distance).
+    """Among points that lie at least 1 apart on the torus, the pair with the nearest codes: (gap of the codes, intrinsic distance).
 
     The gap is in units of the root mean square distance of the codes from their mean.
     """
