@@ -24,7 +24,7 @@ from ..figures.sets import NETWORKS, chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
-from ..studies import detection, detection_quantiles
+from ..studies import detection, detection_data, detection_quantiles
 from ..training import train
 from . import page
 
@@ -260,19 +260,14 @@ def framed(x: Tensor) -> Tensor:
     The aspect ratio is kept, scaling is bilinear, the shift is by whole pixels; an empty image stays empty.
     """
     out = torch.zeros(len(x), 28, 28, dtype=x.dtype)
-    for image, canvas in zip(x.reshape(-1, 28, 28), out):
+    for i, image in enumerate(x.reshape(-1, 28, 28)):
         rows, columns = ((image > 0.1).any(k).nonzero()[:, 0] for k in (1, 0))
         if not len(rows):
             continue
         ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         size = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
-        ink = functional.interpolate(ink[None, None], size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
-        corner = []
-        for k, n in enumerate(ink.shape):
-            mass = ink.sum(1 - k)
-            centre = float((mass * torch.arange(n)).sum() / mass.sum())
-            corner.append(min(max(round(13.5 - centre), 0), 28 - n))
-        canvas[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+        ink = functional.interpolate(ink[None, None], size, mode="bilinear", antialias=True)[0, 0]
+        out[i] = detection_data.centred(ink.clamp(0, 1))
     return out.reshape(-1, 784)
 
 

@@ -135,15 +135,9 @@ def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(ED
                 raise RuntimeError(f"the book does not build: {done.stderr[-2000:]}")
             told = re.findall(r"^  \S+ +\d.*(?:s|min|h)$", done.stdout, re.M)
             size = sum(p.stat().st_size for p in Path(folder, "build", "html").rglob("*") if p.is_file())
-            rows.append(
-                {
-                    "before": name,
-                    "clock": round(time.monotonic() - began, 1),
-                    "processor": round(_children() - used, 1),
-                    "executed": len(told),
-                    "site": round(size / 1e6, 1),
-                }
-            )
+            row = {"before": name, "clock": round(time.monotonic() - began, 1)}
+            row |= {"processor": round(_children() - used, 1), "executed": len(told)}
+            rows.append(row | {"site": round(size / 1e6, 1)})
     return pd.DataFrame(rows)
 
 
@@ -156,12 +150,8 @@ def environment() -> dict[str, Any]:
     """Processor, cores, memory, versions, and how busy the machine was."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        names = [
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+        model = named[1].strip() if named else model
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -184,12 +174,12 @@ def _network(d: int) -> Autoencoder:
     return Ensemble.initial((d,), 0, torch.float64).member(d)
 
 
-def rates() -> dict[str, float]:
-    """Large matrix products on one thread, in GFLOP/s: what the machine can do."""
+def rates(timer: Callable[[], float] = time.process_time) -> dict[str, float]:
+    """Large matrix products in GFLOP/s: what the machine can do."""
     out = {}
     for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
         a = torch.ones(1500, 1500, dtype=dtype)
-        out[name] = 2 * 1500**3 / _seconds(lambda: a @ a) / 1e9
+        out[name] = 2 * 1500**3 / _seconds(lambda: a @ a, 5, timer) / 1e9
     return out
 
 
@@ -391,11 +381,8 @@ def all_cores() -> dict[str, Any] | None:
         return None
     torch.set_num_threads(cores)
     x = noise.sample("uniform", 0, POINTS)
-    a, b = (torch.ones(1500, 1500, dtype=dtype) for dtype in (torch.float64, torch.float32))
     k = np.random.default_rng(0).normal(size=(4096, 10, 10))
-    out: dict[str, Any] = {
-        "float64": 2 * 1500**3 / _seconds(lambda: a @ a, 5, clock) / 1e9,
-        "float32": 2 * 1500**3 / _seconds(lambda: b @ b, 5, clock) / 1e9,
+    out: dict[str, Any] = rates(clock) | {
         "eigenvalues": {
             "lapack": _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3, clock),
             "ours": _seconds(lambda: eigen.eigvals(k, cores), 3, clock),
@@ -441,8 +428,7 @@ def growth() -> list[dict[str, float]]:
         start = time.process_time()
         results.evaluate([e], run, "uniform", progress=False, laws=laws)
         seconds = time.process_time() - start
-        row = {"points": points, "networks": len(dims), "columns": sum(dims), "seconds": seconds}
-        out.append(row)
+        out.append({"points": points, "networks": len(dims), "columns": sum(dims), "seconds": seconds})
     return out
 
 
@@ -459,8 +445,7 @@ def _peak(points: int) -> dict[str, float]:
     results.evaluate([e], run, "uniform", progress=False)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the parent had
-        lines = status.read_text().splitlines()
-        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+        peak = int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"points": points, "megabytes": peak / 1024}

@@ -23,7 +23,18 @@ from torch.nn import functional
 from .. import data, noise
 from ..protocol import NOISE_SETS
 
-__all__ = ["Parts", "parts", "points", "letters", "TRANSFORMED", "SETS", "POINTS", "transformed", "stated"]
+__all__ = [
+    "Parts",
+    "parts",
+    "points",
+    "letters",
+    "centred",
+    "transformed",
+    "stated",
+    "TRANSFORMED",
+    "SETS",
+    "POINTS",
+]
 
 #: Points of a set, as many as there are where there are fewer; a noise set, trivial to tell, has a quarter of them.
 POINTS = 2_000
@@ -241,14 +252,17 @@ def _framed(glyph: Tensor, framing: str) -> Tensor:
         frame[top : top + size[0], left : left + size[1]] = small
         blocks = functional.avg_pool2d(frame[None, None], 4)
         return functional.interpolate(blocks, size=(28, 28), mode="bilinear", align_corners=False).flatten()
-    frame = torch.zeros(28, 28, dtype=torch.float64)
-    mass = small.sum()
-    corner = []
-    for axis, length in enumerate(small.shape):
-        centre = (small.sum(1 - axis) * torch.arange(length)).sum() / mass
+    return centred(small).flatten()
+
+
+def centred(ink: Tensor) -> Tensor:
+    """A picture of at most 28×28 in a black frame of that size, its centre of mass in the middle, to whole pixels."""
+    frame, corner = torch.zeros(28, 28, dtype=ink.dtype), []
+    for axis, length in enumerate(ink.shape):
+        centre = (ink.sum(1 - axis) * torch.arange(length)).sum() / ink.sum()
         corner.append(min(max(round(13.5 - centre.item()), 0), 28 - length))
-    frame[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = small
-    return frame.flatten()
+    frame[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+    return frame
 
 
 def stated(name: str, training_set: str) -> str:
