@@ -315,12 +315,11 @@ def published(
     cells, ends, images = table(networks, protocol, store)
     null = untrained(protocol.replace(seeds=protocol.seeds[:1]))
     before, few, _ = table(null, protocol, store, starts=NULL_STARTS)
-    largest = {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()}
     return {
         "attractors": pd.concat([cells, before], ignore_index=True),
         "attractors-ends": pd.concat([ends, few], ignore_index=True),
         "attractors-overlap": overlap(networks, protocol, ends, images),
-        "attractors-pictures": largest,
+        "attractors-pictures": _largest(images),
     }
 
 
@@ -333,11 +332,12 @@ def own(
     cells, ends, images = table(
         train(first, store), few, store, protocol.dims[-2:], OWN_STARTS, progress=False
     )
-    return (
-        cells,
-        ends,
-        {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()},
-    )
+    return cells, ends, _largest(images)
+
+
+def _largest(images: Mapping[tuple[int, int], Tensor]) -> dict[str, Tensor]:
+    """The first `SHOWN` ends of each network, in 255 grey values, by ``"seed/d"``."""
+    return {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()}
 
 
 def summary(cells: pd.DataFrame, ends: pd.DataFrame) -> dict[str, float]:

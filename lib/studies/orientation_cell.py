@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from .. import jacobian, spectrum
-from ..jacobian import RoundTrip
+from ..jacobian import RoundTrip, weights
 from ..model import Autoencoder
 
 __all__ = [
@@ -80,7 +80,7 @@ def parts(reversed_by: dict[tuple[int, ...], float]) -> np.ndarray:
 
 def halves(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     """The transpose of G(z) = Df_dec and E(x) = Df_enc, each by itself and of shape (n, d, 784)."""
-    down, up = ([m.weight for m in half if hasattr(m, "weight")] for half in (net.decoder, net.encoder))
+    down, up = weights(net.decoder), weights(net.encoder)
     g = down[0].T.expand(len(trip.z), -1, -1)
     for w, m in zip(down[1:], trip.at_z):
         g = (g * m[:, None]) @ w.T
@@ -105,7 +105,7 @@ def by_layers(net: Autoencoder, trip: RoundTrip, g: Tensor) -> dict[tuple[int, .
     ----------
     g : Gᵀ of `halves`, shape (n, d, 784)
     """
-    first, *rest = (m.weight for m in net.encoder if hasattr(m, "weight"))
+    first, *rest = weights(net.encoder)
     branches = {(): g @ first.T}
     for i, (w, x, y) in enumerate(zip(rest, trip.at_x, trip.at_y), 1):
         branches = {
@@ -149,17 +149,16 @@ def contributions(
     rows : shape (m,), the points of the m eigenvalues
     right, left : shape (m, d), eigenvectors b and a with aᵀb = 1
     """
-    down, up = ([w.weight for w in half if hasattr(w, "weight")] for half in (net.decoder, net.encoder))
-    weights = [*down, *up]
-    slopes = [*trip.at_z, trip.slope, *trip.at_x]
+    down, up = weights(net.decoder), weights(net.encoder)
+    layers, slopes = [*down, *up], [*trip.at_z, trip.slope, *trip.at_x]
     slopes = [s[rows].to(right.dtype) for s in slopes]  # one a layer but the last
     arriving, coming = [], []
     h = right
-    for w, s in zip(weights, slopes):
+    for w, s in zip(layers, slopes):
         h = (h @ w.T) * s
         arriving.append(h)
     h = left
-    for w, s in zip(weights[:0:-1], slopes[::-1]):
+    for w, s in zip(layers[:0:-1], slopes[::-1]):
         h = (h @ w) * s
         coming.append(h)
     # a slope is on either side of the cut; a ReLU's is 0 or 1, so that it may count twice

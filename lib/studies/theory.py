@@ -23,7 +23,7 @@ from ..training import training_fields
 
 __all__ = [
     "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
-    "kink_distance", "latent_jacobian", "lipschitz", "same_region", "ray", "code_pairs", "pairs", "inference", "iterates",
+    "kink_distance", "latent_jacobian", "lipschitz", "ray", "code_pairs", "pairs", "inference", "iterates",
     "project_sphere", "project_ellipse", "ellipse_factor", "projection_jacobian",
 ]  # fmt: skip
 
@@ -105,26 +105,14 @@ def bauer_fike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 # --- the same on networks ---------------------------------------------------------------------
 
 
-def _path(net: Autoencoder, z: Tensor) -> list[Tensor]:
-    """Inputs of the decoder's hidden units at the codes z and of the encoder's at f_dec(z), ``(n, width)`` each."""
-    inputs = []
-    for half in (net.decoder, net.encoder):
-        for layer in half:
-            if isinstance(layer, torch.nn.ReLU):
-                inputs.append(z)
-            z = layer(z)
-    return inputs
-
-
 def kink_distance(net: Autoencoder, x: Tensor) -> Tensor:
-    """The smallest absolute input of any hidden unit on the path of ``x (n, 784)``; 0 on a kink. Shape (n,)."""
-    first = [net.encoder[:i](x) for i, layer in enumerate(net.encoder) if isinstance(layer, torch.nn.ReLU)]
-    return torch.cat([*first, *_path(net, net.encoder(x))], 1).abs().amin(1)
-
-
-def same_region(net: Autoencoder, a: Tensor, b: Tensor) -> Tensor:
-    """Whether the codes ``a, b (n, d)`` have the same active units in the decoder, and their decodings in the encoder."""
-    return torch.stack([((p > 0) == (q > 0)).all(1) for p, q in zip(_path(net, a), _path(net, b))]).all(0)
+    """The smallest absolute input of any hidden unit on the way of ``x (n, 784)`` to f_enc(f(x)); 0 on a kink. Shape (n,)."""
+    inputs = []
+    for layer in (*net.encoder, *net.decoder, *net.encoder):
+        if isinstance(layer, torch.nn.ReLU):
+            inputs.append(x)
+        x = layer(x)
+    return torch.cat(inputs, 1).abs().amin(1)
 
 
 def lipschitz(net: Autoencoder, z: Tensor) -> Tensor:
@@ -155,7 +143,8 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
     """
     codes = torch.cat([z[None], z + steps[:, None] * direction / direction.norm()])
     j = latent_jacobian(net, codes)
-    units = torch.cat(_path(net, codes), 1) > 0
+    trip = jacobian.at_codes(net, codes)
+    units = torch.cat([*trip.at_z, *trip.at_y], 1)
     return pd.DataFrame({
         "t": steps.numpy(),
         "matrices": frobenius_gap(j[1:], j[:1]).numpy(),
@@ -275,12 +264,12 @@ def project_sphere(x: Tensor) -> Tensor:
     return x / x.norm(dim=-1, keepdim=True)
 
 
-def project_ellipse(x: Tensor, axes: tuple[float, float], grid: int = 720, newton: int = 8) -> Tensor:
+def project_ellipse(x: Tensor, axes: tuple[float, float]) -> Tensor:
     """Nearest point of the ellipse (a cos u, b sin u) to each of ``x (n, 2)``: a search on a grid, then Newton's method.
 
     Unique off the medial axis, which for a > b is the segment |x₁| ≤ (a² − b²)/a, x₂ = 0.
     """
-    return _on_ellipse(_ellipse_parameter(x, axes, grid, newton), axes)
+    return _on_ellipse(_ellipse_parameter(x, axes), axes)
 
 
 def _on_ellipse(u: Tensor, axes: tuple[float, float]) -> Tensor:
