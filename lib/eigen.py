@@ -21,7 +21,7 @@ LANES = 32
 #: Sweeps after which a matrix is given up; LAPACK's is 30 an eigenvalue.
 SWEEPS = 30
 
-#: Places in the array of a lane's numbers: its window, its first column, and its reflection 1 − (x, y, z)ᵀ(1, v, w).
+#: Places of a lane's numbers: its window, its first column, and its reflection 1 − (x, y, z)ᵀ(1, v, w).
 LOW, HIGH, P, Q, R, X, Y, Z, V, W = (i * LANES for i in range(10))
 
 _EPS = np.finfo(np.float64).eps
@@ -262,7 +262,7 @@ def _francis(h, d, wr, wi):
 
 @_jit
 def _window(h, l, high):
-    """Where the unreduced block of lane `l` that ends at `high` begins; what is negligible before it is set to zero."""
+    """Where the unreduced block of lane `l` ending at `high` begins; what is negligible before it becomes zero."""
     i = high
     while i > 0:
         size = abs(h[i - 1, i - 1, l]) + abs(h[i, i, l])
@@ -275,7 +275,7 @@ def _window(h, l, high):
 
 @_jit
 def _start(h, l, low, high, tries):
-    """First column of (H − s₁)(H − s₂) up to a factor, with the eigenvalues of the last 2×2 block as shifts."""
+    """First column of (H − s₁)(H − s₂) up to a factor; shifts are the eigenvalues of the last 2×2 block."""
     x, y = h[high, high, l], h[high - 1, high - 1, l]
     w = h[high, high - 1, l] * h[high - 1, high, l]
     if tries % 10 == 0:  # an exceptional shift, should the sweeps run in a circle

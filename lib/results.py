@@ -174,9 +174,8 @@ def cells(
     load = lambda: {place: store.load_table("cells", fields) for place, fields in keys.items()}
     stored = load()
     if any(table is None for table in stored.values()):
-        with store.alone(
-            "cells", {"together": [*keys.values()]}
-        ):  # each block is drawn once for all networks
+        # one process, so that each block is drawn once for all networks
+        with store.alone("cells", {"together": [*keys.values()]}):
             stored = load()
             missing = {name: [e for e in networks if stored[name, e.seed] is None] for name in names}
             parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
@@ -217,14 +216,7 @@ def _evaluated(
     }  # fmt: skip
     # four items a seed and set, of about equal cost: finer progress, and less to hold in memory
     items = [
-        (
-            e.seed,
-            trained[e.seed],
-            protocol,
-            name,
-            part,
-            {k: laws[e.seed][k] for k in ((e.seed, d) for d in part)},
-        )
+        (e.seed, trained[e.seed], protocol, name, part, {(e.seed, d): laws[e.seed][e.seed, d] for d in part})
         for name, es in missing.items()
         for e in es
         for part in (e.dims[i::4] for i in range(4))
@@ -238,7 +230,7 @@ def _evaluated(
 
 
 def keep(e: Ensemble, protocol: Protocol, store: Store) -> Path | None:
-    """The file from which another process can load trained networks, written where it lacks; None for untrained ones."""
+    """The file from which another process can load trained networks, written where it lacks, or None for untrained ones."""
     if not e.curves:
         return None
     fields = training_fields(protocol, e.seed)
