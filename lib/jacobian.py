@@ -20,7 +20,8 @@ from torch import Tensor
 from .model import Autoencoder
 
 __all__ = [
-    "RoundTrip", "round_trip", "at_codes", "matrices", "weights", "rank", "reduced", "reference", "derivative", "sech2",
+    "RoundTrip", "round_trip", "at_codes", "matrices", "weights", "rank", "reduced", "reference",
+    "derivative", "sech2",
 ]  # fmt: skip
 
 #: Columns carried at once. 784 numbers each, about 12 MB: they stay in the last-level cache.
@@ -72,7 +73,8 @@ def round_trip(net: Autoencoder, x: Tensor) -> RoundTrip:
 
 
 def at_codes(net: Autoencoder, z: Tensor) -> RoundTrip:
-    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x, so that K_L stands for K_I as well."""
+    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x,
+    so that K_L stands for K_I as well."""
     a, at_z = _through(net.decoder, z)  # the last pre-activation, (n, 784)
     slope = sech2(a)
     y = a.tanh_()
@@ -195,11 +197,13 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
 
 
 def reference(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation: slow, for comparison."""
+    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation:
+    slow, for comparison."""
     there = derivative(lambda v: net.decoder(net.encoder(v)), x)
     return there, derivative(lambda v: net.encoder(net.decoder(v)), net.encoder(x))
 
 
 def derivative(f: Callable[[Tensor], Tensor], x: Tensor, forward: bool = False) -> Tensor:
-    """Df at every row of ``x (n, p)``, shape (n, q, p), by automatic differentiation in reverse or `forward` mode."""
+    """Df at every row of ``x (n, p)``, shape (n, q, p),
+    by automatic differentiation in reverse or `forward` mode."""
     return torch.func.vmap((torch.func.jacfwd if forward else torch.func.jacrev)(f))(x)

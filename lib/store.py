@@ -239,7 +239,8 @@ class Store:
         return None if table is None else table.folder[0]
 
     def alone(self, stage: str, fields: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
-        """Only one process at a time is inside for the same fields. The system's lock dies with its holder."""
+        """Only one process at a time is inside for the same fields.
+        The system's lock dies with its holder."""
         path = self.path(stage, fields, "lock")
         return locked(path, f"{stage} {path.stem}")
 
@@ -287,7 +288,8 @@ class Store:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Only one process at a time is inside; one that waits for another says so, unless it is a notebook for the book, whose page would show it."""
+    """Only one process at a time is inside; one that waits for another says so,
+    unless it is a notebook for the book, whose page would show it."""
     if fcntl is None:
         yield
         return

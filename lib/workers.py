@@ -47,7 +47,7 @@ _telling: ContextVar[Callable[[int], None] | None] = ContextVar("telling", defau
 
 
 def width() -> int:
-    """Processes of this machine for items: one a core, this one alone on a GPU; several GPUs take a scheduler."""
+    """Processes of this machine for items: one a core, this one alone on a GPU; more GPUs take a scheduler."""
     return 1 if paths.device() != "cpu" and torch.cuda.is_available() else joblib.cpu_count()
 
 
@@ -63,9 +63,9 @@ def run(
 ) -> Iterator[tuple[tuple, Any]]:  # fmt: skip
     """Every item with its ``function(store, *item)``, in the order in which they become ready.
 
-    With a scheduler's address, items go to its workers; without, several are shared out among processes of this machine.
-    A worker that does not see the folder of `store` gets what an item `needs` and gives back the artefacts that were
-    asked for in it. An item that another process has given to the scheduler already is not run twice.
+    With a scheduler's address, items go to its workers; without, several are shared out among processes of
+    this machine. A worker that does not see the folder of `store` gets what an item `needs` and gives back
+    the artefacts asked for in it. An item that the scheduler has from another process is not run twice.
 
     Parameters
     ----------
@@ -77,7 +77,8 @@ def run(
     Raises
     ------
     ProtocolError
-        Where no scheduler answers, at a worker of another version or with several threads. What an item raises is raised.
+        Where no scheduler answers, at a worker of another version or with several threads.
+        What an item raises is raised.
     """
     items, weights = list(items), list(weights or [1] * len(items))
     done, lock = [0] * len(items), threading.Lock()
@@ -203,7 +204,7 @@ def _on_worker(
     names: list[str],
     contents: list[bytes],
 ) -> tuple[Any, list[str], dict[str, bytes]]:
-    """An item's result, the artefacts asked for in it, and their content where the caller sees another store."""
+    """An item's result, the artefacts asked for in it, and their content where the caller has another store."""
     from distributed import get_worker
 
     (identity, wanted, device), worker, last = terms, get_worker(), [0.0]

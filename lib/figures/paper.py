@@ -104,7 +104,8 @@ def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Figure:
             line = {"color": color, "lw": 0.9}
             ax.bxp(
                 stats, positions=part.d + shift, widths=0.32, showfliers=False, patch_artist=True, manage_ticks=False,
-                boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9}, medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
+                boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9},
+                medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
             )  # fmt: skip
         ax.set_title(LABELS[name])
         dimensions(ax, table)

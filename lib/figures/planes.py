@@ -1,4 +1,5 @@
-"""Eigenvalues in the complex plane, a plane for each data set: of `lib.studies.diagnose`, and on the first page."""
+"""Eigenvalues in the complex plane, a plane for each data set: of `lib.studies.diagnose`,
+and on the first page."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from .style import COLORS, FAINT, WIDTH, plane, styled
 
 __all__ = ["planes", "opening"]
 
-#: The part of the complex plane that the first page shows: from, to, on the real axis and on the imaginary one.
+#: The part of the complex plane that the first page shows: from, to,
+#: on the real axis and on the imaginary one.
 FRAME = (-1.5, 3.0), (-1.5, 1.5)
 
 
@@ -45,7 +47,8 @@ def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
 
 @styled
 def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
-    """Images, their reconstructions and the eigenvalues of K_I, a row of two strips and a plane for each data set.
+    """Images, their reconstructions and the eigenvalues of K_I,
+    a row of two strips and a plane for each data set.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""Figures of the chapters on data, training, noise, reconstructions, sensitivity and computation: `table -> Figure`."""
+"""Figures of the chapters on data, training, noise, reconstructions,
+sensitivity and computation: `table -> Figure`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from .style import COLORS, FAINT, INK, LABELS, WIDTH, log_axis, plain_ticks, sha
 from .tables import ordered, variant
 
 __all__ = [
-    "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep", "choices", "lengths",
+    "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep",
+    "choices", "lengths",
     "methods", "parts",
 ]  # fmt: skip
 
@@ -30,7 +32,8 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
 
 @styled
 def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[int]) -> Figure:
-    """Mean squared pixel error by epoch, while training (thin) and held out (thick), one line a network, coloured by d.
+    """Mean squared pixel error by epoch, while training (thin) and held out (thick),
+    one line a network, coloured by d.
 
     Parameters
     ----------
@@ -141,7 +144,8 @@ def sweep(
 
 @styled
 def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], log: bool = False) -> Figure:
-    """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set, a panel a latent dimension."""
+    """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set,
+    a panel a latent dimension."""
     names = list(dict.fromkeys(zip(table.choice, table.value)))
     rows = {name: -i for i, name in enumerate(names)}
     size = (WIDTH, 1.4 + 0.27 * len(names))
@@ -171,7 +175,8 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
 def lengths(
     table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()
 ) -> Figure:
-    """Statistics against epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
+    """Statistics against epochs of training: a row a statistic,
+    a column a latent dimension, a line a data set."""
     table = table[table.choice == "length"]
     size = (WIDTH, 1.6 * len(statistics) + 1.2)
     fig, axes = plt.subplots(

@@ -1,7 +1,7 @@
 """One input under the glass: what a network makes of it, in widgets.
 
-With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there an
-album (`lib.pages.albums`) switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
+With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there an album
+(`lib.pages.albums`) switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
 """
 
 from __future__ import annotations
@@ -187,7 +187,8 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
-    """The code among training codes, along their two principal axes; a code beyond the frame is drawn at its edge."""
+    """The code among training codes, along their two principal axes;
+    a code beyond the frame is drawn at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
     at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
     dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
@@ -207,7 +208,8 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
 
 
 def _named(protocol: Protocol) -> dict[str, str]:
-    """What the sets of images are called: to published networks the small digits are neither held out nor training data."""
+    """What the sets of images are called: to published networks the small digits are neither
+    held out nor training data."""
     return (
         {"test": "small digits", "codes": "small digits'"}
         if live.foreign(protocol)
@@ -216,7 +218,8 @@ def _named(protocol: Protocol) -> dict[str, str]:
 
 
 def points(protocol: Protocol, sets: Mapping[str, str] | None = None) -> dict[str, Tensor]:
-    """A held-out image and one point of each of `sets` (name → what it is called; default: all of the protocol), by name."""
+    """A held-out image and one point of each of `sets` (name → what it is called; default:
+    all of the protocol), by name."""
     called = {name: name.replace("_", " ") for name in protocol.sets} if sets is None else sets
     image = live.as_known(protocol, data.load(protocol.training_set).test[:1])[0]
     return {_named(protocol)["test"]: image} | {
@@ -242,7 +245,8 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
 
 @styled
 def still(protocol: Protocol) -> Figure:
-    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture: reconstructions, and spectra below them, for growing d."""
+    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture:
+    reconstructions, and spectra below them, for growing d."""
     groups = {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
     ensemble, inputs = grid(protocol)[0][0], points(protocol, groups)
     dims = live.chosen(ensemble.dims)
@@ -386,7 +390,8 @@ def _drawn(name: str) -> Tensor:
 
 
 def show(protocol: Protocol) -> widgets.Widget:
-    """The explorer: the live one in a notebook, the album of pictures in the book, whose pages have no kernel."""
+    """The explorer: the live one in a notebook, the album of pictures in the book,
+    whose pages have no kernel."""
     if paths.pictures():
         return album(frames(protocol), ("data set", "seed", "d"), "Input, reconstructions and spectra")
     return Explorer(protocol).widget

@@ -1,4 +1,5 @@
-"""An encoder trained alone on pairs, its decoder after it, and a plain autoencoder of the same size; three manifolds at once."""
+"""An encoder trained alone on pairs, its decoder after it, and a plain autoencoder of the same size;
+three manifolds at once."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ class Trained:
     manifold : key in `SPACES`
     kind : ``"bending"`` (encoder first, decoder after it) or ``"plain"``
     encoder, decoder : stacks of one member, float32
-    scale : codes are multiplied by it in `encode`: 1, and for a plain autoencoder what makes the median quotient
-        ‖φ(y) − φ(x)‖/d equal to 1, since its loss fixes no unit of length
+    scale : codes are multiplied by it in `encode`: 1, and for a plain autoencoder what makes the median
+        quotient ‖φ(y) − φ(x)‖/d equal to 1, since its loss fixes no unit of length
     """
 
     manifold: str
@@ -88,13 +89,15 @@ class Pairs:
         self.images, self.distances = torch.stack(images), torch.stack(distances).float()
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch: images ``(3, 3·pairs, pixels²)``, points then partners then averages, and distances ``(3, pairs)``."""
+        """A batch: images ``(3, 3·pairs, pixels²)``, points then partners then averages,
+        and distances ``(3, pairs)``."""
         rows = torch.randint(self.settings.pool, (self.settings.pairs,), generator=generator)
         return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
 
 
 def unit_scale(encoder: Stack, x: Tensor, distance: Tensor) -> None:
-    """Divide the last layers in place so that the median quotient ‖φ(y) − φ(x)‖/d of each encoder is 1 on a batch of `Pairs`.
+    """Divide the last layers in place so that the median quotient ‖φ(y) − φ(x)‖/d of each encoder is
+    1 on a batch of `Pairs`.
 
     γ is infinite at 0, and a fresh encoder contracts.
     """
@@ -125,7 +128,8 @@ def train(
 
 
 def training_curves(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
-    """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``, mean squared pixel errors.
+    """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``,
+    mean squared pixel errors.
 
     Each ``(steps, 3)``, in the order of `SPACES`.
     """

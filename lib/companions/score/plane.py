@@ -44,7 +44,8 @@ def mixture(n: int) -> Mixture:
 def mixture_errors(
     protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
-    """Relative error of trained denoisers as score estimates, against σ and training length. The protocol plays no part.
+    """Relative error of trained denoisers as score estimates, against σ and training length.
+    The protocol plays no part.
 
     Columns ``n, sigma, seed, step``; ``smoothed``: √(E‖ŝ − s_σ‖²/E‖s_σ‖²) over x ~ p ∗ N_σ;
     ``clean``: the same against ∇log p over x ~ p; ``floor``: the latter for s_σ itself, the
@@ -85,7 +86,8 @@ def relative(estimate: Tensor, truth: Tensor, base: Tensor | float = 0.0) -> flo
 
 
 def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None) -> Residual:
-    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained. The protocol plays no part."""
+    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained.
+    The protocol plays no part."""
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
 
@@ -224,7 +226,8 @@ def zeros(
 def spiral_tables(
     protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame]:
-    """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields: loaded if stored or published."""
+    """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields:
+    loaded if stored or published."""
     networks = lambda: spiral_networks(protocol, settings, store)
     tables = {
         "zeros": lambda: zero_table(settings, networks()),
@@ -236,7 +239,8 @@ def spiral_tables(
 def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:
     """The zeros of the exact field of the spiral and of its two estimates, with the density there.
 
-    Columns of `zeros`, with ``field`` and ``log_density``, log (p ∗ N_σ) less its largest value on the spiral.
+    Columns of `zeros`, with ``field`` and ``log_density``, log (p ∗ N_σ)
+    less its largest value on the spiral.
     """
     law, sigma = spiral(), settings.spiral_sigma
     eye = torch.eye(2, dtype=torch.float64)

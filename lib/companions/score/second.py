@@ -1,4 +1,5 @@
-"""The second order: the slope of r against the Hessian of log p ∗ N_σ, moments in a ball, and two readings as an energy."""
+"""The second order: the slope of r against the Hessian of log p ∗ N_σ, moments in a ball,
+and two readings as an energy."""
 
 from __future__ import annotations
 
@@ -22,12 +23,14 @@ __all__ = [
     "expanded_moments", "ball_moments", "second_order", "energies", "energy_table", "mixture_orders",
 ]  # fmt: skip
 
-#: Points at which the second order is taken; radius of the ball; points of the energies, and nodes of their line integrals.
+#: Points at which the second order is taken; radius of the ball; points of the energies,
+#: and nodes of their line integrals.
 POINTS, RADIUS, SPREAD, NODES = 300, 0.04, 1_500, 96
 
 
 def expanded_moments(s: Tensor, h: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Mean ``(b, n)`` less the centre, and covariance ``(b, n, n)``, of a density in a ball, to second order in its radius δ.
+    """Mean ``(b, n)`` less the centre, and covariance ``(b, n, n)``, of a density in a ball,
+    to second order in its radius δ.
 
     With s = ∇log p, H = ∇² log p, A = H + ssᵀ, c = δ²/(n + 2) and e = δ²/(n + 4) they are c s and
     c [I + e(A + ½ tr A · I) − ½ c tr A · I] − c² ssᵀ.
@@ -55,11 +58,13 @@ def ball_moments(log_density: Callable[[Tensor], Tensor], x: Tensor, radius: flo
 
 
 def second_order(settings: Settings, net: Residual) -> pd.DataFrame:
-    """Slopes of the spiral's networks against the known Hessian, at draws x of p ∗ N_σ; a row a field, the exact one as control.
+    """Slopes of the spiral's networks against the known Hessian, at draws x of p ∗ N_σ; a row a field,
+    the exact one as control.
 
-    Columns ``field``; ``hessian``, relative error of (∂r/∂x − I)/σ²; ``asymmetry``, ‖J − Jᵀ‖/(2‖J − I‖) pooled over points;
-    ``negative``, the share of points at which ∂r/∂x has an eigenvalue with negative real part; ``mean`` and ``covariance``,
-    relative errors of `expanded_moments` from the field and its slope, the covariance's relative to what makes it differ from cI.
+    Columns ``field``; ``hessian``, relative error of (∂r/∂x − I)/σ²; ``asymmetry``, ‖J − Jᵀ‖/(2‖J − I‖)
+    pooled over points; ``negative``, the share of points at which ∂r/∂x has an eigenvalue with negative real
+    part; ``mean`` and ``covariance``, relative errors of `expanded_moments` from the field and its slope, the
+    covariance's relative to what makes it differ from cI.
     """
     law, sigma = spiral(), settings.spiral_sigma
     x = law.sample(POINTS, torch.Generator().manual_seed(3), sigma)
@@ -77,7 +82,8 @@ def second_order(settings: Settings, net: Residual) -> pd.DataFrame:
 def _moment_errors(
     moments: tuple[Tensor, Tensor], score: Tensor, slope: Tensor, sigma: float, radius: float
 ) -> dict[str, float]:
-    """``mean`` and ``covariance`` of `second_order`, against the moments in a ball around points of the plane."""
+    """``mean`` and ``covariance`` of `second_order`,
+    against the moments in a ball around points of the plane."""
     eye = torch.eye(2, dtype=torch.float64)
     mean, covariance = expanded_moments(score, (slope - eye) / sigma**2, radius)
     return {
@@ -87,7 +93,8 @@ def _moment_errors(
 
 
 def _slope_errors(j: Tensor, exact: Tensor, sigma: float) -> dict[str, float]:
-    """``hessian``, ``asymmetry`` and ``negative`` of `second_order` for slopes ∂r/∂x ``(b, n, n)``, and those of the optimum."""
+    """``hessian``, ``asymmetry`` and ``negative`` of `second_order` for slopes ∂r/∂x ``(b, n, n)``,
+    and those of the optimum."""
     eye = torch.eye(j.shape[1], dtype=j.dtype)
     return {
         "hessian": relative((j - eye) / sigma**2, (exact - eye) / sigma**2),
@@ -99,14 +106,16 @@ def _slope_errors(j: Tensor, exact: Tensor, sigma: float) -> dict[str, float]:
 def mixture_orders(
     protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
-    """First and second order, and both readings as an energy, of denoisers of the mixtures against σ. The protocol plays no part.
+    """First and second order, and both readings as an energy, of denoisers of the mixtures against σ.
+    The protocol plays no part.
 
-    A row for n, σ and ``step``, a quarter of the training and all of it (a quarter of that of `plane.mixture_errors`, the first seed);
-    step 0 is the exact field, the control. At draws x of p ∗ N_σ: ``score``, relative error of the field; ``hessian``,
-    ``asymmetry``, ``negative`` of `second_order`; in the plane ``mean`` and ``covariance`` too, in a ball of radius 0.4 times the
-    least standard deviation of p ∗ N_σ, which is √(.01 + σ²). At draws of p ∗ N_2σ, which cover troughs as well: ``integral`` and
-    ``error``, Spearman's correlation of the line integral from the densest centre, and of −‖r(x) − x‖², with the log-density;
-    ``off``, the integral's median absolute error.
+    A row for n, σ and ``step``, a quarter of the training and all of it (a quarter of that of
+    `plane.mixture_errors`, the first seed); step 0 is the exact field, the control. At draws x of p ∗ N_σ:
+    ``score``, relative error of the field; ``hessian``, ``asymmetry``, ``negative`` of `second_order`; in the
+    plane ``mean`` and ``covariance`` too, in a ball of radius 0.4 times the least standard deviation of
+    p ∗ N_σ, which is √(.01 + σ²). At draws of p ∗ N_2σ, which cover troughs as well: ``integral`` and
+    ``error``, Spearman's correlation of the line integral from the densest centre, and of −‖r(x) − x‖², with
+    the log-density; ``off``, the integral's median absolute error.
     """
 
     spread = min(SPREAD, settings.held_out)
@@ -155,10 +164,11 @@ def _readings(name: str, law: Mixture, field: Callable, x: Tensor, sigma: float)
 
 
 def energies(settings: Settings, net: Residual, reach: float = 1.5) -> pd.DataFrame:
-    """Log-density of p ∗ N_σ at points spread evenly over the disc that the spiral fills, and two readings of r as one.
+    """Log-density of p ∗ N_σ at points spread evenly over the disc that the spiral fills,
+    and two readings of r as one.
 
-    Columns ``field, log_density``; ``integral``, ∫ (r(x) − x)/σ² · dx along the straight line from the densest node of the
-    spiral, plus the log-density there; ``minus_error``, −‖r(x) − x‖².
+    Columns ``field, log_density``; ``integral``, ∫ (r(x) − x)/σ² · dx along the straight line from the
+    densest node of the spiral, plus the log-density there; ``minus_error``, −‖r(x) − x‖².
     """
     law, sigma = spiral(), settings.spiral_sigma
     u, v = torch.rand(2, SPREAD, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
@@ -169,7 +179,8 @@ def energies(settings: Settings, net: Residual, reach: float = 1.5) -> pd.DataFr
 
 
 def energy_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well each reading orders the points: Spearman's correlation with the log-density, and the integral's median absolute error."""
+    """How well each reading orders the points: Spearman's correlation with the log-density,
+    and the integral's median absolute error."""
     rows = [
         {
             "field": name,

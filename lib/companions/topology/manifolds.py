@@ -75,7 +75,8 @@ class Curve(Manifold):
 
 
 class LinkedCircles(Manifold):
-    """A = (cos t, sin t, 0) and B = (1 + cos s, 0, sin s), each through the other; q is (angle, 0 on A or 1 on B)."""
+    """A = (cos t, sin t, 0) and B = (1 + cos s, 0, sin s), each through the other;
+    q is (angle, 0 on A or 1 on B)."""
 
     def points(self, q):
         c, s, b = q[:, 0].cos(), q[:, 0].sin(), q[:, 1]
@@ -149,7 +150,8 @@ class Torus(Manifold):
         return self.big + self.small * ((path[:, 1:, 1] + path[:, :-1, 1]) / 2).cos()
 
     def _relax(self, path: Tensor, steps: int) -> Tensor:
-        """Gradient descent with the gradient taken in the inner product of first derivatives: no step is too long for any wavelength."""
+        """Gradient descent with the gradient taken in the inner product of first derivatives:
+        no step is too long for any wavelength."""
         n = path.shape[1] - 1
         k = torch.arange(1, n, dtype=path.dtype)
         sines = (math.pi * k[:, None] * k / n).sin() * math.sqrt(2 / n)  # symmetric and orthogonal
