@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import re
@@ -14,11 +15,11 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from PIL import Image
 from torch import Tensor
 
 from ..protocol import LABELS
@@ -84,39 +85,57 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def picture(fig: Figure, fmt: str = "svg") -> bytes:
-    """A figure as a file, ``svg`` or ``png``, without date and the same for the same figure.
+def picture(fig: Figure) -> bytes:
+    """A figure as an SVG file, without date and the same for the same figure.
 
-    An SVG takes the colours of `DARK` where the page around it, by its ``color-scheme``, is dark.
+    It takes the colours of `DARK` where the page around it, by its ``color-scheme``, is dark.
     """
     buffer = io.BytesIO()
     with plt.style.context(STYLE):  # ticks are made, and identifiers salted, when a figure is saved
         # laid out and measured once: `savefig` goes through all that is drawn twice more
-        (FigureCanvasSVG if fmt == "svg" else FigureCanvasAgg)(fig)
+        FigureCanvasSVG(fig)
         for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
             if (
                 axis.get_scale() == "log" and axis.isDefault_majloc
             ):  # of itself it labels 2, 3, 4 and 6 × 10¹, one over the other
                 log_axis(axis, axis.get_view_interval())
-        fig.set_dpi(72 if fmt == "svg" else plt.rcParams["savefig.dpi"])
+        fig.set_dpi(72)
         if engine := fig.get_layout_engine():
             engine.execute(fig)
             fig.set_layout_engine("none")
         box = fig.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-        fig.savefig(buffer, format=fmt, bbox_inches=box, metadata={"Date": None} if fmt == "svg" else None)
-    return compact(twofold(buffer.getvalue().decode())).encode() if fmt == "svg" else buffer.getvalue()
+        fig.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None})
+    return compact(twofold(buffer.getvalue().decode())).encode()
 
 
 def twofold(svg: str) -> str:
-    """Every colour of `DARK` made a variable, which dark surroundings change."""
-    used = [light for light in DARK if light in svg]
+    """Every colour of `DARK` made a variable, which dark surroundings change; there a raster in one of them takes it too."""
+    svg = RASTER.sub(_inked, svg)
+    names = sorted(set(re.findall(r'class="ink(\w+)"', svg)))
+    used = [light for light in DARK if light in svg or light[1:] in names]
     svg = re.sub("|".join(used) or "(?!)", lambda found: f"var(--c{found[0][1:]})", svg)
     lit, dark = (
         "".join(f"--c{light[1:]}:{color};" for light, color in pairs)
         for pairs in (zip(used, used), ((light, DARK[light]) for light in used))
     )
-    rule = f"<style>:root{{{lit}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>"
+    dark = f":root{{{dark}}}" + "".join(f".ink{name}{{filter:url(#ink{name})}}" for name in names)
+    rule = f"<style>:root{{{lit}}}@media (prefers-color-scheme: dark){{{dark}}}</style>"
+    for name in names:
+        flood = f'<feFlood style="flood-color:var(--c{name})"/><feComposite in2="SourceAlpha" operator="in"/>'
+        rule += f'<filter id="ink{name}" color-interpolation-filters="sRGB">{flood}</filter>'
     return re.sub(r"(<svg[^>]*>)", rf"\1\n{rule}", svg, count=1)
+
+
+RASTER = re.compile(r'<image(?= [^>]*?base64,([^"]+)")')
+
+
+def _inked(image: re.Match) -> str:
+    """A raster in one colour of `DARK`, more or less opaque, is marked with it."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA")).reshape(-1, 4)
+    colours = {to_hex(c / 255) for c in np.unique(pixels[pixels[:, 3] > 0, :3], axis=0)[:2]}
+    return (
+        f'<image class="ink{colours.pop()[1:]}"' if len(colours) == 1 and colours <= DARK.keys() else "<image"
+    )
 
 
 #: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing

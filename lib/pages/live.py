@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .. import data, jacobian, noise, paths, published, spectrum
+from ..figures.detection import SAID
 from ..figures.sets import NETWORKS, chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
@@ -206,7 +207,7 @@ def usual_table(protocol: Protocol) -> pd.DataFrame:
     """The medians of `usual` over the networks offered: a row a set, a column a score."""
     table = _quantiles(protocol)
     wide = table.pivot_table(index="set", columns="score", values="q50", aggfunc="median", sort=False)
-    return wide.rename(index=LABELS).rename_axis(index="data set", columns=None).reset_index()
+    return wide.rename(index=LABELS, columns=SAID).rename_axis(index="data set", columns=None).reset_index()
 
 
 def _quantiles(protocol: Protocol) -> pd.DataFrame:
@@ -322,7 +323,7 @@ def files(protocol: Protocol, folder: Path) -> dict[str, Path]:
     for ensemble in ensembles:
         stem = f"live-seed{ensemble.seed}"
         for d in dimensions(ensemble):
-            found[f"seed {ensemble.seed}, d = {d}"] = export(
+            found[f"seed {ensemble.seed}, d\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{d}"] = export(
                 ensemble.member(d), folder / f"{stem}-d{d:02d}.js"
             )
         if 2 in ensemble.dims:
