@@ -31,7 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 STYLE = Path(__file__).with_name("book.mplstyle")
-#: Source Sans 3, the pages' own type, at one weight: Latin and Greek, made of the fonts in book/_assets/thirdparty.
+#: Source Sans 3, the pages' own type, at one weight: Latin and Greek,
+#: made of the fonts in book/_assets/thirdparty.
 FONT = Path(__file__).with_name("book-sans.ttf")
 font_manager.fontManager.addfont(FONT)
 
@@ -44,8 +45,8 @@ BLUE, RED, GREEN, ORANGE, PURPLE = "#0072b2", "#c24a00", "#00806a", "#a06e00", "
 #: Seeds are told apart by the line.
 LINES = ("-", "--", ":", "-.")
 
-#: The same colour for the same data set on every page: dark sets in blues, middle ones in greens, bright ones in warm
-#: tones, the training data in a neutral that stands out from all by its width.
+#: The same colour for the same data set on every page: dark sets in blues, middle ones in greens,
+#: bright ones in warm tones, the training data in a neutral that stands out from all by its width.
 COLORS = {
     "train": "#6a717f", "test": "#858d9b",
     "bernoulli_0.13": "#1f4e9c", "beta_0.8_5": "#2b7bd6", "bernoulli_0.25": "#1c8db8",
@@ -53,7 +54,8 @@ COLORS = {
     "bernoulli_0.75": "#b07b00", "bernoulli_0.87": "#c24a00", "beta_5_0.8": "#c2387a",
 }  # fmt: skip
 
-#: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both; a picture takes these by itself.
+#: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both;
+#: a picture takes these by itself.
 DARK = {
     INK: "#c3cad4", FAINT: "#959eac", BLUE: "#58ace4", RED: "#f0894f", GREEN: "#35b597", ORANGE: "#e0a52a", PURPLE: "#da8cc4",
     "#7458a8": "#a893dc", "#6a717f": "#b0b7c2", "#858d9b": "#838b99",
@@ -136,15 +138,16 @@ def _inked(image: re.Match) -> str:
     )
 
 
-#: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing refers to: those of
-#: texts, legends and axes tests/site/figures.py finds them by.
+#: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing
+#: refers to: those of texts, legends and axes tests/site/figures.py finds them by.
 LENGTHS = re.compile(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)')
 LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
 GROUPS = re.compile(r'<g id="(?:figure|line2d|[xy]tick|\w+Collection)_\d+">')
 
 
 def compact(svg: str) -> str:
-    """The same picture in half the bytes: lengths to a hundredth of a point, each look a class, short names for glyphs and marks."""
+    """The same picture in half the bytes: lengths to a hundredth of a point, each look a class,
+    short names for glyphs and marks."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r"<!DOCTYPE.*?>", "<!-- matplotlib -->", svg, count=1, flags=re.S)
     svg = LENGTHS.sub(lambda found: re.sub(r"\s*\n\s*", " ", DIGITS.sub(_hundredths, found[0])), svg)
@@ -183,11 +186,13 @@ def shades(count: int) -> list[str]:
 def plane(
     ax: Axes, lam_i: Tensor, lam_l: Tensor, reach: float | None = None, size: float = 5, **look
 ) -> float:
-    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape, in the plane with the unit circle.
+    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape,
+    in the plane with the unit circle.
 
     Parameters
     ----------
-    reach : half the side of the square shown; default: so that every eigenvalue and the unit circle are in it.
+    reach : half the side of the square shown; default:
+        so that every eigenvalue and the unit circle are in it.
     size : of the marks, in points.
     look : further properties of the marks.
 
@@ -205,7 +210,8 @@ def plane(
 
 
 def log_axis(axis: Axis, values: np.ndarray) -> None:
-    """A logarithmic axis for these positive values, with 0.2 instead of 2 × 10⁻¹: at whole decades, or at 1, 2, 5 where there are few."""
+    """A logarithmic axis for these positive values, with 0.2 instead of 2 × 10⁻¹: at whole decades, or at 1,
+    2, 5 where there are few."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if len(values) else (1, 10)
