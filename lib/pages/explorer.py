@@ -19,16 +19,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import data, jacobian, noise, paths, published, spectrum
+from .. import data, jacobian, noise, paths, spectrum
 from ..figures.style import plane, styled
-from ..model import Autoencoder, Ensemble
+from ..model import Autoencoder
 from ..protocol import REPRESENTATIVES, Protocol
 from ..studies.orientation_cell import halves
-from ..training import train, untrained
+from ..training import untrained
 from . import live
 from .albums import BLUE, GREEN, INK, RED, album, picture, shown, svg, text
 
-__all__ = ["Look", "look", "Codes", "drawing", "frames", "still", "grid", "Explorer", "show"]
+__all__ = ["Look", "look", "Codes", "drawing", "frames", "still", "Explorer", "show"]
 
 #: How often the autoencoder has been applied in the drawing.
 TIMES = (1, 4, 64)
@@ -228,11 +228,11 @@ def points(protocol: Protocol, sets: Mapping[str, str] | None = None) -> dict[st
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
-    """Drawings of `points` for the networks of `grid`, by (data set, seed, d)."""
-    images, ensembles, inputs = data.load(protocol.training_set), grid(protocol)[0], points(protocol)
+    """Drawings of `points` for all networks shown, by (data set, seed, d)."""
+    images, inputs = data.load(protocol.training_set), points(protocol)
     shown_codes = live.as_known(protocol, few(images.train))
     out = {}
-    for ensemble in ensembles:
+    for ensemble in live.networks(protocol, None)[0]:
         for d in live.chosen(ensemble.dims):
             net = ensemble.member(d).double()
             codes = Codes(net, shown_codes, _named(protocol)["codes"])
@@ -245,10 +245,10 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
 
 @styled
 def still(protocol: Protocol) -> Figure:
-    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture:
+    """A held-out image, the paper's three representatives and the first ensemble as one picture:
     reconstructions, and spectra below them, for growing d."""
     groups = {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
-    ensemble, inputs = grid(protocol)[0][0], points(protocol, groups)
+    ensemble, inputs = live.networks(protocol)[0][0], points(protocol, groups)
     dims = live.chosen(ensemble.dims)
     fig, axes = plt.subplots(
         2 * len(inputs),
@@ -273,12 +273,6 @@ def still(protocol: Protocol) -> Figure:
     return fig
 
 
-def grid(protocol: Protocol) -> tuple[list[Ensemble], str]:
-    """The ensembles shown, published if there are any and else of this build, and which they are."""
-    which = live.networks(protocol)[1]
-    return published.ensembles() or train(protocol), which
-
-
 # --- with a kernel --------------------------------------------------------------------------------
 
 
@@ -297,7 +291,7 @@ class Explorer:
     def __init__(self, protocol: Protocol):
         self.protocol, self.images, self.names = protocol, data.load(protocol.training_set), _named(protocol)
         self.around = live.as_known(protocol, few(self.images.train))
-        ensembles, which = grid(protocol)
+        ensembles, which = live.networks(protocol, None)
         self.nets: dict[tuple, Autoencoder] = {}
         self.all_codes: dict[tuple, Codes] = {}
         start = untrained(protocol.replace(dims=ensembles[0].dims, seeds=tuple(e.seed for e in ensembles)))

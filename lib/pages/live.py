@@ -67,15 +67,15 @@ SIDE = 96
 USUAL_POINTS = 200
 
 
-def networks(protocol: Protocol) -> tuple[list[Ensemble], str]:
-    """Ensembles of the first `SEEDS` seeds, published if there are any and else of this build,
+def networks(protocol: Protocol, seeds: int | None = SEEDS) -> tuple[list[Ensemble], str]:
+    """Ensembles of the first seeds, or of all (None), published if there are any and else of this build,
     and a phrase that says which."""
     found = published.ensembles()
     which = "published networks (MNIST, the paper's protocol)"
     if not found:
         found = train(protocol)
         which = f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs)"
-    return found[:SEEDS], which
+    return found[:seeds], which
 
 
 def dimensions(ensemble: Ensemble) -> list[int]:

@@ -156,8 +156,7 @@ def environment() -> dict[str, Any]:
         model = named[1].strip() if named else model
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    machine = {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": load}
+    machine = {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": os.getloadavg()[0]}
     return machine | {"python": platform.python_version()} | packages
 
 
@@ -387,7 +386,7 @@ def all_cores() -> dict[str, Any] | None:
     None on a busy machine: threads that wait for one another would be measured waiting for someone else.
     """
     cores, clock = joblib.cpu_count(), time.perf_counter
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1 + cores / 4:  # 1 is this process
+    if os.getloadavg()[0] > 1 + cores / 4:  # 1 is this process
         return None
     torch.set_num_threads(cores)
     x = noise.sample("uniform", 0, POINTS)
