@@ -118,8 +118,7 @@ def charts() -> Figure:
 
 @styled
 def serpentine(passes: Sequence[int], points: np.ndarray) -> Figure:
-    """Points of the unit square and the curve that runs through its horizontal strips,
-    one panel a number of strips."""
+    """Points of the unit square and the curve through its horizontal strips, a panel a number of strips."""
     fig, axes = plt.subplots(1, len(passes), figsize=(WIDTH, 2.4))
     for ax, k in zip(axes, passes):
         ax.plot(*points.T, ".", color=INK, ms=2, alpha=0.6)

@@ -173,8 +173,7 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
 def lengths(
     table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()
 ) -> Figure:
-    """Statistics against epochs of training: a row a statistic,
-    a column a latent dimension, a line a data set."""
+    """Statistics by epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
     table = table[table.choice == "length"]
     size = (WIDTH, 1.6 * len(statistics) + 1.2)
     fig, axes = plt.subplots(

@@ -187,8 +187,7 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
-    """The code among training codes, along their two principal axes;
-    a code beyond the frame is drawn at its edge."""
+    """The code among training codes, along their two principal axes; one beyond the frame at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
     at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
     dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
@@ -384,8 +383,7 @@ def _drawn(name: str) -> Tensor:
 
 
 def show(protocol: Protocol) -> widgets.Widget:
-    """The explorer: the live one in a notebook, the album of pictures in the book,
-    whose pages have no kernel."""
+    """The explorer: the live one in a notebook, the album in the book, whose pages have no kernel."""
     if paths.pictures():
         return album(frames(protocol), ("data set", "seed", "d"), "Input, reconstructions and spectra")
     return Explorer(protocol).widget

@@ -80,8 +80,7 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
 
 
 def _setup(root: Path) -> list[NotebookNode]:
-    """Colab's cell, folded away in Colab and JupyterLab and kept off pages;
-    none while there is no address."""
+    """Colab's cell, folded away in Colab and JupyterLab and kept off pages; none without an address."""
     where = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
     if not where.get("url"):
         return []

@@ -1,5 +1,4 @@
-"""What more workers bring: measured on this machine with one and two,
-and simulated for more from measured times.
+"""What more workers bring: measured here with one and two, and simulated for more from measured times.
 
 `measure` needs the extra ``cluster``. `estimate` computes nothing but a schedule: its numbers are simulated,
 from the seconds that items took where they were measured and the order in which a scheduler hands them out.

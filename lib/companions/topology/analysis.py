@@ -1,5 +1,4 @@
-"""What the trained networks do on their manifolds: errors and their measure, antipodal pairs,
-spectra along curves."""
+"""What networks do on their manifolds: errors and their measure, antipodal pairs, spectra along curves."""
 
 from __future__ import annotations
 
