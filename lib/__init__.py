@@ -8,5 +8,6 @@ model      the autoencoder, and the networks of one seed as one stack; training 
 jacobian   K_I and K_L; eigen their eigenvalues; spectrum one network's on one data set
 results    protocol → networks → cells → table; published reads what was computed at the paper's scale
 
-Folders, each importing only what is before it: studies, figures, companions, pages, press (the command line above all).
+Folders, each importing only what is before it: studies, figures, companions, pages,
+press (the command line above all).
 """

@@ -83,8 +83,8 @@ class Images:
 def load(name: str) -> Images:
     """Load ``"digits"``, ``"mnist"``, either of them without a digit, or ``"fashion-mnist"``.
 
-    ``"mnist-without-1"`` has no image of the digit 1, neither among those trained on nor among those held out.
-    Of Fashion-MNIST the 10,000 test images are there, and none of them is for training.
+    ``"mnist-without-1"`` has no image of the digit 1, neither among those trained on nor among those held
+    out. Of Fashion-MNIST the 10,000 test images are there, and none of them is for training.
 
     MNIST is looked for in the folder ``MNIST_DIR`` (when that variable is set, only there),
     then in the cache under ``results/mnist``, and is downloaded once if it is in neither.
@@ -107,7 +107,8 @@ def load(name: str) -> Images:
     if name == "fashion-mnist":
         return _idx_images("fashion-mnist", ("t10k",), 0)
     raise DataError(
-        f"training_set: expected 'mnist', 'digits' or one of them without a digit, got {name!r}; use training_set=digits"
+        f"training_set: expected 'mnist', 'digits' or one of them without a digit, got {name!r}; "
+        "use training_set=digits"
     )
 
 
@@ -124,7 +125,8 @@ def without(name: str) -> tuple[str, int | None]:
 
 
 def digest(name: str) -> str:
-    """The ``sha256`` of ``load(name)``, without the images: what is trained on them can be looked up where they are not.
+    """The ``sha256`` of ``load(name)``, without the images:
+    what is trained on them can be looked up where they are not.
 
     >>> digest("digits") == load("digits").sha256
     True
@@ -155,7 +157,8 @@ def _digits() -> Images:
     sha = hashlib.sha256(small.tobytes()).hexdigest()
     if sha != DIGITS_SHA256:
         raise DataError(
-            f"digits: expected SHA-256 {DIGITS_SHA256[:12]}…, got {sha[:12]}…; install the pinned scikit-learn"
+            f"digits: expected SHA-256 {DIGITS_SHA256[:12]}…, got {sha[:12]}…; "
+            "install the pinned scikit-learn"
         )
     x = torch.from_numpy(small).to(torch.float64)[:, None] / 16
     x = torch.nn.functional.interpolate(x, size=(28, 28), mode="bilinear", align_corners=False)
@@ -164,7 +167,8 @@ def _digits() -> Images:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where the files of a data set in MNIST's format come from: a folder that is named, the cache, elsewhere, the network."""
+    """Where the files of a data set in MNIST's format come from: a folder that is named, the cache,
+    elsewhere, the network."""
 
     label: str
     variable: str
@@ -213,14 +217,16 @@ def _idx_file(data: str, name: str) -> np.ndarray:
                 _take_away(path, error)
     if source.named:
         raise DataError(
-            f"{source.variable}: expected {name} or {name}.gz in {source.named}, found neither; correct {source.variable}, or unset it to download"
+            f"{source.variable}: expected {name} or {name}.gz in {source.named}, found neither; "
+            f"correct {source.variable}, or unset it to download"
         )
     content = _download(source, name)
     try:
         write_atomically(source.cache / f"{name}.gz", gzip.compress(content, mtime=0))
     except OSError as error:
         raise DataError(
-            f"{source.label}: expected to keep {name}.gz in {source.cache}, got {error.strerror or error}; set BOOK_RESULTS to a folder that can be written"
+            f"{source.label}: expected to keep {name}.gz in {source.cache}, got {error.strerror or error}; "
+            "set BOOK_RESULTS to a folder that can be written"
         ) from None
     return np.frombuffer(content, np.uint8, offset=header)
 
@@ -234,7 +240,8 @@ def _read(source: _Source, path: Path, name: str) -> bytes | None:
             content = file.read(LARGEST)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
-            f"{source.label}: expected a readable {path.name} in {path.parent}, got {error}; put the original file there"
+            f"{source.label}: expected a readable {path.name} in {path.parent}, got {error}; "
+            "put the original file there"
         ) from None
     _verify(source, content, name, path.parent)
     return content
@@ -244,7 +251,8 @@ def _verify(source: _Source, content: bytes, name: str, where: object) -> None:
     expected, sha = source.files[name][0], hashlib.sha256(content).hexdigest()
     if sha != expected:
         raise DataError(
-            f"{source.label}: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {where}; put the original file there"
+            f"{source.label}: expected {name} with SHA-256 {expected[:12]}…, got {sha[:12]}… in {where}; "
+            "put the original file there"
         )
 
 

@@ -1,10 +1,10 @@
 """Eigenvalues of many small real matrices at once: Francis' double-shift QR, one matrix a SIMD lane.
 
 LAPACK treats a batch one matrix after another, and one small matrix leaves a wide processor mostly idle. Here
-`LANES` matrices lie interleaved in memory, entry (i, j) of all of them side by side, and go through the same steps
-together: scaling, balancing, Householder reduction to Hessenberg form, and QR sweeps with deflation (Golub & Van
-Loan, Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a lane that is outside
-its window takes the identity for its reflection.
+`LANES` matrices lie interleaved in memory, entry (i, j) of all of them side by side, and go through the same
+steps together: scaling, balancing, Householder reduction to Hessenberg form, and QR sweeps with deflation
+(Golub & Van Loan, Matrix Computations, 7.4–7.5). Each lane has its own shifts and its own active window; a
+lane that is outside its window takes the identity for its reflection.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LANES = 32
 #: Sweeps after which a matrix is given up; LAPACK's is 30 an eigenvalue.
 SWEEPS = 30
 
-#: Places in the array of a lane's numbers: its window, its first column, and its reflection 1 − (x, y, z)ᵀ(1, v, w).
+#: Places of a lane's numbers: its window, its first column, and its reflection 1 − (x, y, z)ᵀ(1, v, w).
 LOW, HIGH, P, Q, R, X, Y, Z, V, W = (i * LANES for i in range(10))
 
 _EPS = np.finfo(np.float64).eps
@@ -49,14 +49,13 @@ def eigvals(k: np.ndarray, threads: int = 1) -> np.ndarray:
     -------
     array, shape (n, d), complex128. A matrix with a number that is not finite gives NaNs.
 
-    Examples
-    --------
     >>> eigvals(np.array([[[0.0, -2.0], [2.0, 0.0]]]))
     array([[0.+2.j, 0.-2.j]])
     """
     if np.iscomplexobj(k) or np.ndim(k) != 3 or np.shape(k)[1] != np.shape(k)[2]:
         raise ValueError(
-            f"k: expected real matrices of shape (n, d, d), got {np.asarray(k).dtype} of shape {np.shape(k)}; pass a batch of square matrices"
+            "k: expected real matrices of shape (n, d, d), "
+            f"got {np.asarray(k).dtype} of shape {np.shape(k)}; pass a batch of square matrices"
         )
     k = np.ascontiguousarray(k, dtype=np.float64)
     n, d, _ = k.shape
@@ -262,7 +261,7 @@ def _francis(h, d, wr, wi):
 
 @_jit
 def _window(h, l, high):
-    """Where the unreduced block of lane `l` that ends at `high` begins; what is negligible before it is set to zero."""
+    """Where the unreduced block of lane `l` that ends at `high` begins; the entry before it becomes zero."""
     i = high
     while i > 0:
         size = abs(h[i - 1, i - 1, l]) + abs(h[i, i, l])
@@ -275,7 +274,7 @@ def _window(h, l, high):
 
 @_jit
 def _start(h, l, low, high, tries):
-    """First column of (H − s₁)(H − s₂) up to a factor, with the eigenvalues of the last 2×2 block as shifts."""
+    """First column of (H − s₁)(H − s₂) up to a factor; shifts are the eigenvalues of the last 2×2 block."""
     x, y = h[high, high, l], h[high - 1, high - 1, l]
     w = h[high, high - 1, l] * h[high - 1, high, l]
     if tries % 10 == 0:  # an exceptional shift, should the sweeps run in a circle

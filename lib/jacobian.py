@@ -20,7 +20,8 @@ from torch import Tensor
 from .model import Autoencoder
 
 __all__ = [
-    "RoundTrip", "round_trip", "at_codes", "matrices", "rank", "reduced", "reference", "derivative", "sech2",
+    "RoundTrip", "round_trip", "at_codes", "matrices", "weights", "rank", "reduced", "reference",
+    "derivative", "sech2",
 ]  # fmt: skip
 
 #: Columns carried at once. 784 numbers each, about 12 MB: they stay in the last-level cache.
@@ -72,7 +73,8 @@ def round_trip(net: Autoencoder, x: Tensor) -> RoundTrip:
 
 
 def at_codes(net: Autoencoder, z: Tensor) -> RoundTrip:
-    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x, so that K_L stands for K_I as well."""
+    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x,
+    so that K_L stands for K_I as well."""
     a, at_z = _through(net.decoder, z)  # the last pre-activation, (n, 784)
     slope = sech2(a)
     y = a.tanh_()
@@ -101,7 +103,7 @@ def matrices(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     what is carried stays in the cache, and units that none of them activates are left out.
     """
     n, d = trip.z.shape
-    enc, dec = _weights(net.encoder), _weights(net.decoder)
+    enc, dec = weights(net.encoder), weights(net.decoder)
     dec[-1] = dec[-1].T.contiguous().T  # its columns are what is picked from it
     k = trip.z.new_empty(2, n, d, d)
     step = max(1, round(COLUMNS / d / 24)) * 24  # matrix products like a multiple of 24 columns
@@ -123,7 +125,8 @@ def matrices(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     return k[0], k[1]
 
 
-def _weights(half: torch.nn.Sequential) -> list[Tensor]:
+def weights(half: torch.nn.Sequential) -> list[Tensor]:
+    """The matrices of one half of an autoencoder, ``(out, in)`` each, in order."""
     return [m.weight for m in half if isinstance(m, torch.nn.Linear)]
 
 
@@ -132,9 +135,9 @@ def _live(pattern: Tensor) -> Tensor:
     return pattern.any(0).nonzero().squeeze(1)
 
 
-def _restrict(weights: list[Tensor], live: list[Tensor]) -> list[Tensor]:
+def _restrict(layers: list[Tensor], live: list[Tensor]) -> list[Tensor]:
     """The layers of one half without the hidden units that are not in `live`."""
-    narrowed = [w[units] for w, units in zip(weights, live)] + weights[-1:]
+    narrowed = [w[units] for w, units in zip(layers, live)] + layers[-1:]
     return narrowed[:1] + [w.T[units].T for w, units in zip(narrowed[1:], live)]
 
 
@@ -173,8 +176,8 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
         ``trip.at_x`` and K_I, or ``trip.at_y`` and K_L.
     """
     d = k.shape[1]
-    down = [(w.T, m) for w, m in zip(_weights(net.decoder), trip.at_z)]
-    back = [(w, m) for w, m in zip(_weights(net.encoder)[::-1], at[::-1])]
+    down = [(w.T, m) for w, m in zip(weights(net.decoder), trip.at_z)]
+    back = [(w, m) for w, m in zip(weights(net.encoder)[::-1], at[::-1])]
     # from the latent layer to each hidden one
     paths = [half[: i + 1] for half in (down, back) for i in range(len(half))]
     narrowest = torch.stack([path[-1][1].sum(1) for path in paths]).argmin(0)
@@ -194,11 +197,13 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
 
 
 def reference(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation: slow, for comparison."""
+    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation:
+    slow, for comparison."""
     there = derivative(lambda v: net.decoder(net.encoder(v)), x)
     return there, derivative(lambda v: net.encoder(net.decoder(v)), net.encoder(x))
 
 
 def derivative(f: Callable[[Tensor], Tensor], x: Tensor, forward: bool = False) -> Tensor:
-    """Df at every row of ``x (n, p)``, shape (n, q, p), by automatic differentiation in reverse or `forward` mode."""
+    """Df at every row of ``x (n, p)``, shape (n, q, p),
+    by automatic differentiation in reverse or `forward` mode."""
     return torch.func.vmap((torch.func.jacfwd if forward else torch.func.jacrev)(f))(x)

@@ -92,7 +92,8 @@ def _linear(a: Tensor) -> tuple[Tensor, Tensor]:
 
 #: Activations, and the same with their slopes. Each maps 0 to 0, which keeps padded units at zero.
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
-    "relu": (torch.relu, _relu), "tanh": (torch.tanh, _tanh), "silu": (functional.silu, _silu), "linear": (lambda a: a, _linear),
+    "relu": (torch.relu, _relu), "tanh": (torch.tanh, _tanh), "silu": (functional.silu, _silu),
+    "linear": (lambda a: a, _linear),
 }  # fmt: skip
 
 
@@ -150,14 +151,16 @@ class Stack:
         return len(self.sizes)
 
     def __call__(self, x: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """``x (b, m)`` or ``(k, b, m) -> (k, b, n)`` through the layers from `start` to before `stop`; a padded output is zero."""
+        """``x (b, m)`` or ``(k, b, m) -> (k, b, n)`` through the layers from `start` to before `stop`;
+        a padded output is zero."""
         h = x.expand(len(self), *x.shape[-2:])
         for w, b, act in list(zip(self.weights, self.biases, self.activations))[start:stop]:
             h = ACTIVATIONS[act][0](torch.baddbmm(b, h, w))
         return h
 
     def push(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        """Values ``(k, b, n)`` at ``x``, and what the derivative there makes of ``tangents (k, b, j, m)``: ``(k, b, j, n)``."""
+        """Values ``(k, b, n)`` at ``x``, and what the derivative there makes of
+        ``tangents (k, b, j, m)``: ``(k, b, j, n)``."""
         h, t = x.expand(len(self), *x.shape[-2:]), tangents
         for w, b, act in zip(self.weights, self.biases, self.activations):
             h, slope = ACTIVATIONS[act][1](torch.baddbmm(b, h, w))

@@ -1,8 +1,8 @@
 """The ten pixel distributions of section II-A, drawn so that point i never depends on how it is asked for.
 
-Every pixel of every point is independent, but for the fields, whose neighbouring pixels are alike. Points are drawn in blocks, and each block has a
-counter-based generator of its own, keyed by the distribution, the seed and the block's
-number: chunk size, order of access, number of workers and device change nothing.
+Every pixel of every point is independent, but for the fields, whose neighbouring pixels are alike. Points are
+drawn in blocks, and each block has a counter-based generator of its own, keyed by the distribution, the seed
+and the block's number: chunk size, order of access, number of workers and device change nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SIDE = 28
 NODES = 8_193
 
 
-#: Laws along two families, whose members differ in brightness and, at mean one half, in variance (section II-B).
+#: Laws along two families, whose members differ in brightness and, at mean one half,
+#: in variance (section II-B).
 FAMILIES = {
     "bernoulli": tuple(
         f"bernoulli_{p}" for p in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
@@ -60,10 +61,10 @@ _zero_inflated_beta = _ZeroInflatedBeta(a=0.0, b=1.0, name="zero_inflated_beta")
 def distribution(name: str) -> stats.distributions.rv_frozen:
     """The law of one pixel as a frozen SciPy distribution.
 
-    ``bernoulli_P``, ``beta_A_B``, ``normal`` or ``normal_MU_SIGMA`` (a normal law truncated
-    to [0, 1]; the paper's has μ = .5, σ = 1), ``uniform``. Any parameters are taken, so that
-    section II-B can sweep them. ``field_M_V_L_Q`` has mean M, variance V and a share Q of pixels that are 0; the others
-    follow a Beta law. Its pixels are F⁻¹(Φ(g)) of a Gaussian field g with correlation exp(−r²/2L²) at a distance of r pixels.
+    ``bernoulli_P``, ``beta_A_B``, ``normal`` or ``normal_MU_SIGMA`` (a normal law truncated to [0, 1]; the
+    paper's has μ = .5, σ = 1), ``uniform``. Any parameters are taken, so that section II-B can sweep them.
+    ``field_M_V_L_Q`` has mean M, variance V and a share Q of pixels that are 0; the others follow a Beta law.
+    Its pixels are F⁻¹(Φ(g)) of a Gaussian field g with correlation exp(−r²/2L²) at a distance of r pixels.
 
     >>> float(distribution("beta_0.8_5").mean().round(4))
     0.1379
@@ -94,12 +95,14 @@ def distribution(name: str) -> stats.distributions.rv_frozen:
     except ValueError:
         pass
     raise ProtocolError(
-        f"noise set: expected bernoulli_P, beta_A_B, normal[_MU_SIGMA], uniform or field_M_V_L_Q, got {name!r}; for instance bernoulli_0.5"
+        "noise set: expected bernoulli_P, beta_A_B, normal[_MU_SIGMA], uniform or field_M_V_L_Q, "
+        f"got {name!r}; for instance bernoulli_0.5"
     )
 
 
 def _beta_part(mean: float, variance: float, zeros: float) -> tuple[float, float] | None:
-    """Parameters of the Beta law that, with a share of zeros, gives a mean and a variance; None where none does."""
+    """Parameters of the Beta law that, with a share of zeros, gives a mean and a variance;
+    None where none does."""
     if not 0 <= zeros < 1:
         return None
     mu = mean / (1 - zeros)
@@ -111,7 +114,8 @@ def _beta_part(mean: float, variance: float, zeros: float) -> tuple[float, float
 
 
 def _quantiles(g: np.ndarray, zeros: float, a: float, b: float) -> np.ndarray:
-    """F⁻¹(Φ(g)) of the zero-inflated Beta law, its Beta part interpolated between `NODES` values of Φ⁻¹: within 1e-4, unless its variance is nearly the largest there is.
+    """F⁻¹(Φ(g)) of the zero-inflated Beta law, its Beta part interpolated between `NODES` values of Φ⁻¹:
+    within 1e-4, unless its variance is nearly the largest there is.
 
     SciPy's inverse of the incomplete Beta function takes two microseconds a pixel, fifteen times as long.
     """
@@ -123,7 +127,8 @@ def _quantiles(g: np.ndarray, zeros: float, a: float, b: float) -> np.ndarray:
 
 @functools.cache
 def _root(length: float) -> np.ndarray:
-    """R with RRᵀ = exp(−(i − j)²/2L²), ``(28, 28)``: the kernel on the grid is the product of its two axes' kernels, so R Z Rᵀ has it."""
+    """R with RRᵀ = exp(−(i − j)²/2L²), ``(28, 28)``:
+    the kernel on the grid is the product of its two axes' kernels, so R Z Rᵀ has it."""
     apart = np.subtract.outer(np.arange(SIDE), np.arange(SIDE)) / (length or 1)
     values, vectors = np.linalg.eigh(np.exp(-(apart**2) / 2) if length else np.eye(SIDE))
     return (vectors * np.sqrt(values.clip(0))) @ vectors.T  # small eigenvalues are rounding, of either sign

@@ -33,7 +33,8 @@ FOLDERS = ("BOOK_RESULTS", "MNIST_DIR", "FASHION_MNIST_DIR")
 
 
 def results() -> Path:
-    """The folder of this run's artefacts: ``BOOK_RESULTS``, else ``results/`` beside ``lib/``, or here where there is no book."""
+    """The folder of this run's artefacts: ``BOOK_RESULTS``, else ``results/`` beside ``lib/``,
+    or here where there is no book."""
     return Path(
         os.environ.get("BOOK_RESULTS") or (ROOT if PROFILES.is_dir() else Path()) / "results"
     ).absolute()
@@ -45,7 +46,8 @@ def mnist() -> Path | None:
 
 
 def fashion_mnist() -> Path | None:
-    """The folder with the original files of Fashion-MNIST, ``FASHION_MNIST_DIR``, or None where none is named."""
+    """The folder with the original files of Fashion-MNIST, ``FASHION_MNIST_DIR``,
+    or None where none is named."""
     return _named("FASHION_MNIST_DIR")
 
 
@@ -55,15 +57,18 @@ def _named(variable: str) -> Path | None:
 
 
 def pictures() -> Path | None:
-    """Where a notebook that is being executed for the book puts its pictures, relative to itself; None in JupyterLab."""
+    """Where a notebook that is being executed for the book puts its pictures,
+    relative to itself; None in JupyterLab."""
     folder = os.environ.get("BOOK_PICTURES")
     return Path(folder) if folder else None
 
 
 def note(place: Path | str) -> None:
-    """Tell the build which published file a notebook has asked for, there or not: a line in the file ``BOOK_READS``.
+    """Tell the build which published file a notebook has asked for, there or not:
+    a line in the file ``BOOK_READS``.
 
-    `place` is a file below `PUBLISHED`, or its path there, which may be a pattern, and with a ``#`` a part of the manifest.
+    `place` is a file below `PUBLISHED`, or its path there, which may be a pattern,
+    and with a ``#`` a part of the manifest.
     """
     if (told := os.environ.get("BOOK_READS")) and not (
         isinstance(place, Path) and PUBLISHED not in place.parents
@@ -79,7 +84,8 @@ def device() -> str:
 
 
 def scheduler() -> str | None:
-    """The Dask scheduler that work items are given to, ``DASK_SCHEDULER_ADDRESS``, or None where none is named."""
+    """The Dask scheduler that work items are given to, ``DASK_SCHEDULER_ADDRESS``,
+    or None where none is named."""
     return os.environ.get("DASK_SCHEDULER_ADDRESS") or None
 
 

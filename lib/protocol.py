@@ -30,8 +30,9 @@ __all__ = [
     "MAX_DIM",
 ]
 
-#: The ten noise sets of section II-A from dark to bright: name, which is the pixel distribution in the words of
-#: `lib.noise.distribution`; group by mean brightness (section II-C); label. `lib.figures.style` gives each a colour.
+#: The ten noise sets of section II-A from dark to bright: name, which is the pixel distribution in the
+#: words of `lib.noise.distribution`; group by mean brightness (section II-C); label.
+#: `lib.figures.style` gives each a colour.
 SETS = {
     "bernoulli_0.13": ("dark", r"$\mathcal{D}_{.13}$"),
     "beta_0.8_5": ("dark", r"$\mathcal{D}_{.8,5}$"),
@@ -59,7 +60,8 @@ TRAINING_SETS = tuple(
 MAX_DIM = 32
 #: A range of more values is not written out: it is a slip.
 LONGEST = 1_000
-#: More points of one data set do not fit the memory of a usual machine: 784 numbers of eight bytes each are 6 GB.
+#: More points of one data set do not fit the memory of a usual machine:
+#: 784 numbers of eight bytes each are 6 GB.
 MAX_POINTS = 1_000_000
 
 
@@ -91,9 +93,8 @@ class Protocol:
         ``"mse"`` is the mean squared pixel error, ``"distance"`` the mean Euclidean norm.
     sets : tuple of str
         Noise data sets, names from `NOISE_SETS`.
-    points : int
-        Points of each data set at which Jacobians are taken, from 2 to 1,000,000. The training data has no more
-        than it has; the noise sets have as many as asked.
+    points : int Points of each data set at which Jacobians are taken, from 2 to 1,000,000.
+        The training data has no more than it has; the noise sets have as many as asked.
     dtype : str
         ``"float64"`` or ``"float32"``, of Jacobians and spectra. Training is float32.
 
@@ -163,7 +164,8 @@ class Protocol:
         for name in values:
             if name not in known:
                 raise ProtocolError(
-                    f"unknown field {name!r}: expected one of {', '.join(known)}; remove it or correct its name"
+                    f"unknown field {name!r}: expected one of {', '.join(known)}; "
+                    "remove it or correct its name"
                 )
         return cls(**values)
 
@@ -209,8 +211,8 @@ class Profile:
     def read(cls, profile: str, overrides: str = "") -> Profile:
         """The profile in ``book/profiles/<profile>.yml`` with single fields replaced.
 
-        ``overrides`` is words of the form ``field=value``, lists with commas and ranges with
-        two dots: ``"dims=2..8 seeds=0 epochs=2"``. The device not named is that of the environment, ``BOOK_DEVICE``.
+        ``overrides`` is words of the form ``field=value``, lists with commas and ranges with two dots:
+        ``"dims=2..8 seeds=0 epochs=2"``. The device not named is that of the environment, ``BOOK_DEVICE``.
         """
         path = PROFILES / f"{profile}.yml"
         if not path.is_file():
@@ -223,11 +225,13 @@ class Profile:
             name, equals, text = word.partition("=")
             if not equals or name not in types:
                 raise ProtocolError(
-                    f"override {word!r}: expected field=value with a field among {', '.join(types)}; for instance epochs=2"
+                    f"override {word!r}: expected field=value with a field among {', '.join(types)}; "
+                    "for instance epochs=2"
                 )
             if name in given:
                 raise ProtocolError(
-                    f"override {word!r}: expected each field once, got {name} twice; for instance {name}={text}"
+                    f"override {word!r}: expected each field once, got {name} twice; "
+                    f"for instance {name}={text}"
                 )
             given[name] = _parse(name, types[name], text)
         values = {"device": paths.device()} | values | given
@@ -268,5 +272,6 @@ def _parse(name: str, kind: str, text: str) -> Any:
     except ValueError:
         example = "2,8" if "tuple" in kind else "0.001" if kind == "float" else "2"
         raise ProtocolError(
-            f"{name}: expected a value of type {kind}, got {reprlib.repr(text)}; for instance {name}={example}"
+            f"{name}: expected a value of type {kind}, got {reprlib.repr(text)}; "
+            f"for instance {name}={example}"
         ) from None

@@ -77,12 +77,13 @@ def evaluate(
     progress: bool = True,
     laws: Laws | None = None,
 ) -> list[pd.DataFrame]:
-    """The rows of one data set, a table for each ensemble: each block is drawn once and passed through all networks.
+    """The rows of one data set, a table for each ensemble:
+    each block is drawn once and passed through all networks.
 
     Parameters
     ----------
-    laws : mean and covariance of the training codes by (seed, d); default: computed here. Codes of a network that
-        it does not have are held against their own law.
+    laws : mean and covariance of the training codes by (seed, d); default: computed here.
+        Codes of a network that it does not have are held against their own law.
     """
     dtype, device = getattr(torch, protocol.dtype), torch_device()
     grid = [[Cell(e.member(d).to(device, dtype)) for d in e.dims] for e in ensembles]
@@ -130,7 +131,8 @@ class Run(NamedTuple):
 
 
 def run(protocol: Protocol, store: Store | None = None, progress: bool = True) -> Run:
-    """The natural way of data: protocol → networks → cells → table, each step loaded where stored and computed where not."""
+    """The natural way of data: protocol → networks → cells → table,
+    each step loaded where stored and computed where not."""
     store = store or Store()
     networks = train(protocol, store, progress)
     table, null = (cells(es, protocol, store, progress=progress) for es in (networks, untrained(protocol)))
@@ -167,16 +169,16 @@ def cells(
         epochs = e.epochs
         if e.dims != protocol.dims or e.seed not in protocol.seeds or epochs not in (0, protocol.epochs):
             raise ProtocolError(
-                f"networks: expected those of the protocol, d = {protocol.dims}, seeds {protocol.seeds}, {protocol.epochs} epochs or none, "
+                f"networks: expected those of the protocol, d = {protocol.dims}, "
+                f"seeds {protocol.seeds}, {protocol.epochs} epochs or none, "
                 f"got d = {e.dims}, seed {e.seed}, {epochs} epochs; lib.training.train gives them"
             )
         keys[name, e.seed] = cell_fields(protocol, e.seed, name, epochs > 0)
     load = lambda: {place: store.load_table("cells", fields) for place, fields in keys.items()}
     stored = load()
     if any(table is None for table in stored.values()):
-        with store.alone(
-            "cells", {"together": [*keys.values()]}
-        ):  # each block is drawn once for all networks
+        # one process, so that each block is drawn once for all networks
+        with store.alone("cells", {"together": [*keys.values()]}):
             stored = load()
             missing = {name: [e for e in networks if stored[name, e.seed] is None] for name in names}
             parts: dict[tuple[str, int], list[pd.DataFrame]] = {}
@@ -217,14 +219,7 @@ def _evaluated(
     }  # fmt: skip
     # four items a seed and set, of about equal cost: finer progress, and less to hold in memory
     items = [
-        (
-            e.seed,
-            trained[e.seed],
-            protocol,
-            name,
-            part,
-            {k: laws[e.seed][k] for k in ((e.seed, d) for d in part)},
-        )
+        (e.seed, trained[e.seed], protocol, name, part, {(e.seed, d): laws[e.seed][e.seed, d] for d in part})
         for name, es in missing.items()
         for e in es
         for part in (e.dims[i::4] for i in range(4))
@@ -238,7 +233,8 @@ def _evaluated(
 
 
 def keep(e: Ensemble, protocol: Protocol, store: Store) -> Path | None:
-    """The file from which another process can load trained networks, written where it lacks; None for untrained ones."""
+    """The file from which another process can load trained networks, written where it lacks,
+    or None for untrained ones."""
     if not e.curves:
         return None
     fields = training_fields(protocol, e.seed)
@@ -263,9 +259,11 @@ def by_seed(
     function: Callable[..., Any], stored: Callable[..., bool], networks: Sequence[Ensemble], protocol: Protocol, store: Store,
     *more: Any, units: int = 1, **look: Any,
 ) -> list[Any]:  # fmt: skip
-    """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for the networks of each seed.
+    """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for
+    the networks of each seed.
 
-    What is not `stored` yet, which is asked with the same arguments but the first, is computed as `lib.workers` shares it out.
+    What is not `stored` yet, which is asked with the same arguments but the first,
+    is computed as `lib.workers` shares it out.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def write_tensors(
 
 
 def _ordered(content: bytes) -> bytes:
-    """A safetensors file with the words of its header in order: its own is a hash table's, another in each process."""
+    """A safetensors file with the words of its header in order; its own order is another in each process."""
     start = 8 + int.from_bytes(content[:8], "little")
     words = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
     words += b" " * (-len(words) % 8)  # tensors begin at a multiple of 8
@@ -203,7 +203,7 @@ class Store:
 
         Parameters
         ----------
-        name : its file in the published folder, without extension; one whose fields are these is as good as a stored one.
+        name : its published file, without extension; with these fields it is as good as a stored one.
         """
         return self._stored(stage, fields, "csv", compute, name)
 
@@ -232,14 +232,15 @@ class Store:
         return self._load(self.path(stage, fields, "csv"), stage)
 
     def identity(self, create: bool = False) -> str | None:
-        """What tells this folder from one of the same path on another machine: written into it once, at random."""
+        """What tells this folder from one of the same path elsewhere: written into it once, at random."""
         fields = {"what": "this folder"}
         made = lambda: pd.DataFrame({"folder": [uuid.uuid4().hex]})
         table = self.table("identity", fields, made) if create else self.load_table("identity", fields)
         return None if table is None else table.folder[0]
 
     def alone(self, stage: str, fields: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
-        """Only one process at a time is inside for the same fields. The lock is the operating system's and dies with its holder."""
+        """Only one process at a time is inside for the same fields.
+        The system's lock dies with its holder."""
         path = self.path(stage, fields, "lock")
         return locked(path, f"{stage} {path.stem}")
 
@@ -287,7 +288,8 @@ class Store:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Only one process at a time is inside; one that waits for another says so, unless it is a notebook for the book, whose page would show it."""
+    """Only one process at a time is inside; one that waits for another says so,
+    unless it is a notebook for the book, whose page would show it."""
     if fcntl is None:
         yield
         return

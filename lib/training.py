@@ -39,8 +39,8 @@ VERSION = 1
 SNAPSHOTS = (10, 30, 100)
 #: Images passed through training from which several processes are worth their start.
 WORTHWHILE = 100_000
-#: Seconds of training that a kill may cost. A store that takes longer than the second number for a checkpoint gets fewer,
-#: in proportion: however many write to it, they spend 2 % of their time on that at most.
+#: Seconds of training that a kill may cost. A store that takes longer than the second number for a checkpoint
+#: gets fewer, in proportion: however many write to it, they spend 2 % of their time on that at most.
 CHECKPOINT_SECONDS, WRITING_SECONDS = 20.0, 0.4
 
 
@@ -60,7 +60,8 @@ def subnormals_flushed() -> Iterator[None]:
 
 
 def torch_device() -> torch.device:
-    """Where this process computes, ``BOOK_DEVICE``: ``auto`` is a CUDA GPU if there is one. Apple's MPS has no float64 and is not used."""
+    """Where this process computes, ``BOOK_DEVICE``: ``auto`` is a CUDA GPU if there is one.
+    Apple's MPS has no float64 and is not used."""
     name = paths.device()
     if name not in ("auto", "cpu", "cuda"):
         raise ProtocolError(
@@ -108,7 +109,8 @@ def train(protocol: Protocol, store: Store | None = None, progress: bool = True)
 def train_side_by_side(
     protocols: Sequence[Protocol], store: Store | None = None, progress: bool = True
 ) -> None:
-    """Train what is not stored yet of all protocols and seeds, several at once, each in a process of its own (`lib.workers`).
+    """Train what is not stored yet of all protocols and seeds, several at once,
+    each in a process of its own (`lib.workers`).
 
     One step has little work for many threads: two processes with one thread each train two seeds
     in four fifths of the time that both threads need for one after the other.
@@ -131,7 +133,8 @@ def train_side_by_side(
 
 
 def small(protocol: Protocol) -> bool:
-    """Whether its training, and what is done with its networks in the same order of time, is too short for other processes."""
+    """Whether its training, and what is done with its networks in the same order of time,
+    is too short for other processes."""
     return protocol.epochs * data.trained(protocol.training_set) < WORTHWHILE
 
 

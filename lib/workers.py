@@ -1,7 +1,7 @@
 """Where work items run: in this process, in processes of this machine, or on the workers of a Dask scheduler.
 
-An item is a small function call that gives the same wherever and however often it runs; what is large it loads from the
-store by its key. ``DASK_SCHEDULER_ADDRESS`` chooses a scheduler: nothing else in `lib` names one, or imports Dask.
+An item is a small function call that gives the same wherever and however often it runs; what is large it
+loads from the store. ``DASK_SCHEDULER_ADDRESS`` chooses a scheduler: nothing else in `lib` imports Dask.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .store import Store, write_atomically
 
 __all__ = ["run", "report", "several", "width", "end_with"]
 
-#: Seconds in which a scheduler has to answer, a shared folder to show what a worker wrote, and between an item's reports.
+#: Seconds for a scheduler's answer, for a shared folder to show a file, and between an item's reports.
 ANSWER, SHOWN, BETWEEN = 10, 120, 1.0
 #: A line of the file through which processes of this machine report: number of the item, units done.
 RECORD = struct.Struct("qq")
@@ -47,7 +47,7 @@ _telling: ContextVar[Callable[[int], None] | None] = ContextVar("telling", defau
 
 
 def width() -> int:
-    """Processes of this machine that items are given to: one a core, or this one alone on a GPU; several GPUs take a scheduler."""
+    """Processes of this machine for items: one a core, this one alone on a GPU; more GPUs take a scheduler."""
     return 1 if paths.device() != "cpu" and torch.cuda.is_available() else joblib.cpu_count()
 
 
@@ -63,9 +63,9 @@ def run(
 ) -> Iterator[tuple[tuple, Any]]:  # fmt: skip
     """Every item with its ``function(store, *item)``, in the order in which they become ready.
 
-    With a scheduler's address, items go to its workers; without, several are shared out among processes of this machine.
-    A worker that does not see the folder of `store` gets what an item `needs` and gives back the artefacts that were
-    asked for in it. An item that another process has given to the scheduler already is not run twice.
+    With a scheduler's address, items go to its workers; without, several are shared out among processes of
+    this machine. A worker that does not see the folder of `store` gets what an item `needs` and gives back
+    the artefacts asked for in it. An item that the scheduler has from another process is not run twice.
 
     Parameters
     ----------
@@ -77,7 +77,8 @@ def run(
     Raises
     ------
     ProtocolError
-        Where no scheduler answers, at a worker of another version or with several threads. What an item raises is raised.
+        Where no scheduler answers, at a worker of another version or with several threads.
+        What an item raises is raised.
     """
     items, weights = list(items), list(weights or [1] * len(items))
     done, lock = [0] * len(items), threading.Lock()
@@ -130,10 +131,8 @@ def _in_processes(function: Callable, items: list[tuple], store: Store | None, t
         threads = max(1, joblib.cpu_count() // processes)
         ends = {"initializer": end_with, "initargs": (os.getpid(),)}
         with joblib.parallel_config("loky", n_jobs=processes, inner_max_num_threads=threads, **ends):
-            tasks = (
-                joblib.delayed(_in_process)(i, function, items[i], store, told.name)
-                for i in range(len(items))
-            )
+            call = joblib.delayed(_in_process)
+            tasks = (call(i, function, item, store, told.name) for i, item in enumerate(items))
             results = joblib.Parallel(return_as="generator_unordered", batch_size=1)(tasks)
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -145,7 +144,7 @@ def _in_processes(function: Callable, items: list[tuple], store: Store | None, t
 
 
 def end_with(parent: int) -> None:
-    """Let this process end within a second of its parent, also of one that was killed and could say nothing."""
+    """Let this process end within a second of its parent, even of one that was killed."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -165,7 +164,7 @@ def _in_process(i: int, function: Callable, item: tuple, store: Store | None, to
 
 @functools.lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    """What has to be the same on both sides: the files of lib, Python, and the packages that numbers depend on."""
+    """What has to be the same on both sides: the files of lib, Python, the packages behind the numbers."""
     sha, root = hashlib.sha256(), Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
         sha.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
@@ -173,7 +172,7 @@ def _versions() -> dict[str, str]:
 
 
 def _described(store: Store | None, dask_worker: Any = None) -> tuple[dict[str, str], int, str | None]:
-    """A worker's versions, its threads, and the identity of the folder that it sees in the place of the caller's store."""
+    """A worker's versions, its threads, and the identity of the folder that it sees as the caller's store."""
     return _versions(), dask_worker.state.nthreads, store and store.identity()
 
 
@@ -205,7 +204,7 @@ def _on_worker(
     names: list[str],
     contents: list[bytes],
 ) -> tuple[Any, list[str], dict[str, bytes]]:
-    """An item's result, the artefacts asked for in it, and their content where the caller does not see this worker's store."""
+    """An item's result, the artefacts asked for in it, and their content where the caller has another store."""
     from distributed import get_worker
 
     (identity, wanted, device), worker, last = terms, get_worker(), [0.0]

@@ -9,6 +9,8 @@ import re
 import shutil
 from pathlib import Path
 
+from docutils import nodes
+
 TRAINED_ON = {
     "mnist": "MNIST (60,000 training images, 28×28)",
     "digits": "the 1,797 handwritten digits inside scikit-learn (8×8, resampled to 28×28), not MNIST",
@@ -35,6 +37,7 @@ if (window.MathJax) {
 
 def setup(app):
     app.add_js_file(None, body=LABELS, priority=600)  # after MathJax's settings
+    app.connect("doctree-resolved", with_numbers_on_the_right)
     app.connect("html-page-context", without_thebe, priority=900)
     app.connect("html-page-context", with_arxiv, priority=900)
     app.connect("html-page-context", with_punctuation, priority=900)
@@ -77,7 +80,12 @@ OF_NEITHER = (
     "expected",
 )
 
-FORMULA_AND_MARK = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>)([,.;:!?)\]’”]+)')
+FORMULA = '<span class="math notranslate nohighlight">[^<]*</span>'
+FORMULA_AND_MARK = re.compile(rf"[(\[‘“]+{FORMULA}[,.;:!?)\]’”]*|{FORMULA}[,.;:!?)\]’”]+")
+TEST = re.compile(r'(?<=<span class="pre">)test_\w+')
+#: What a cell of a column of numbers consists of, besides words of `BETWEEN`.
+NUMBERS = re.compile(r"[\d\s.,%:()\[\]{}^$…–−+\-<>≤≥±×·/]*")
+BETWEEN = re.compile(r"\\cdot|\b(?:of|to|and|s|ms|min|h)\b")
 
 
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
@@ -92,9 +100,21 @@ def with_arxiv(app, pagename, templatename, context, doctree):
 
 
 def with_punctuation(app, pagename, templatename, context, doctree):
-    """A line may break after a formula, which MathJax makes a box of; the comma after it must not begin the next line."""
+    """A line may break beside a formula, which MathJax makes a box of, but not before the comma after it; long names of tests break."""
     if "body" in context:
-        context["body"] = FORMULA_AND_MARK.sub(r'<span class="math-and-mark">\1\2</span>', context["body"])
+        body = FORMULA_AND_MARK.sub(r'<span class="math-and-mark">\g<0></span>', context["body"])
+        context["body"] = TEST.sub(lambda name: name[0].replace("_", "_<wbr>"), body)
+
+
+def with_numbers_on_the_right(app, doctree, docname):
+    """Columns of numbers are marked, for book.css to align them."""
+    for group in doctree.findall(nodes.tgroup):
+        head, rows = group.next_node(nodes.thead), list(group.findall(nodes.row))
+        for column in zip(*(row.children for row in rows)):
+            texts = [entry.astext() for entry in column[len(head or ()) :]]
+            if re.search(r"\d", "".join(texts)) and all(NUMBERS.fullmatch(BETWEEN.sub("", t)) for t in texts):
+                for entry in column:
+                    entry["classes"].append("number")
 
 
 def with_provenance(app, pagename, templatename, context, doctree):

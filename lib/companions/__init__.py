@@ -17,12 +17,13 @@ __all__ = ["Sizes", "shown"]
 
 
 class Sizes:
-    """Base of a chapter's ``Settings``: its defaults are the default build's, ``SMOKE`` and ``FULL`` the fields that differ.
+    """Base of a chapter's ``Settings``: its defaults are the default build's,
+    ``SMOKE`` and ``FULL`` the fields that differ.
 
-    The defaults are set by time and not by outcome: lengths, batches, samples and seeds were cut, in proportion to the
-    measured time of longer ones, to about twenty-five processor-seconds of training for all five chapters together, before
-    any figure of theirs was seen.
-    ``FULL`` names every field in which the published run differs, whatever the defaults become.
+    The defaults are set by time and not by outcome: lengths, batches, samples and seeds were cut, in
+    proportion to the measured time of longer ones, to about twenty-five processor-seconds of training for all
+    five chapters together, before any figure of theirs was seen. ``FULL`` names every field in which the
+    published run differs, whatever the defaults become.
     """
 
     @classmethod
@@ -37,7 +38,8 @@ class Sizes:
 
     @classmethod
     def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
-        """Protocol and settings under which the chapter's published results are found, or None while there are none."""
+        """Protocol and settings under which the chapter's published results are found,
+        or None while there are none."""
         chapter = cls.__module__.split(".")[-1]
         about = part("companions", chapter, folder=folder)
         if about is None:
@@ -57,7 +59,8 @@ def shown(
     store: Store | None = None,
     **tensors: Callable[[], Mapping[str, Tensor]],
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
-    """What a chapter's page shows, by name: each loaded if stored or published for `fields`, else computed."""
+    """What a chapter's page shows, by name:
+    each loaded if stored or published for `fields`, else computed."""
     store, found = store or Store(), {}
     for keep, parts in ((store.table, tables), (store.tensors, tensors)):
         for name, compute in parts.items():

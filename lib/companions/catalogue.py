@@ -53,7 +53,8 @@ CHAPTERS: dict[str, tuple[type[Sizes], tuple[Callable[[Protocol, Any, Store | No
     ),
 }
 
-#: chapter → what its page shows of trained networks: small tables, published beside the networks they are taken from.
+#: chapter → what its page shows of trained networks: small tables,
+#: published beside the networks they are taken from.
 SHOWN: dict[str, Callable[[Protocol, Any, Store | None], Any]] = {
     "topology": topology_analysis.shown,
     "bending": bending_analysis.shown,

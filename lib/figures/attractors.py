@@ -1,4 +1,5 @@
-"""Figures of the chapter on iterations: ends with their basins, how iterations fare, and how far ends of two networks are apart."""
+"""Figures of the chapter on iterations: ends with their basins, how iterations fare,
+and how far ends of two networks are apart."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def _noise(ends: pd.DataFrame) -> list[str]:
 
 @styled
 def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
-    """The largest ends of each network: a row a latent dimension, a block of columns a seed, below each its share of the noise starts.
+    """The largest ends of each network: a row a latent dimension, a block of columns a seed,
+    below each its share of the noise starts.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
 
 @styled
 def panels(table: pd.DataFrame, columns: Mapping[str, str], log: Sequence[str] = (), guides: Mapping[str, Sequence[float]] = {}) -> Figure:  # fmt: skip
-    """Columns of the cells against d, a row of panels each: dark, middle and bright noise, and in every panel the digits' own starts."""
+    """Columns of the cells against d, a row of panels each: dark, middle and bright noise,
+    and in every panel the digits' own starts."""
     fig = by_group(table, columns, log, known="test")
     for axs, column in zip(np.reshape(fig.axes, (len(columns), -1)), columns):
         for ax in axs:
@@ -75,7 +78,8 @@ def panels(table: pd.DataFrame, columns: Mapping[str, str], log: Sequence[str] =
 
 @styled
 def basins(ends: pd.DataFrame) -> Figure:
-    """Where the starts of each set end, for the first seed at its four largest d: the five ends with the largest basins on noise, the other ends, and no end."""
+    """Where the starts of each set end, for the first seed at its four largest d:
+    the five ends with the largest basins on noise, the other ends, and no end."""
     ends = ends[ends.epochs > 0]
     ends = ends[ends.seed == ends.seed.min()]
     dims = sorted(ends.d.unique())[-4:]
@@ -108,7 +112,8 @@ def basins(ends: pd.DataFrame) -> Figure:
 
 @styled
 def overlap(pairs: pd.DataFrame) -> Figure:
-    """Distance to the nearest end of another network against that by chance; below the diagonal ends are nearer than chance."""
+    """Distance to the nearest end of another network against that by chance;
+    below the diagonal ends are nearer than chance."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), sharex=True, sharey=True)
     same = pairs.seed == pairs.other_seed
     top = 1.05 * float(pairs[["nearest", "chance"]].max().max())

@@ -67,7 +67,8 @@ def diagram(
         gap = {n: np.min(half[n] / np.maximum(np.abs(along), 1e-9)) + 6 for n in (start, end)}
         ax.add_patch(FancyArrowPatch(
             a, b, arrowstyle="-|>", mutation_scale=11, shrinkA=gap[start], shrinkB=gap[end], lw=1.1, color=INK,
-            linestyle=(0, (4, 3)) if "dashed" in words else "-", connectionstyle="arc3,rad=-0.35" if "bend" in words else None,
+            linestyle=(0, (4, 3)) if "dashed" in words else "-",
+            connectionstyle="arc3,rad=-0.35" if "bend" in words else None,
         ))  # fmt: skip
         left = np.array([-along[1], along[0]])
         if left[1] < 0 or (left[1] == 0 and left[0] > 0):
@@ -118,7 +119,8 @@ def charts() -> Figure:
 
 @styled
 def serpentine(passes: Sequence[int], points: np.ndarray) -> Figure:
-    """Points of the unit square and the curve that runs through its horizontal strips, one panel a number of strips."""
+    """Points of the unit square and the curve that runs through its horizontal strips,
+    one panel a number of strips."""
     fig, axes = plt.subplots(1, len(passes), figsize=(WIDTH, 2.4))
     for ax, k in zip(axes, passes):
         ax.plot(*points.T, ".", color=INK, ms=2, alpha=0.6)

@@ -1,4 +1,5 @@
-"""Figures of the noise design: where its distributions lie, what each factor does, what is predicted, and straight paths."""
+"""Figures of the noise design: where its distributions lie, what each factor does,
+what is predicted, and straight paths."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def _dims(fig: Figure, table: pd.DataFrame) -> dict[int, str]:
 
 @styled
 def design(factors: pd.DataFrame, sets: pd.DataFrame) -> Figure:
-    """Mean and variance of the design's distributions, coloured by correlation length and by the share of black pixels; diamonds are the paper's `sets`."""
+    """Mean and variance of the design's distributions,
+    coloured by correlation length and by the share of black pixels; diamonds are the paper's `sets`."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.4), sharey=True)
     m = np.linspace(0, 1, 101)
     for ax, (color, label) in zip(axes, (("length", FACTORS["length"]), ("black", FACTORS["black"]))):
@@ -55,7 +57,8 @@ def design(factors: pd.DataFrame, sets: pd.DataFrame) -> Figure:
 
 @styled
 def effects(table: pd.DataFrame) -> Figure:
-    """Standardised effects of the factors, a panel a response, a mark a network: the colour is d, the form the seed."""
+    """Standardised effects of the factors, a panel a response, a mark a network:
+    the colour is d, the form the seed."""
     fig, axes = _panels(sharex=True, sharey=True)
     tones, seeds = _dims(fig, table), sorted(table.seed.unique())
     for response, ax in axes.items():
@@ -75,7 +78,8 @@ def effects(table: pd.DataFrame) -> Figure:
 
 @styled
 def answer(table: pd.DataFrame, by_seed: pd.DataFrame) -> Figure:
-    """Share of the mean less share of the variance: a dot a seed; the line is the 95% interval over distributions, the thick one that over judging seeds."""
+    """Share of the mean less share of the variance: a dot a seed;
+    the line is the 95% interval over distributions, the thick one that over judging seeds."""
     titles = {"all": "all six"} | {name: title for name, (_, _, title) in RESPONSES.items()}
     fig, ax = plt.subplots(figsize=(WIDTH, 3.2))
     ax.axvline(0, color=FAINT, lw=0.8)
@@ -112,7 +116,8 @@ def dependence(table: pd.DataFrame) -> Figure:
 
 @styled
 def placed(table: pd.DataFrame) -> Figure:
-    """The paper's noise sets: what the design predicts against what is seen; hollow where the prediction is an extrapolation."""
+    """The paper's noise sets: what the design predicts against what is seen;
+    hollow where the prediction is an extrapolation."""
     fig, axes = _panels(3, 2.1)
     for response, ax in axes.items():
         part = table[table.response == response]
@@ -133,7 +138,8 @@ def placed(table: pd.DataFrame) -> Figure:
 
 @styled
 def paths(table: pd.DataFrame) -> Figure:
-    """Responses along straight paths, a colour an end, a line a seed: means over the judged d (all, where there is none of them)."""
+    """Responses along straight paths, a colour an end, a line a seed:
+    means over the judged d (all, where there is none of them)."""
     kept = table[table.d.isin(JUDGED)] if table.d.isin(JUDGED).any() else table
     fig, axes = _panels(2, 2.1, sharex=True)
     for response, ax in axes.items():

@@ -1,4 +1,5 @@
-"""Figures of the chapter on orientation: parity, counts, layers, Hamming distance, training, and where negative eigenvalues live."""
+"""Figures of the chapter on orientation: parity, counts, layers, Hamming distance, training,
+and where negative eigenvalues live."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ __all__ = ["parity", "counts", "independence", "layers", "hamming", "training", 
 KINDS = {"training data": ("train",), "dark noise": GROUPS["dark"], "middle noise": GROUPS["middle"], "bright noise": GROUPS["bright"]}  # fmt: skip
 #: The same in colours of one member each.
 INKS = {
-    "training data": COLORS["train"], "dark noise": COLORS["bernoulli_0.13"], "middle noise": COLORS["normal"], "bright noise": COLORS["bernoulli_0.87"],
+    "training data": COLORS["train"], "dark noise": COLORS["bernoulli_0.13"],
+    "middle noise": COLORS["normal"], "bright noise": COLORS["bernoulli_0.87"],
 }  # fmt: skip
 
 
@@ -46,7 +48,8 @@ def numbers(text: str) -> np.ndarray:
 
 @styled
 def parity(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """What a negative eigenvalue does, two of them, and why the share of reversed points nears one half: a dot is a cell."""
+    """What a negative eigenvalue does, two of them,
+    and why the share of reversed points nears one half: a dot is a cell."""
     fig = plt.figure(figsize=(WIDTH, 5.0))
     top, below = fig.subfigures(2, 1, height_ratios=(1, 2.1))
     said = ("none negative:\nas it was", "one negative:\nreversed", "two negative:\nturned, not reversed")
@@ -86,7 +89,8 @@ def _letter(ax: Axes, a: float, b: float) -> None:
 
 @styled
 def counts(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """Points by the number of negative eigenvalues, at d = 14 or the nearest there is, odd numbers in red; crosses: independent signs with the same share."""
+    """Points by the number of negative eigenvalues, at d = 14 or the nearest there is, odd numbers in red;
+    crosses: independent signs with the same share."""
     sets = ("train", *(REPRESENTATIVES[g] for g in ("dark", "moderate", "bright")))
     sets = [s for s in sets if s in set(table.set)]
     d = min(table.d.unique(), key=lambda d: abs(d - 14))
@@ -126,7 +130,8 @@ def counts(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
 
 @styled
 def independence(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
-    """The share of reversed points against what independent signs would give; a dot is a cell, on the diagonal they agree."""
+    """The share of reversed points against what independent signs would give; a dot is a cell,
+    on the diagonal they agree."""
     panels = (
         (r"$K_{\mathcal{I}}$", table, "I"),
         (r"$K_{\mathcal{L}}$", table, "L"),
@@ -151,7 +156,8 @@ def independence(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
 
 @styled
 def layers(table: pd.DataFrame) -> Figure:
-    """From K_I (circle) to K_L (cross): what each layer of the encoder adds to the share of reversed points, means over seeds and sets."""
+    """From K_I (circle) to K_L (cross): what each layer of the encoder adds to the share of reversed points,
+    means over seeds and sets."""
     fig, axes = plt.subplots(1, len(KINDS), figsize=(WIDTH, 3.3), sharey=True)
     dims = sorted(table.d.unique())
     for ax, (kind, sets) in zip(axes, KINDS.items()):
@@ -176,7 +182,8 @@ def layers(table: pd.DataFrame) -> Figure:
 
 @styled
 def hamming(table: pd.DataFrame, dims: tuple[int, ...] = (8, 14, 20)) -> Figure:
-    """Reversed points under K_I (solid) and K_L (dashed) by the number of encoder units that switch between x and y."""
+    """Reversed points under K_I (solid) and K_L (dashed)
+    by the number of encoder units that switch between x and y."""
     dims = [d for d in dims if d in set(table.d)] or sorted(table.d.unique())
     fig, axes = plt.subplots(1, len(KINDS), figsize=(WIDTH, 3.2), sharey=True)
     names = [f"{a + 1}–{b}" if b > a + 1 else str(b) for a, b in zip((-1, *EDGES), EDGES)]
@@ -208,7 +215,8 @@ def hamming(table: pd.DataFrame, dims: tuple[int, ...] = (8, 14, 20)) -> Figure:
 
 @styled
 def training(table: pd.DataFrame) -> Figure:
-    """Negative eigenvalues a point, and reversed points, against epochs of training; a line a latent dimension.
+    """Negative eigenvalues a point, and reversed points, against epochs of training;
+    a line a latent dimension.
 
     `table` is that of `lib.studies.orientation.along`.
     """
@@ -236,7 +244,8 @@ def training(table: pd.DataFrame) -> Figure:
 
 @styled
 def where(table: pd.DataFrame) -> Figure:
-    """Negative real eigenvalues (red) and positive ones (blue): rank by modulus, place among the singular directions, and the share that hangs on switched units."""
+    """Negative real eigenvalues (red) and positive ones (blue): rank by modulus,
+    place among the singular directions, and the share that hangs on switched units."""
     titles = {
         "rank": "rank by modulus",
         "place": "place of the direction",

@@ -60,9 +60,9 @@ def figure2(table: pd.DataFrame) -> Figure:
 
 
 @styled
-def figure3(table: pd.DataFrame, seed: int | None = None) -> Figure:
-    """Box plots of log|λ| per d, J_I blue and J_L red, four data sets, one seed (default: the first)."""
-    return _boxes(table, seed, "log", r"$\log\,|\lambda|$")
+def figure3(table: pd.DataFrame) -> Figure:
+    """Box plots of log|λ| per d, J_I blue and J_L red, four data sets, the first seed."""
+    return _boxes(table, "log", r"$\log\,|\lambda|$")
 
 
 @styled
@@ -85,26 +85,27 @@ def figure5(table: pd.DataFrame) -> Figure:
 
 
 @styled
-def figure6(table: pd.DataFrame, seed: int | None = None) -> Figure:
-    """Box plots of |Arg λ| per d, J_I blue and J_L red, four data sets, one seed (default: the first)."""
-    fig = _boxes(table, seed, "arg", r"$|\mathrm{Arg}\,\lambda|$")
+def figure6(table: pd.DataFrame) -> Figure:
+    """Box plots of |Arg λ| per d, J_I blue and J_L red, four data sets, the first seed."""
+    fig = _boxes(table, "arg", r"$|\mathrm{Arg}\,\lambda|$")
     for ax in fig.axes:
         ax.set_yticks([0, np.pi / 2, np.pi], ["0", r"$\pi/2$", r"$\pi$"])
     return fig
 
 
-def _boxes(table: pd.DataFrame, seed: int | None, prefix: str, label: str) -> Figure:
-    seed = min(table.seed) if seed is None else seed
+def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Figure:
+    first = table[table.seed == table.seed.min()]
     fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.4), sharex=True, sharey=True)
     for ax, name in zip(axes.flat, PANELS):
-        part = table[(table.set == name) & (table.seed == seed)].sort_values("d")
+        part = first[first.set == name].sort_values("d")
         for j, color, shift in (("I", BLUE, -0.21), ("L", RED, 0.21)):
             keys = {"whislo": "low", "q1": "q1", "med": "median", "q3": "q3", "whishi": "high"}
             stats = [{k: row[f"{j}_{prefix}_{v}"] for k, v in keys.items()} for _, row in part.iterrows()]
             line = {"color": color, "lw": 0.9}
             ax.bxp(
                 stats, positions=part.d + shift, widths=0.32, showfliers=False, patch_artist=True, manage_ticks=False,
-                boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9}, medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
+                boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9},
+                medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
             )  # fmt: skip
         ax.set_title(LABELS[name])
         dimensions(ax, table)

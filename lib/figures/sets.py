@@ -1,4 +1,5 @@
-"""Lines of the data sets against the latent dimension, and the legends that name them: what the figures of results share."""
+"""Lines of the data sets against the latent dimension, and the legends that name them:
+what the figures of results share."""
 
 from __future__ import annotations
 
@@ -28,9 +29,11 @@ SHOWN = {"dark": "bernoulli_0.13", "middle": "normal", "bright": "beta_5_0.8"}
 def by_group(
     table: pd.DataFrame, rows: Mapping[str, str], log: Collection[str] = (), known: str = "train"
 ) -> Figure:
-    """Columns of the table against d: a row of panels a column, a panel for dark, middle and bright sets, the `known` data in each.
+    """Columns of the table against d: a row of panels a column, a panel for dark, middle and bright sets,
+    the `known` data in each.
 
-    Thin lines are single networks, a line a data set and seed; heavy lines their medians at each d, with quartiles.
+    Thin lines are single networks, a line a data set and seed;
+    heavy lines their medians at each d, with quartiles.
 
     Parameters
     ----------

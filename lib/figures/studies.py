@@ -1,4 +1,5 @@
-"""Figures of the chapters on data, training, noise, reconstructions and sensitivity: `table -> Figure`."""
+"""Figures of the chapters on data, training, noise, reconstructions,
+sensitivity and computation: `table -> Figure`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from .style import COLORS, FAINT, INK, LABELS, WIDTH, log_axis, plain_ticks, sha
 from .tables import ordered, variant
 
 __all__ = [
-    "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep", "choices", "lengths",
+    "panels", "training_curves", "curves_table", "image_rows", "pixel_distributions", "pixel_table", "sweep",
+    "choices", "lengths",
+    "methods", "parts",
 ]  # fmt: skip
 
 
@@ -29,7 +32,8 @@ def panels(table: pd.DataFrame, statistics: Mapping[str, str], log: Sequence[str
 
 @styled
 def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[int]) -> Figure:
-    """Mean squared pixel error by epoch, while training (thin) and held out (thick), one line a network, coloured by d.
+    """Mean squared pixel error by epoch, while training (thin) and held out (thick),
+    one line a network, coloured by d.
 
     Parameters
     ----------
@@ -66,9 +70,9 @@ def curves_table(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[int]
 
 
 @styled
-def image_rows(rows: Mapping[str, Tensor], columns: int | None = None) -> Figure:
+def image_rows(rows: Mapping[str, Tensor]) -> Figure:
     """One row of 28×28 pictures a label; the grey scale is [0, 1]."""
-    columns = columns or max(len(x) for x in rows.values())
+    columns = max(len(x) for x in rows.values())
     size = min(0.62, (WIDTH - 1.3) / columns)
     fig, axes = plt.subplots(
         len(rows), columns, figsize=(size * columns + 1.3, (size + 0.04) * len(rows)), squeeze=False
@@ -140,7 +144,8 @@ def sweep(
 
 @styled
 def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], log: bool = False) -> Figure:
-    """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set, a panel a latent dimension."""
+    """One statistic under every variant of `lib.studies.sensitivity`: a row a variant, a dot a data set,
+    a panel a latent dimension."""
     names = list(dict.fromkeys(zip(table.choice, table.value)))
     rows = {name: -i for i, name in enumerate(names)}
     size = (WIDTH, 1.4 + 0.27 * len(names))
@@ -170,7 +175,8 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
 def lengths(
     table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()
 ) -> Figure:
-    """Statistics against epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
+    """Statistics against epochs of training: a row a statistic,
+    a column a latent dimension, a line a data set."""
     table = table[table.choice == "length"]
     size = (WIDTH, 1.6 * len(statistics) + 1.2)
     fig, axes = plt.subplots(
@@ -194,4 +200,35 @@ def lengths(
     fig.align_ylabels()
     fig.supxlabel("epochs of training")
     legend(fig, table)
+    return fig
+
+
+@styled
+def methods(spectra: pd.DataFrame) -> Figure:
+    """Time per point of the spectrum of J_I against d, by method."""
+    fig, ax = plt.subplots(figsize=(WIDTH, 4.0))
+    for name, label in (
+        ("naive", r"jacrev, eigvals of $784\times784$"), ("func", "torch.func through the bottleneck, LAPACK"), ("ours", "this book"),
+    ):  # fmt: skip
+        ax.plot(spectra.d, spectra[name], marker="o", label=label)
+    ax.set(yscale="log", xlabel="latent dimension $d$", ylabel="µs a point, one thread", xticks=spectra.d)
+    plain_ticks(ax.yaxis, [10, 100, 1_000, 10_000, 100_000])
+    fig.legend(loc="outside upper center", ncols=1)
+    return fig
+
+
+@styled
+def parts(evaluation: pd.DataFrame) -> Figure:
+    """Where the time of an evaluation goes, against d: stacked bars, what no part accounts for on top."""
+    names = ["round trip", "K_I and K_L", "eigenvalues", "orientation"]
+    rest = (evaluation["all"] - evaluation[names].sum(axis=1)).clip(lower=0)
+    table = evaluation.assign(**{"the rest": rest})
+    fig, ax = plt.subplots(figsize=(WIDTH, 4.0))
+    base = np.zeros(len(table))
+    labels = {"K_I and K_L": r"$K_{\mathcal{I}}$ and $K_{\mathcal{L}}$"}
+    for name in [*names, "the rest"]:
+        ax.bar(table.d, table[name], bottom=base, width=2.0, label=labels.get(name, name))
+        base += table[name].to_numpy()
+    ax.set(xlabel="latent dimension $d$", ylabel="µs a point, one thread", xticks=table.d)
+    fig.legend(loc="outside upper center", ncols=3)
     return fig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import io
 import re
@@ -14,11 +15,11 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from PIL import Image
 from torch import Tensor
 
 from ..protocol import LABELS
@@ -30,7 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 STYLE = Path(__file__).with_name("book.mplstyle")
-#: Source Sans 3, the pages' own type, at one weight: Latin and Greek, made of the fonts in book/_assets/thirdparty.
+#: Source Sans 3, the pages' own type, at one weight: Latin and Greek,
+#: made of the fonts in book/_assets/thirdparty.
 FONT = Path(__file__).with_name("book-sans.ttf")
 font_manager.fontManager.addfont(FONT)
 
@@ -43,8 +45,8 @@ BLUE, RED, GREEN, ORANGE, PURPLE = "#0072b2", "#c24a00", "#00806a", "#a06e00", "
 #: Seeds are told apart by the line.
 LINES = ("-", "--", ":", "-.")
 
-#: The same colour for the same data set on every page: dark sets in blues, middle ones in greens, bright ones in warm
-#: tones, the training data in a neutral that stands out from all by its width.
+#: The same colour for the same data set on every page: dark sets in blues, middle ones in greens,
+#: bright ones in warm tones, the training data in a neutral that stands out from all by its width.
 COLORS = {
     "train": "#6a717f", "test": "#858d9b",
     "bernoulli_0.13": "#1f4e9c", "beta_0.8_5": "#2b7bd6", "bernoulli_0.25": "#1c8db8",
@@ -52,7 +54,8 @@ COLORS = {
     "bernoulli_0.75": "#b07b00", "bernoulli_0.87": "#c24a00", "beta_5_0.8": "#c2387a",
 }  # fmt: skip
 
-#: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both; a picture takes these by itself.
+#: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both;
+#: a picture takes these by itself.
 DARK = {
     INK: "#c3cad4", FAINT: "#959eac", BLUE: "#58ace4", RED: "#f0894f", GREEN: "#35b597", ORANGE: "#e0a52a", PURPLE: "#da8cc4",
     "#7458a8": "#a893dc", "#6a717f": "#b0b7c2", "#858d9b": "#838b99",
@@ -82,50 +85,69 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return wrapper
 
 
-def picture(fig: Figure, fmt: str = "svg") -> bytes:
-    """A figure as a file, ``svg`` or ``png``, without date and the same for the same figure.
+def picture(fig: Figure) -> bytes:
+    """A figure as an SVG file, without date and the same for the same figure.
 
-    An SVG takes the colours of `DARK` where the page around it, by its ``color-scheme``, is dark.
+    It takes the colours of `DARK` where the page around it, by its ``color-scheme``, is dark.
     """
     buffer = io.BytesIO()
     with plt.style.context(STYLE):  # ticks are made, and identifiers salted, when a figure is saved
         # laid out and measured once: `savefig` goes through all that is drawn twice more
-        (FigureCanvasSVG if fmt == "svg" else FigureCanvasAgg)(fig)
+        FigureCanvasSVG(fig)
         for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
             if (
                 axis.get_scale() == "log" and axis.isDefault_majloc
             ):  # of itself it labels 2, 3, 4 and 6 × 10¹, one over the other
                 log_axis(axis, axis.get_view_interval())
-        fig.set_dpi(72 if fmt == "svg" else plt.rcParams["savefig.dpi"])
+        fig.set_dpi(72)
         if engine := fig.get_layout_engine():
             engine.execute(fig)
             fig.set_layout_engine("none")
         box = fig.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
-        fig.savefig(buffer, format=fmt, bbox_inches=box, metadata={"Date": None} if fmt == "svg" else None)
-    return compact(twofold(buffer.getvalue().decode())).encode() if fmt == "svg" else buffer.getvalue()
+        fig.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None})
+    return compact(twofold(buffer.getvalue().decode())).encode()
 
 
 def twofold(svg: str) -> str:
-    """Every colour of `DARK` made a variable, which dark surroundings change."""
-    used = [light for light in DARK if light in svg]
+    """Every colour of `DARK` made a variable, which dark surroundings change; there a raster in one of them takes it too."""
+    svg = RASTER.sub(_inked, svg)
+    names = sorted(set(re.findall(r'class="ink(\w+)"', svg)))
+    used = [light for light in DARK if light in svg or light[1:] in names]
     svg = re.sub("|".join(used) or "(?!)", lambda found: f"var(--c{found[0][1:]})", svg)
     lit, dark = (
         "".join(f"--c{light[1:]}:{color};" for light, color in pairs)
         for pairs in (zip(used, used), ((light, DARK[light]) for light in used))
     )
-    rule = f"<style>:root{{{lit}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>"
+    dark = f":root{{{dark}}}" + "".join(f".ink{name}{{filter:url(#ink{name})}}" for name in names)
+    rule = f"<style>:root{{{lit}}}@media (prefers-color-scheme: dark){{{dark}}}</style>"
+    for name in names:
+        flood = f'<feFlood style="flood-color:var(--c{name})"/><feComposite in2="SourceAlpha" operator="in"/>'
+        rule += f'<filter id="ink{name}" color-interpolation-filters="sRGB">{flood}</filter>'
     return re.sub(r"(<svg[^>]*>)", rf"\1\n{rule}", svg, count=1)
 
 
-#: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing refers to: those of
-#: texts, legends and axes tests/site/figures.py finds them by.
+RASTER = re.compile(r'<image(?= [^>]*?base64,([^"]+)")')
+
+
+def _inked(image: re.Match) -> str:
+    """A raster in one colour of `DARK`, more or less opaque, is marked with it."""
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(image[1]))).convert("RGBA")).reshape(-1, 4)
+    colours = {to_hex(c / 255) for c in np.unique(pixels[pixels[:, 3] > 0, :3], axis=0)[:2]}
+    return (
+        f'<image class="ink{colours.pop()[1:]}"' if len(colours) == 1 and colours <= DARK.keys() else "<image"
+    )
+
+
+#: Where an SVG has lengths in points, how it repeats how something looks, and names of groups that nothing
+#: refers to: those of texts, legends and axes tests/site/figures.py finds them by.
 LENGTHS = re.compile(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)')
 LOOKS = re.compile(r'(?: clip-path="([^"]*)")? style="([^"]*)"')
 GROUPS = re.compile(r'<g id="(?:figure|line2d|[xy]tick|\w+Collection)_\d+">')
 
 
 def compact(svg: str) -> str:
-    """The same picture in half the bytes: lengths to a hundredth of a point, each look a class, short names for glyphs and marks."""
+    """The same picture in half the bytes: lengths to a hundredth of a point, each look a class,
+    short names for glyphs and marks."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r"<!DOCTYPE.*?>", "<!-- matplotlib -->", svg, count=1, flags=re.S)
     svg = LENGTHS.sub(lambda found: re.sub(r"\s*\n\s*", " ", DIGITS.sub(_hundredths, found[0])), svg)
@@ -164,11 +186,13 @@ def shades(count: int) -> list[str]:
 def plane(
     ax: Axes, lam_i: Tensor, lam_l: Tensor, reach: float | None = None, size: float = 5, **look
 ) -> float:
-    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape, in the plane with the unit circle.
+    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape,
+    in the plane with the unit circle.
 
     Parameters
     ----------
-    reach : half the side of the square shown; default: so that every eigenvalue and the unit circle are in it.
+    reach : half the side of the square shown; default:
+        so that every eigenvalue and the unit circle are in it.
     size : of the marks, in points.
     look : further properties of the marks.
 
@@ -186,7 +210,8 @@ def plane(
 
 
 def log_axis(axis: Axis, values: np.ndarray) -> None:
-    """A logarithmic axis for these positive values, with 0.2 instead of 2 × 10⁻¹: at whole decades, or at 1, 2, 5 where there are few."""
+    """A logarithmic axis for these positive values, with 0.2 instead of 2 × 10⁻¹: at whole decades, or at 1,
+    2, 5 where there are few."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values) & (values > 0)]
     low, high = (values.min(), values.max()) if len(values) else (1, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -103,7 +103,7 @@ def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
     def cell(values: pd.Series) -> str:
         low, middle, high = (written(v) for v in (values.min(), values.median(), values.max()))
-        return f"{middle} ({low} … {high})"
+        return f"{middle} ({low}\N{NO-BREAK SPACE}…\N{NO-BREAK SPACE}{high})"
 
     out = pd.DataFrame(
         {"data set": [LABELS[name] for name in groups]}
@@ -146,15 +146,21 @@ def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dic
     return list(found.values())
 
 
-def written(value: float, form: str = "{:.3g}") -> str:
-    """A number as it is read, in MyST: a true minus sign, no exponent below a million, powers of ten beyond.
+def written(value: object, form: str = "{:.3g}") -> str:
+    """What stands in a cell, in MyST: whole numbers in full and others in a `form`, with a true minus sign, no exponent
+    below a million and powers of ten beyond; words as `typeset` writes them.
 
-    >>> print(written(8123), written(-0.5), written(1.2e-16, "{:.1e}"), written(float("nan")))
-    8,120 −0.5 $1.2\\cdot10^{-16}$ –
+    >>> print(written(8123.0), written(8123), written(-0.5), written(1.2e-16, "{:.1e}"), written(float("nan")), written(True))
+    8,120 8,123 −0.5 $1.2\\cdot10^{-16}$ – True
     """
-    return "–" if value != value else typeset(form.format(value))
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return typeset(str(value))
+    if isinstance(value, Integral):
+        return typeset(f"{value:,}")
+    return "–" if value != value else typeset(THOUSANDS.sub(lambda n: f"{int(n[0]):,}", form.format(value)))
 
 
+THOUSANDS = re.compile(r"(?<![\d.])\d{4,}")
 EXPONENT = re.compile(r"(?<![\w.\\{=#])([-−]?)(\d+(?:\.\d+)?)e([+-]\d+)(?!\w|\.\d)")
 SYMBOL = re.compile(r"(?<![\w\\{])([JKλ])_([IL])(?!\w)")
 MINUS = re.compile(r"(?<![\w.,)\]}\-–])-(?=\.?\d)")
@@ -207,19 +213,15 @@ def readable(frame: pd.DataFrame) -> str:
         return low(OTHERS.get(column, str(column).replace("_", " ")))
 
     def cell(value) -> str:
-        if isinstance(value, str):
-            return plain(named(value))
-        if isinstance(value, float | np.floating):
-            return plain(written(value, "{:.4g}"))
-        return plain(
-            f"{value:,}" if isinstance(value, Integral) and not isinstance(value, bool) else str(value)
-        )
+        if isinstance(value, str) and value != "–":
+            return f'<td class="word">{plain(named(value))}</td>'
+        return f"<td>{plain(written(value, '{:.4g}'))}</td>"
 
     frame = said(frame)
     if "seed" in frame:
         frame = frame.replace({"seed": {-1: "–"}})  # what has no seed
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)
-    rows = ("".join(f"<td>{cell(v)}</td>" for v in row) for row in frame.itertuples(index=False))
+    rows = ("".join(map(cell, row)) for row in frame.itertuples(index=False))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{r}</tr>' for r in rows)}</tbody></table>"
 
 

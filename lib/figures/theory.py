@@ -19,7 +19,8 @@ __all__ = ["spectra", "counterexamples", "rays", "bounds", "circle", "ellipse", 
 
 @styled
 def spectra(full: Tensor, small: Tensor) -> Figure:
-    """Eigenvalues of J_I (784×784) and of K_I (d×d) at one point: in the complex plane, and their moduli by rank."""
+    """Eigenvalues of J_I (784×784) and of K_I (d×d) at one point: in the complex plane,
+    and their moduli by rank."""
     fig, (plane, moduli) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), width_ratios=(1, 1.25))
     plane.plot(
         full.real, full.imag, "o", mfc="none", color=BLUE, ms=9, label=r"$J_\mathcal{I}$, $784\times784$"
@@ -38,7 +39,8 @@ def spectra(full: Tensor, small: Tensor) -> Figure:
 
 @styled
 def counterexamples(nilpotent: pd.DataFrame, crossing: pd.DataFrame) -> Figure:
-    """Both sides of the inequality ‖λ(A) − λ(B)‖² ≤ ‖A − B‖_F² for two families of pairs, by their parameter."""
+    """Both sides of the inequality ‖λ(A) − λ(B)‖² ≤ ‖A − B‖_F² for two families of
+    pairs, by their parameter."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
     titles = (r"$A$, $B$ not normal", r"$A$, $B$ symmetric, order by modulus")
     for ax, table, title, name in zip(axes, (nilpotent, crossing), titles, (r"\varepsilon", r"\delta")):
@@ -75,7 +77,8 @@ def rays(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 @styled
 def bounds(pairs: pd.DataFrame) -> Figure:
-    """Squared gaps of eigenvalues (by modulus, and matched) and of singular values against ‖J_L(z') − J_L(z)‖_F²; above the line the inequality fails."""
+    """Squared gaps of eigenvalues (by modulus, and matched)
+    and of singular values against ‖J_L(z') − J_L(z)‖_F²; above the line the inequality fails."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.8), sharex=True, sharey=True)
     titles = {
         "eigenvalues": "eigenvalues, by modulus",
@@ -96,7 +99,8 @@ def bounds(pairs: pd.DataFrame) -> Figure:
 
 @styled
 def circle(radius: Tensor, eigenvalue: Tensor, width: float = 0.12) -> Figure:
-    """Nearest-point projection onto the unit circle: equal steps across the rays and their images, and the computed eigenvalue by radius."""
+    """Nearest-point projection onto the unit circle: equal steps across the rays and their images,
+    and the computed eigenvalue by radius."""
     fig, (plane, curve) = plt.subplots(1, 2, figsize=(WIDTH, 3.0), width_ratios=(1, 1.3))
     u = np.linspace(0, 2 * np.pi, 200)
     plane.plot(np.cos(u), np.sin(u), color=INK, lw=1)
@@ -154,7 +158,8 @@ def ellipse(x: Tensor, y: Tensor, factor: Tensor, axes: tuple[float, float]) -> 
 
 @styled
 def contraction(table: pd.DataFrame) -> Figure:
-    """The round trip iterated: reconstruction error, encoder units that differ, and Figure 1's distance, point by point."""
+    """The round trip iterated: reconstruction error, encoder units that differ,
+    and Figure 1's distance, point by point."""
     columns = {
         "error": r"$\|y-x\|$",
         "hamming": "units that differ",

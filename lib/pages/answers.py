@@ -1,7 +1,9 @@
-"""The numbers of Figures 1 to 6 for their drawing in the browser, which answers: `table -> dict`, one function a figure.
+"""The numbers of Figures 1 to 6 for their drawing in the browser, which answers:
+`table -> dict`, one function a figure.
 
-Beside the picture that `lib.figures.paper` draws, a page carries the same numbers; a script (``book/_assets/live/src/figures.js``)
-draws them with uPlot in the picture's place. Functions are named after those of `lib.figures.paper`.
+Beside the picture that `lib.figures.paper` draws, a page carries the same numbers; a script
+(``book/_assets/live/src/figures.js``) draws them with uPlot in the picture's place. Functions are named after
+those of `lib.figures.paper`.
 """
 
 from __future__ import annotations
@@ -85,7 +87,8 @@ def _panels(table: pd.DataFrame) -> list[str]:
 
 
 def _by_group(table: pd.DataFrame, rows: dict[str, str], y: str, **more: Any) -> Answers:
-    """As `lib.figures.sets.by_group`: a thin line a network, a heavy one for their median, with quartiles, in each group."""
+    """As `lib.figures.sets.by_group`: a thin line a network, a heavy one for their median,
+    with quartiles, in each group."""
     panels = []
     for row, (column, label) in enumerate(rows.items()):
         for group, names in GROUPS.items():
@@ -108,7 +111,8 @@ def _by_group(table: pd.DataFrame, rows: dict[str, str], y: str, **more: Any) ->
 
 
 def _middle(some: pd.DataFrame, table: pd.DataFrame, column: str, colours: list[str], of: str) -> Answers:
-    """Median and quartiles of a column at each d, over data sets and seeds; hidden while data sets are picked."""
+    """Median and quartiles of a column at each d, over data sets and seeds;
+    hidden while data sets are picked."""
     grouped = some.groupby("d")[column]
     quantile = {key: grouped.quantile(q).reindex(sorted(table.d.unique())) for key, q in QUARTILES.items()}
     values = {key: _rounded(v) for key, v in quantile.items()}
@@ -136,7 +140,8 @@ def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Answers:
 
 
 def _series(table: pd.DataFrame, sets: Iterable[str], columns: dict[str, str], **more: Any) -> list[Answers]:
-    """One for each data set and seed: ``columns`` of the table against all its d, None where a cell is missing."""
+    """One for each data set and seed: ``columns`` of the table against all its d,
+    None where a cell is missing."""
     dims = sorted(table.d.unique())
     found = []
     for name in sets:
@@ -175,7 +180,8 @@ def _about(table: pd.DataFrame, panels: list[Answers], y: str, **more: Any) -> A
 
 
 def _explorer(table: pd.DataFrame) -> Answers | None:
-    """Which cells the explorer can open: it shows the published networks where there are any, and else this build's, trained ones."""
+    """Which cells the explorer can open: it shows the published networks where there are any,
+    and else this build's, trained ones."""
     theirs = published.part("protocol")
     training_set = theirs["training_set"] if theirs else table.training_set.iloc[0]
     if (table.epochs == 0).any() or not (table.training_set == training_set).all():

@@ -1,14 +1,15 @@
 """One input under the glass: what a network makes of it, in widgets.
 
-With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there an
-album (`lib.pages.albums`) switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
+With a kernel, `Explorer` answers every choice at once. In the finished page there is none; there an album
+(`lib.pages.albums`) switches pictures drawn beforehand. Both show the drawing made by `drawing` of a `Look`.
 """
 
 from __future__ import annotations
 
+import functools
 import html
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ipywidgets as widgets
@@ -22,6 +23,7 @@ from .. import data, jacobian, noise, paths, published, spectrum
 from ..figures.style import plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
+from ..studies.orientation_cell import halves
 from ..training import train, untrained
 from . import live
 from .albums import BLUE, GREEN, INK, RED, album, picture, shown, svg, text
@@ -72,25 +74,11 @@ def look(net: Autoencoder, x: Tensor) -> Look:
     lam, rank, orientation = {}, {}, {}
     for j, k, at in zip("IL", jacobian.matrices(net, trip), (trip.at_x, trip.at_y)):
         r = jacobian.rank(trip, at)
-        lam[j], rank[j], orientation[j] = (
-            spectrum.eigenvalues(k)[0],
-            int(r),
-            int(spectrum.orientation(net, trip, at, k, r)),
-        )
-    e = _chain(net.encoder, trip.at_x)  # (d, 784)
-    g = trip.slope[0][:, None] * _chain(net.decoder, trip.at_z)  # (784, d)
+        lam[j], rank[j] = spectrum.eigenvalues(k)[0], int(r)
+        orientation[j] = int(spectrum.orientation(net, trip, at, k, r))
     # σ(GE) = σ(R_G R_Eᵀ) with G = Q_G R_G and Eᵀ = Q_E R_E: d×d instead of 784×784
-    singular = torch.linalg.svdvals(torch.linalg.qr(g).R @ torch.linalg.qr(e.T).R.T)
-    return Look(x, times, trip.z[0], lam, singular, rank, orientation)
-
-
-def _chain(half: torch.nn.Sequential, patterns: list[Tensor]) -> Tensor:
-    """The Jacobian of one half's affine layers and ReLUs for the first point of `patterns`."""
-    weights = [m.weight for m in half if isinstance(m, torch.nn.Linear)]
-    out = weights[0]
-    for w, active in zip(weights[1:], patterns):
-        out = w[:, active[0]] @ out[active[0]]
-    return out
+    g, e = (torch.linalg.qr(half[0].T).R for half in halves(net, trip))
+    return Look(x, times, trip.z[0], lam, torch.linalg.svdvals(g @ e.T), rank, orientation)
 
 
 def few(x: Tensor) -> Tensor:
@@ -130,7 +118,7 @@ class Codes:
         return float((c @ self.precision @ c / len(z)).clamp_min(0).sqrt())
 
 
-# --- the drawing, an SVG put together by hand: a plotting library would be too slow to follow a slider -----------------
+# --- the drawing, an SVG put together by hand: a plotting library would be too slow to follow a slider ------
 
 
 def drawing(seen: Look, codes: Codes | None = None) -> str:
@@ -199,7 +187,8 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
-    """The code among training codes, along their two principal axes; a code beyond the frame is drawn at its edge."""
+    """The code among training codes, along their two principal axes;
+    a code beyond the frame is drawn at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
     at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
     dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
@@ -215,11 +204,12 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     )
 
 
-# --- without a kernel ------------------------------------------------------------------------------------------------
+# --- without a kernel -----------------------------------------------------------------------------
 
 
 def _named(protocol: Protocol) -> dict[str, str]:
-    """What the sets of images are called: to published networks the small digits are neither held out nor training data."""
+    """What the sets of images are called: to published networks the small digits are neither
+    held out nor training data."""
     return (
         {"test": "small digits", "codes": "small digits'"}
         if live.foreign(protocol)
@@ -228,7 +218,8 @@ def _named(protocol: Protocol) -> dict[str, str]:
 
 
 def points(protocol: Protocol, sets: Mapping[str, str] | None = None) -> dict[str, Tensor]:
-    """A held-out image and one point of each of `sets` (name → what it is called; default: all of the protocol), by name."""
+    """A held-out image and one point of each of `sets` (name → what it is called; default:
+    all of the protocol), by name."""
     called = {name: name.replace("_", " ") for name in protocol.sets} if sets is None else sets
     image = live.as_known(protocol, data.load(protocol.training_set).test[:1])[0]
     return {_named(protocol)["test"]: image} | {
@@ -254,7 +245,8 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
 
 @styled
 def still(protocol: Protocol) -> Figure:
-    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture: reconstructions, and spectra below them, for growing d."""
+    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture:
+    reconstructions, and spectra below them, for growing d."""
     groups = {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
     ensemble, inputs = grid(protocol)[0][0], points(protocol, groups)
     dims = live.chosen(ensemble.dims)
@@ -287,7 +279,7 @@ def grid(protocol: Protocol) -> tuple[list[Ensemble], str]:
     return published.ensembles() or train(protocol), which
 
 
-# --- with a kernel ---------------------------------------------------------------------------------------------------
+# --- with a kernel --------------------------------------------------------------------------------
 
 
 class Explorer:
@@ -319,30 +311,17 @@ class Explorer:
             for name in ("test", "train", *protocol.sets)
             if name != "train" or name in self.names
         ]
+        sets.append(("painted by hand", "painted"))
 
         wide = {"style": {"description_width": "initial"}, "layout": {"width": "320px"}}
         self.d = widgets.SelectionSlider(options=list(ensembles[0].dims), description="d", **wide)
         self.seed = widgets.Dropdown(options=[e.seed for e in ensembles], description="seed", **wide)
         self.trained = widgets.Checkbox(value=True, description="trained", **wide)
-        self.set = widgets.Dropdown(
-            options=[*sets, ("painted by hand", "painted")], description="data set", **wide
-        )
+        self.set = widgets.Dropdown(options=sets, description="data set", **wide)
         self.index = widgets.BoundedIntText(value=0, min=0, max=499, description="point", **wide)
-        self.other = widgets.Dropdown(
-            options=[*sets, ("painted by hand", "painted")],
-            value=protocol.sets[0],
-            description="mix with",
-            **wide,
-        )
-        self.mix = widgets.FloatSlider(
-            value=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            description="share of the second",
-            continuous_update=True,
-            **wide,
-        )
+        self.other = widgets.Dropdown(options=sets, value=protocol.sets[0], description="mix with", **wide)
+        share = {"value": 0.0, "min": 0.0, "max": 1.0, "step": 0.01}
+        self.mix = widgets.FloatSlider(**share, description="share of the second", **wide)
         self.picture = widgets.HTML(layout={"width": "720px", "max_width": "100%"})
         self.canvas = self._canvas()
         for control in (self.d, self.seed, self.trained, self.set, self.index, self.other, self.mix):
@@ -380,51 +359,39 @@ class Explorer:
             return self.painted
         if name in ("train", "test"):
             x = self.images.train if name == "train" else self.images.test
-            i = self.index.value % len(x)
-            return live.as_known(self.protocol, x[i : i + 1])[
-                0
-            ]  # the digits have fewer than 500 held-out images
+            i = self.index.value % len(x)  # the digits have fewer than 500 held-out images
+            return live.as_known(self.protocol, x[i : i + 1])[0]
         return _drawn(name)[self.index.value]
 
     def _canvas(self) -> widgets.Widget:
         """A field of 14 × 14 buttons; a press turns ink on or off and makes the painting the input."""
-        look_of = lambda on: "#ffffff" if on else "#000000"  # noqa: E731
-        buttons = []
-        for i in range(196):
-            button = widgets.Button(
-                tooltip=f"row {i // 14 + 1}, column {i % 14 + 1}",
-                layout={"width": "22px", "height": "22px", "margin": "0"},
-            )
-            button.style.button_color = look_of(False)
-            button.on_click(self._pressed(i, look_of))
-            buttons.append(button)
-        return widgets.GridBox(buttons, layout={"grid_template_columns": "repeat(14, 23px)"})
 
-    def _pressed(self, i: int, look_of: Callable[[bool], str]) -> Callable:
-        def press(button):
-            field = self.painted.view(14, 2, 14, 2)[i // 14, :, i % 14, :]
+        def press(button: widgets.Button, field: Tensor) -> None:
             field.copy_(1 - field)
-            button.style.button_color = look_of(bool(field[0, 0]))
+            button.style.button_color = "#ffffff" if field[0, 0] else "#000000"
             if self.set.value == "painted":
                 self.update()
             else:
                 self.set.value = "painted"
 
-        return press
+        buttons, square = [], {"width": "22px", "height": "22px", "margin": "0"}
+        for i, j in itertools.product(range(14), repeat=2):
+            button = widgets.Button(tooltip=f"row {i + 1}, column {j + 1}", layout=square)
+            button.style.button_color = "#000000"
+            button.on_click(functools.partial(press, field=self.painted.view(14, 2, 14, 2)[i, :, j]))
+            buttons.append(button)
+        return widgets.GridBox(buttons, layout={"grid_template_columns": "repeat(14, 23px)"})
 
 
-_noise: dict[str, Tensor] = {}
-
-
+@functools.cache
 def _drawn(name: str) -> Tensor:
     """The first block of a noise set, drawn once: a Beta set takes seconds."""
-    if name not in _noise:
-        _noise[name] = noise.sample(name, 0, noise.BLOCK)
-    return _noise[name]
+    return noise.sample(name, 0, noise.BLOCK)
 
 
 def show(protocol: Protocol) -> widgets.Widget:
-    """The explorer: the live one in a notebook, the album of pictures in the book, whose pages have no kernel."""
+    """The explorer: the live one in a notebook, the album of pictures in the book,
+    whose pages have no kernel."""
     if paths.pictures():
         return album(frames(protocol), ("data set", "seed", "d"), "Input, reconstructions and spectra")
     return Explorer(protocol).widget

@@ -1,4 +1,5 @@
-"""The networks that run in the reader's browser: float16 weights as classic scripts, and the same rounded networks here.
+"""The networks that run in the reader's browser: float16 weights as classic scripts,
+and the same rounded networks here.
 
 Eight bits a weight are too few: they flip the orientation on a fifth of the noise points. Sixteen
 are a file under 1 MB a network. The page computes in double precision *from the rounded weights*,
@@ -20,11 +21,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from .. import data, jacobian, noise, paths, published, spectrum
+from ..figures.detection import SAID
 from ..figures.sets import NETWORKS, chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
-from ..studies import detection, detection_quantiles
+from ..studies import detection, detection_data, detection_quantiles
 from ..training import train
 from . import page
 
@@ -66,7 +68,8 @@ USUAL_POINTS = 200
 
 
 def networks(protocol: Protocol) -> tuple[list[Ensemble], str]:
-    """Ensembles of the first `SEEDS` seeds, published if there are any and else of this build, and a phrase that says which."""
+    """Ensembles of the first `SEEDS` seeds, published if there are any and else of this build,
+    and a phrase that says which."""
     found = published.ensembles()
     which = "published networks (MNIST, the paper's protocol)"
     if not found:
@@ -76,7 +79,8 @@ def networks(protocol: Protocol) -> tuple[list[Ensemble], str]:
 
 
 def dimensions(ensemble: Ensemble) -> list[int]:
-    """The latent dimensions that the page offers: those that the detection study scores, or a few evenly spread."""
+    """The latent dimensions that the page offers: those that the detection study scores,
+    or a few evenly spread."""
     return (
         [d for d in detection.DIMS if d in ensemble.dims]
         if published.part("protocol")
@@ -85,19 +89,22 @@ def dimensions(ensemble: Ensemble) -> list[int]:
 
 
 def foreign(protocol: Protocol) -> bool:
-    """Whether the networks shown were trained on other images than this build has: published ones, in a build on the digits."""
+    """Whether the networks shown were trained on other images than this build has: published ones,
+    in a build on the digits."""
     theirs = published.part("protocol")
     return theirs is not None and theirs["training_set"] != protocol.training_set
 
 
 def knows_mnist(protocol: Protocol) -> bool:
-    """Whether the networks shown were trained on MNIST, so that what is to be a digit to them is framed as MNIST's are."""
+    """Whether the networks shown were trained on MNIST,
+    so that what is to be a digit to them is framed as MNIST's are."""
     theirs = published.part("protocol")
     return (theirs["training_set"] if theirs else protocol.training_set).startswith("mnist")
 
 
 def rounded(net: Autoencoder) -> Autoencoder:
-    """The network whose weights are those of `net` rounded to float16, in float64: what the browser computes with."""
+    """The network whose weights are those of `net` rounded to float16, in float64:
+    what the browser computes with."""
     copy = Autoencoder(
         net.d, widths=[m.in_features for m in net.encoder if isinstance(m, torch.nn.Linear)]
     ).double()
@@ -106,7 +113,8 @@ def rounded(net: Autoencoder) -> Autoencoder:
 
 
 def in_steps(net: Autoencoder, bits: int) -> Autoencoder:
-    """The network with every weight row rounded to 2^bits − 1 equal steps between ∓ its largest entry, in float64."""
+    """The network with every weight row rounded to 2^bits − 1 equal steps between ∓ its
+    largest entry, in float64."""
     copy = rounded(net)
     for layer, exact in zip(copy.linears(), net.linears()):
         for t, e in ((layer.weight, exact.weight), (layer.bias, exact.bias)):
@@ -117,7 +125,8 @@ def in_steps(net: Autoencoder, bits: int) -> Autoencoder:
 
 @torch.no_grad()
 def rounding(net: Autoencoder, x: Tensor) -> pd.DataFrame:
-    """What rounding the weights does to K_I at the points ``x (n, 784)``, by bits a weight: 16 (float16), 12 and 8 (equal steps).
+    """What rounding the weights does to K_I at the points ``x (n, 784)``, by bits a weight:
+    16 (float16), 12 and 8 (equal steps).
 
     Returns
     -------
@@ -166,7 +175,8 @@ def export(net: Autoencoder, path: Path) -> Path:
 
 
 def export_images(protocol: Protocol, path: Path) -> Path:
-    """Write `samples` as a classic script, one byte a pixel, with what is `usual` for the networks offered."""
+    """Write `samples` as a classic script, one byte a pixel,
+    with what is `usual` for the networks offered."""
     x, labels = samples(protocol)
     pixels = _base64((x * 255).round().to(torch.uint8).numpy())
     content = {"labels": labels.tolist(), "pixels": pixels, "framed": knows_mnist(protocol)}
@@ -174,10 +184,11 @@ def export_images(protocol: Protocol, path: Path) -> Path:
 
 
 def usual(protocol: Protocol) -> dict:
-    """Quantiles of scores over held-out images, and medians of the difference between two seeds on noise, by network.
+    """Quantiles of scores over held-out images,
+    and medians of the difference between two seeds on noise, by network.
 
-    ``{"levels": […], "inside": {"0.8": {score: […]}}, "noise": {"0.8": {score: {"bright": …}}}}``, a network being called
-    seed.d.
+    ``{"levels": […], "inside": {"0.8": {score: […]}}, "noise": {"0.8": {score: {"bright": …}}}}``,
+    a network being called seed.d.
     """
     levels = [f"q{round(100 * q):02d}" for q in detection_quantiles.LEVELS]
     groups = {name: group for group, name in REPRESENTATIVES.items()}
@@ -196,11 +207,12 @@ def usual_table(protocol: Protocol) -> pd.DataFrame:
     """The medians of `usual` over the networks offered: a row a set, a column a score."""
     table = _quantiles(protocol)
     wide = table.pivot_table(index="set", columns="score", values="q50", aggfunc="median", sort=False)
-    return wide.rename(index=LABELS).rename_axis(index="data set", columns=None).reset_index()
+    return wide.rename(index=LABELS, columns=SAID).rename_axis(index="data set", columns=None).reset_index()
 
 
 def _quantiles(protocol: Protocol) -> pd.DataFrame:
-    """`lib.studies.detection_quantiles.quantiles` of the networks offered: published where they are, else computed."""
+    """`lib.studies.detection_quantiles.quantiles` of the networks offered:
+    published where they are, else computed."""
     ensembles, _ = networks(protocol)
     table, dims = published.table("detection-quantiles"), dimensions(ensembles[0])
     if table is None:
@@ -210,7 +222,8 @@ def _quantiles(protocol: Protocol) -> pd.DataFrame:
 
 @torch.no_grad()
 def code_plane(net: Autoencoder, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Orientation sign det K_L(z) = sign det D(f_enc ∘ f_dec)(z) and retraction defect ‖f_enc(f_dec(z)) − z‖ of codes ``z (n, 2)``.
+    """Orientation sign det K_L(z) = sign det D(f_enc ∘ f_dec)(z)
+    and retraction defect ‖f_enc(f_dec(z)) − z‖ of codes ``z (n, 2)``.
 
     Returns
     -------
@@ -223,10 +236,12 @@ def code_plane(net: Autoencoder, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def export_plane(net: Autoencoder, images: Tensor, labels: Tensor, path: Path) -> Path:
-    """Write the colours of the plane of codes of a network with d = 2 as a classic script, and where ``images (n, 784)`` lie in it.
+    """Write the colours of the plane of codes of a network with d = 2 as a classic script,
+    and where ``images (n, 784)`` lie in it.
 
-    The plane is a square around their codes. Rows run from above to below; orientation is a byte (0 reversed, 1 no full
-    rank, 2 kept), and so is the logarithm of the retraction defect, from ``low`` to ``high``, its 1st and 99th percentile.
+    The plane is a square around their codes. Rows run from above to below; orientation is a byte
+    (0 reversed, 1 no full rank, 2 kept), and so is the logarithm of the retraction defect, from ``low`` to
+    ``high``, its 1st and 99th percentile.
     """
     net = rounded(net)
     codes = net.encoder(images)
@@ -255,34 +270,32 @@ def export_plane(net: Autoencoder, images: Tensor, labels: Tensor, path: Path) -
 
 
 def framed(x: Tensor) -> Tensor:
-    """Images ``(n, 784)`` framed as MNIST's are: the ink's box scaled to fit 20×20, its centre of mass in the middle of 28×28.
+    """Images ``(n, 784)`` framed as MNIST's are: the ink's box scaled to fit 20×20,
+    its centre of mass in the middle of 28×28.
 
     The aspect ratio is kept, scaling is bilinear, the shift is by whole pixels; an empty image stays empty.
     """
     out = torch.zeros(len(x), 28, 28, dtype=x.dtype)
-    for image, canvas in zip(x.reshape(-1, 28, 28), out):
+    for i, image in enumerate(x.reshape(-1, 28, 28)):
         rows, columns = ((image > 0.1).any(k).nonzero()[:, 0] for k in (1, 0))
         if not len(rows):
             continue
         ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         size = [max(1, round(20 * n / max(ink.shape))) for n in ink.shape]
-        ink = functional.interpolate(ink[None, None], size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
-        corner = []
-        for k, n in enumerate(ink.shape):
-            mass = ink.sum(1 - k)
-            centre = float((mass * torch.arange(n)).sum() / mass.sum())
-            corner.append(min(max(round(13.5 - centre), 0), 28 - n))
-        canvas[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+        ink = functional.interpolate(ink[None, None], size, mode="bilinear", antialias=True)[0, 0]
+        out[i] = detection_data.centred(ink.clamp(0, 1))
     return out.reshape(-1, 784)
 
 
 def as_known(protocol: Protocol, x: Tensor) -> Tensor:
-    """Images as the networks shown know them: framed like MNIST's where these were trained on MNIST and the images are others."""
+    """Images as the networks shown know them:
+    framed like MNIST's where these were trained on MNIST and the images are others."""
     return framed(x) if foreign(protocol) else x
 
 
 def samples(protocol: Protocol) -> tuple[Tensor, Tensor]:
-    """Held-out images of the protocol's training set, ``(20, 784)``, and their labels: 0 … 9, and again; `as_known` to the networks."""
+    """Held-out images of the protocol's training set, ``(20, 784)``, and their labels: 0 … 9, and again;
+    `as_known` to the networks."""
     images = data.load(protocol.training_set)
     labels = images.labels[images.trained :]
     rows = [(labels == c).nonzero().squeeze(1)[i].item() for i in range(SAMPLES // 10) for c in range(10)]
@@ -303,13 +316,14 @@ def _script(path: Path, content: dict) -> Path:
 
 
 def files(protocol: Protocol, folder: Path) -> dict[str, Path]:
-    """Write everything that the page loads on demand: the images, each network, the plane of codes of each with d = 2."""
+    """Write everything that the page loads on demand: the images, each network,
+    the plane of codes of each with d = 2."""
     ensembles, _ = networks(protocol)
     found = {"held-out images": export_images(protocol, folder / "live-images.js")}
     for ensemble in ensembles:
         stem = f"live-seed{ensemble.seed}"
         for d in dimensions(ensemble):
-            found[f"seed {ensemble.seed}, d = {d}"] = export(
+            found[f"seed {ensemble.seed}, d\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{d}"] = export(
                 ensemble.member(d), folder / f"{stem}-d{d:02d}.js"
             )
         if 2 in ensemble.dims:
@@ -327,12 +341,14 @@ def block() -> page.Block:
 <div id="live-network"><p>Here a network runs in your browser; it needs JavaScript. A figure below shows the same without it.</p></div>
 <script src="_static/live/live.js"></script>
 ```""",
-        "<p>The live network is on the page of the finished book; <code>lib.pages.explorer</code> has its like for notebooks.</p>",
+        "<p>The live network is on the page of the finished book; "
+        "<code>lib.pages.explorer</code> has its like for notebooks.</p>",
     )
 
 
 def links(protocol: Protocol) -> page.Block:
-    """Links to the files that the live network loads, which it finds by them; they are downloads at the same time."""
+    """Links to the files that the live network loads, which it finds by them;
+    they are downloads at the same time."""
     found = files(protocol, paths.pictures() or Path(page.PICTURES))
     links = " · ".join(f"{{download}}`{name} <{path.as_posix()}>`" for name, path in found.items())
     return page.Block(f":::{{container}} live-weights\nThe files behind it: {links}\n:::", "")
@@ -341,7 +357,8 @@ def links(protocol: Protocol) -> page.Block:
 @styled
 @torch.no_grad()
 def still(ensemble: Ensemble, d: int, images: Tensor, name: str = "beta_5_0.8") -> Figure:
-    """What the live network shows, as a picture: a held-out image and a noise image, each with reconstructions and spectra."""
+    """What the live network shows, as a picture: a held-out image and a noise image,
+    each with reconstructions and spectra."""
     net = rounded(ensemble.member(d))
     inputs = {"a held-out image": images[0], LABELS[name]: noise.sample(name, 0, 1)[0]}
     fig, axes = plt.subplots(

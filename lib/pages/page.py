@@ -18,7 +18,6 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,6 @@ def figure(
     *,
     caption: str,
     alt: str,
-    fmt: str = "svg",
     numbers: Sequence[str] | Callable[..., Tables] | Tables | None = None,
     scale: str = "MNIST, paper scale",
     answers: Callable[..., Mapping] | None = None,
@@ -86,7 +84,6 @@ def figure(
         MyST text.
     alt : str
         What is to be seen, for readers who do not see it.
-    fmt : ``"svg"`` for lines, ``"png"`` for very many points.
     numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of what
         is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a megabyte
         none are shown either.
@@ -97,7 +94,7 @@ def figure(
 
     def drawn(stem: str, what: Any, alt: str, label: str | None, caption: str) -> Block:
         arguments = what if isinstance(what, tuple) else (what,)
-        shown = _picture(stem, draw(*arguments, **options), fmt, alt, label, caption)
+        shown = _picture(stem, draw(*arguments, **options), alt, label, caption)
         if answers:
             shown += Block(f"\n\n```{{raw}} html\n{script(answers(*arguments))}\n```", "")
         return shown + _numbers(stem, _tables(draw, arguments, numbers))
@@ -127,16 +124,8 @@ def table(
 
     attributes, frame = frame.attrs, said(frame)
 
-    def cell(column, value):
-        if isinstance(value, float):
-            return written(value, formats if isinstance(formats, str) else formats.get(column, "{:.3g}"))
-        return (
-            f"{value:,}"
-            if isinstance(value, Integral) and not isinstance(value, bool)
-            else typeset(str(value))
-        )
-
-    rows = [[cell(c, v) for c, v in zip(frame.columns, row)] for row in frame.itertuples(index=False)]
+    form = [formats if isinstance(formats, str) else formats.get(c, "{:.3g}") for c in frame.columns]
+    rows = [list(map(written, row, form)) for row in frame.itertuples(index=False)]
     lines = ["````{list-table} " + " ".join(caption.split()), f":name: {name}", ":header-rows: 1", ""]
     shown = Block(
         "\n".join([*lines, *_rows([[typeset(str(c)) for c in frame.columns], *rows]), "````"]),
@@ -286,10 +275,7 @@ def claim(
     path = _write(f"claim-{number}", raw, "svg")
     alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
     estimates = said(estimates)
-    rows = [
-        [typeset(v) if isinstance(v, str) else written(v) for v in row]
-        for row in estimates.itertuples(index=False)
-    ]
+    rows = [list(map(written, row)) for row in estimates.itertuples(index=False)]
     cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
     word = next((word for word in ("holds", "refuted") if word in verdict.lower()), "open")
@@ -367,14 +353,13 @@ def _tabs(published: Block, build: Block, scale: str = "MNIST, paper scale") -> 
     )
 
 
-def _picture(stem: str, fig: Figure, fmt: str, alt: str, label: str | None, caption: str) -> Block:
+def _picture(stem: str, fig: Figure, alt: str, label: str | None, caption: str) -> Block:
     """A figure with its caption if it has a label, a mere picture if not."""
-    raw = style.picture(fig, fmt)
-    path, alt = _write(stem, raw, fmt), " ".join(alt.split())
+    raw = style.picture(fig)
+    path, alt = _write(stem, raw, "svg"), " ".join(alt.split())
     head = [f"```{{figure}} {path}", f":name: {label}"] if label else [f"```{{image}} {path}"]
     foot = ["", textwrap.dedent(caption).strip(), "```"] if label else ["```"]
-    mime = {"svg": "image/svg+xml", "png": "image/png"}[fmt]
-    source = f"data:{mime};base64,{base64.b64encode(raw).decode()}"
+    source = f"data:image/svg+xml;base64,{base64.b64encode(raw).decode()}"
     lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
     return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab)
 

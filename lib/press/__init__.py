@@ -24,7 +24,8 @@ def prepare() -> None:
 
 
 def begin(profile: str, overrides: str = "") -> Profile:
-    """Read what a command is asked for, and let this process and those it starts compute on the device named there.
+    """Read what a command is asked for, and let this process and those it starts compute
+    on the device named there.
 
     Raises
     ------

@@ -49,7 +49,8 @@ DIMS = (2, 5, 10, 15, 20)
 POINTS = 500
 #: Images and steps of the comparisons in training.
 BATCH, STEPS = 128, 8
-#: Multiply-adds of one column of K_I and K_L: down the decoder and into the encoder once, through the rest of it twice.
+#: Multiply-adds of one column of K_I and K_L: down the decoder and into the encoder once,
+#: through the rest of it twice.
 SHARED, REST = 32 * 64 + 64 * 128 + 2 * 128 * 784, 128 * 64 + 64 * 32
 
 
@@ -111,12 +112,13 @@ EDITS = {
 
 
 def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
-    """Whole builds of a copy of the project at `root`, one after another: from nothing, unchanged, and after one edit each.
+    """Whole builds of a copy of the project at `root`, one after another: from nothing, unchanged,
+    and after one edit each.
 
     Returns
     -------
-    DataFrame with ``before`` (a key of `EDITS`), seconds by the clock and of the processor, the number of notebooks
-    executed, and the size of the site in MB.
+    DataFrame with ``before`` (a key of `EDITS`), seconds by the clock and of the processor,
+    the number of notebooks executed, and the size of the site in MB.
     """
     rows = []
     with tempfile.TemporaryDirectory(prefix="book-") as folder:
@@ -135,15 +137,9 @@ def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(ED
                 raise RuntimeError(f"the book does not build: {done.stderr[-2000:]}")
             told = re.findall(r"^  \S+ +\d.*(?:s|min|h)$", done.stdout, re.M)
             size = sum(p.stat().st_size for p in Path(folder, "build", "html").rglob("*") if p.is_file())
-            rows.append(
-                {
-                    "before": name,
-                    "clock": round(time.monotonic() - began, 1),
-                    "processor": round(_children() - used, 1),
-                    "executed": len(told),
-                    "site": round(size / 1e6, 1),
-                }
-            )
+            row = {"before": name, "clock": round(time.monotonic() - began, 1)}
+            row |= {"processor": round(_children() - used, 1), "executed": len(told)}
+            rows.append(row | {"site": round(size / 1e6, 1)})
     return pd.DataFrame(rows)
 
 
@@ -156,12 +152,8 @@ def environment() -> dict[str, Any]:
     """Processor, cores, memory, versions, and how busy the machine was."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        names = [
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+        model = named[1].strip() if named else model
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -184,12 +176,12 @@ def _network(d: int) -> Autoencoder:
     return Ensemble.initial((d,), 0, torch.float64).member(d)
 
 
-def rates() -> dict[str, float]:
-    """Large matrix products on one thread, in GFLOP/s: what the machine can do."""
+def rates(timer: Callable[[], float] = time.process_time) -> dict[str, float]:
+    """Large matrix products in GFLOP/s: what the machine can do."""
     out = {}
     for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
         a = torch.ones(1500, 1500, dtype=dtype)
-        out[name] = 2 * 1500**3 / _seconds(lambda: a @ a) / 1e9
+        out[name] = 2 * 1500**3 / _seconds(lambda: a @ a, 5, timer) / 1e9
     return out
 
 
@@ -229,7 +221,8 @@ def _naive(net: Autoencoder, x: Tensor) -> Tensor:
 
 
 def _through_the_waist(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """K_I and K_L by `torch.func`: reverse mode for E, which has d rows, forward mode for G, which has d columns."""
+    """K_I and K_L by `torch.func`: reverse mode for E, which has d rows,
+    forward mode for G, which has d columns."""
     z, y = net(x)
     g = jacobian.derivative(net.decoder, z, forward=True)
     return jacobian.derivative(net.encoder, x) @ g, jacobian.derivative(net.encoder, y) @ g
@@ -242,14 +235,16 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.no_grad()
 def chain() -> list[dict[str, float]]:
-    """The chain of products in GFLOP/s, counted without any unit left out: with the patterns of a usual network, and with all units active."""
+    """The chain of products in GFLOP/s, counted without any unit left out:
+    with the patterns of a usual network, and with all units active."""
     out = []
     x = noise.sample("uniform", 0, POINTS)
     for d in (10, 20):
         flops = operations(d) * POINTS
         net = _network(d)
         usual = jacobian.round_trip(net, x)
-        # the slopes of the usual network stay: those of one whose biases are large are subnormal numbers, which are slow
+        # the slopes of the usual network stay:
+        # those of one whose biases are large are subnormal numbers, which are slow
         on = {at: [torch.ones_like(m) for m in getattr(usual, at)] for at in ("at_x", "at_z", "at_y")}
         trips = {"all units active": dataclasses.replace(usual, **on), "usual": usual}
         rate = lambda trip: flops / _seconds(lambda: jacobian.matrices(net, trip)) / 1e9
@@ -287,7 +282,8 @@ def _stacked(seed: int = 0, times: int = 1) -> Callable[[], None]:
 
 
 def _differentiated() -> Callable[[], None]:
-    """The steps of `_stacked` on the same parameters, with gradients and errors by automatic differentiation."""
+    """The steps of `_stacked` on the same parameters,
+    with gradients and errors by automatic differentiation."""
     dims = tuple(range(2, 21))
     x, nets = noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float(), Ensemble.initial(dims, 0)
     theta = nets.theta.requires_grad_(True)
@@ -311,7 +307,8 @@ def _seed(_, seed: int, times: int) -> float:
 
 
 def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]:
-    """Seconds of one step of nineteen networks on 128 images: stacked, one after another, and with a `DataLoader`."""
+    """Seconds of one step of nineteen networks on 128 images: stacked, one after another,
+    and with a `DataLoader`."""
     dims, x = tuple(range(2, 21)), noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float()
 
     def single(loader: bool) -> Callable[[], None]:
@@ -338,13 +335,15 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
 
 def _step_operations() -> int:
-    """Floating-point operations in the products of one step of nineteen networks; there is no gradient at the input."""
+    """Floating-point operations in the products of one step of nineteen networks;
+    there is no gradient at the input."""
     layers = 784 * 128 + 128 * 64 + 64 * 32
     return BATCH * sum(6 * 2 * (layers + 32 * d) - 2 * 784 * 128 for d in range(2, 21))
 
 
 def subnormals() -> dict[str, float]:
-    """Seconds of one optimiser step of nineteen networks when a quarter of Adam's running means are subnormal, as they are and flushed."""
+    """Seconds of one optimiser step of nineteen networks when a quarter of Adam's running means are
+    subnormal, as they are and flushed."""
     theta = Ensemble.initial(tuple(range(2, 21)), 0).theta
     still = torch.arange(len(theta)) % 4 == 0  # entries whose gradient has become zero
     theta.grad = torch.full_like(theta, 1e-4).masked_fill_(still, 0.0)
@@ -382,7 +381,8 @@ def evaluation() -> dict[str, Any]:
 
 
 def all_cores() -> dict[str, Any] | None:
-    """By the clock, on all cores: the usual ways with that many threads, spectra with that many processes of one thread.
+    """By the clock, on all cores: the usual ways with that many threads,
+    spectra with that many processes of one thread.
 
     None on a busy machine: threads that wait for one another would be measured waiting for someone else.
     """
@@ -391,11 +391,8 @@ def all_cores() -> dict[str, Any] | None:
         return None
     torch.set_num_threads(cores)
     x = noise.sample("uniform", 0, POINTS)
-    a, b = (torch.ones(1500, 1500, dtype=dtype) for dtype in (torch.float64, torch.float32))
     k = np.random.default_rng(0).normal(size=(4096, 10, 10))
-    out: dict[str, Any] = {
-        "float64": 2 * 1500**3 / _seconds(lambda: a @ a, 5, clock) / 1e9,
-        "float32": 2 * 1500**3 / _seconds(lambda: b @ b, 5, clock) / 1e9,
+    out: dict[str, Any] = rates(clock) | {
         "eigenvalues": {
             "lapack": _seconds(lambda: torch.linalg.eigvals(torch.from_numpy(k)), 3, clock),
             "ours": _seconds(lambda: eigen.eigvals(k, cores), 3, clock),
@@ -430,7 +427,8 @@ def _spectra(_, net: Autoencoder, times: int) -> None:
 
 
 def growth() -> list[dict[str, float]]:
-    """Seconds for one network (d = 11) against the number of points, and for 2,000 points against the number of networks."""
+    """Seconds for one network (d = 11) against the number of points,
+    and for 2,000 points against the number of networks."""
     out, first = [], Protocol(dims=(11,), points=250, training_set="digits")
     results.evaluate([Ensemble.initial((11,), 0)], first, "uniform", progress=False)
     sizes = [(n, (11,)) for n in (1_000, 10_000, 70_000)]
@@ -441,13 +439,13 @@ def growth() -> list[dict[str, float]]:
         start = time.process_time()
         results.evaluate([e], run, "uniform", progress=False, laws=laws)
         seconds = time.process_time() - start
-        row = {"points": points, "networks": len(dims), "columns": sum(dims), "seconds": seconds}
-        out.append(row)
+        out.append({"points": points, "networks": len(dims), "columns": sum(dims), "seconds": seconds})
     return out
 
 
 def memory() -> list[dict[str, float]]:
-    """Peak resident memory in MB of a process that evaluates five networks, as each of several processes does."""
+    """Peak resident memory in MB of a process that evaluates five networks,
+    as each of several processes does."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         return pool.map(_peak, (1_000, 10_000, 70_000), chunksize=1)
 
@@ -459,8 +457,7 @@ def _peak(points: int) -> dict[str, float]:
     results.evaluate([e], run, "uniform", progress=False)
     status = Path("/proc/self/status")
     if status.exists():  # Linux counts into ru_maxrss what the parent had
-        lines = status.read_text().splitlines()
-        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+        peak = int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1])
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"points": points, "megabytes": peak / 1024}

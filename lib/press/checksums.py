@@ -1,4 +1,5 @@
-"""Digests of every file in a folder, so that whoever has it can tell that it is whole: the site, kept notebooks."""
+"""Digests of every file in a folder, so that whoever has it can tell that it is whole:
+the site, kept notebooks."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def of(path: Path) -> str:
 
 
 def write(html: Path) -> Path:
-    """Write ``SHA256SUMS`` of every other file in the folder `html`, in the format of ``sha256sum --check``."""
+    """Write ``SHA256SUMS`` of every other file in the folder `html`,
+    in the format of ``sha256sum --check``."""
     target = html / NAME
     files = sorted(p for p in html.rglob("*") if p.is_file() and p != target)
     lines = [f"{of(p)}  ./{p.relative_to(html).as_posix()}\n" for p in files]
@@ -26,7 +28,8 @@ def write(html: Path) -> Path:
 
 
 def whole(folder: Path) -> bool:
-    """Whether every file that the folder's ``SHA256SUMS`` names is there and unchanged; what lies beside them does not count."""
+    """Whether every file that the folder's ``SHA256SUMS`` names is there and unchanged;
+    what lies beside them does not count."""
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
         pairs = [line.split("  ./", 1) for line in lines]

@@ -19,7 +19,8 @@ from . import prepare
 
 __all__ = ["main"]
 
-#: Names of what `lib.store` writes: a key, and while it is being written a dot before it and some letters behind.
+#: Names of what `lib.store` writes: a key, and while it is being written a dot before it
+#: and some letters behind.
 ARTEFACT = re.compile(r"\.?[0-9a-f]{20}\.(csv|safetensors|lock)(\.\w+)?")
 
 
@@ -269,7 +270,8 @@ def _verify(options: argparse.Namespace) -> None:
     table, absent = verify(options.cells, options.seed)
     print(table.to_string(index=False))
     print(
-        f"{len(table)} cells recomputed from the published networks; every file and every number agrees (tolerance {TOLERANCE:g})."
+        f"{len(table)} cells recomputed from the published networks; "
+        f"every file and every number agrees (tolerance {TOLERANCE:g})."
     )
     if absent:
         print(f"{absent} published cells are of networks that are not published: they were not recomputed.")
@@ -285,7 +287,8 @@ def _compare(options: argparse.Namespace) -> None:
         lacking = missing(evidence)
         if lacking:
             print(
-                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not wholly in {whose}, and without them no claim has a verdict or an interval."
+                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not wholly in {whose}, "
+                "and without them no claim has a verdict or an interval."
             )
         return not lacking
 
@@ -298,18 +301,21 @@ def _compare(options: argparse.Namespace) -> None:
         return
     judges = f"dims={','.join(map(str, JUDGED_DIMS))} seeds={JUDGES[0]}..{JUDGES[-1]}"
     here = retrained(begin("paper", options.set or judges).protocol)
-    if here.cells.equals(there.cells):
-        print(
-            "This run's cells are the published ones, digit for digit: nothing was trained anew, or training comes out the same here to the last bit."
-        )
     if not comparable("this run", here):
         return
-    table = compare(judging(there), judging(here))
+    first, second = judging(there), judging(here)
+    if first.cells.reset_index(drop=True).equals(second.cells.reset_index(drop=True)):
+        print(
+            "This run's cells are the published ones, digit for digit: "
+            "nothing was trained anew, or training comes out the same here to the last bit."
+        )
+    table = compare(first, second)
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
         raise BuildError(
-            f"compare: claims {', '.join(map(str, other.claim))} come out differently, or with intervals that do not meet"
+            f"compare: claims {', '.join(map(str, other.claim))} come out differently, "
+            "or with intervals that do not meet"
         )
 
 
@@ -339,7 +345,8 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _clean_results(options: argparse.Namespace) -> None:
-    """Remove what `lib.store` has written, which is known by its names, and the folders that are empty then."""
+    """Remove what `lib.store` has written, which is known by its names,
+    and the folders that are empty then."""
     folder, removed, stages = paths.results(), 0, set()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))

@@ -1,8 +1,8 @@
 """The book for readers of books: the printed document, cut into its chapters, as EPUB 3.
 
-The chapters are those of `lib.press.pdf`, typeset by the same Chromium, so that numbers, captions and references are
-the pages' own. Formulas become MathML, which the browser has beside what it draws; everything that needs a script
-has gone already.
+The chapters are those of `lib.press.pdf`, typeset by the same Chromium, so that numbers, captions and
+references are the pages' own. Formulas become MathML, which the browser has beside what it draws; everything
+that needs a script has gone already.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ NAME = "book.epub"
 #: Of the library's files only its style goes along: the pages' own style is made for screens with a sidebar.
 STYLE = ROOT / "book" / "_assets" / "epub.css"
 
-#: The chapters as XHTML. What HTML allows and EPUB does not is put in its own words: tabs become headings, drawn
-#: formulas MathML, attributes for scripts and for printing go.
+#: The chapters as XHTML. What HTML allows and EPUB does not is put in its own words: tabs become headings,
+#: drawn formulas MathML, attributes for scripts and for printing go.
 CHAPTERS = """base => {
     const keep = (node, name, text) => {
         const made = document.createElement(name);

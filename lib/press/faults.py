@@ -1,8 +1,9 @@
-"""What `make faults` has tried and what came of it: a line for each test in a record, a row for each kind in the published table.
+"""What `make faults` has tried and what came of it: a line for each test in a record,
+a row for each kind in the published table.
 
-*Survived*: what was asked for came out as without the fault, or was refused in one clear line, with nothing lost.
-*Wrong*: something else came out and nothing was said. *Lost*: something that was there is not, or cannot be made any
-more. *Unclear*: nothing is wrong or lost, but what was said is no clear line.
+*Survived*: what was asked for came out as without the fault, or was refused in one clear line, with nothing
+lost. *Wrong*: something else came out and nothing was said. *Lost*: something that was there is not, or
+cannot be made any more. *Unclear*: nothing is wrong or lost, but what was said is no clear line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What a notebook can see of this project: the files of ``lib`` that it reaches by import, and the data that those read.
+"""What a notebook can see of this project: the files of ``lib`` that it reaches by import,
+and the data that those read.
 
 The closure is static, by the syntax tree; where that cannot tell, everything counts as seen. Of the published
 files those count that it asked for when it was executed (`lib.paths.note`), there or not.
@@ -79,7 +80,8 @@ class Published:
             self._manifest = None
 
     def of(self, names: Iterable[str]) -> dict[str, Any]:
-        """What each of `names`, as `lib.paths.note` takes them, stands for: digests by file, or a part of the manifest."""
+        """What each of `names`, as `lib.paths.note` takes them, stands for: digests by file,
+        or a part of the manifest."""
         return {name: self._part(name) if "#" in name else self._files(name) for name in sorted(names)}
 
     def _files(self, pattern: str) -> dict[str, str]:
@@ -159,7 +161,8 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
 
 @dataclass
 class Job:
-    """One notebook to execute: a name, its cells, its parameters, the file it was read from, the folder whose files it finds."""
+    """One notebook to execute: a name, its cells, its parameters, the file it was read from,
+    the folder whose files it finds."""
 
     name: str
     notebook: NotebookNode
@@ -169,7 +172,8 @@ class Job:
     sees: set[Path] = field(default_factory=set)
 
     def inputs(self, root: Path, key: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
-        """What the executed notebook is kept under; of `key` only what it can see, of `published` what it asked for."""
+        """What the executed notebook is kept under; of `key` only what it can see,
+        of `published` what it asked for."""
         seen = digests(root, self.sees)
         return {
             "source": jupytext.writes(self.notebook, fmt="md:myst"),

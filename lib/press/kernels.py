@@ -61,7 +61,8 @@ class Kernels:
             self._ready = None
 
     def manager(self, environment: dict[str, str]) -> type[AsyncKernelManager]:
-        """The class of a manager, as nbclient takes it, of one kernel in this environment, which nbclient then ends."""
+        """The class of a manager, as nbclient takes it, of one kernel in this environment,
+        which nbclient then ends."""
         file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
         transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
         kernels = self if self._forks() else None
@@ -145,7 +146,8 @@ class _Manager(AsyncKernelManager):
 
 
 def _serve() -> None:
-    """Import, say how many threads there are, and fork a kernel for each line, until there are no more lines."""
+    """Import, say how many threads there are, and fork a kernel for each line,
+    until there are no more lines."""
     for statement in json.loads(sys.stdin.readline()):
         with contextlib.suppress(Exception):  # the notebook will meet it again, and say so
             exec(statement, {})

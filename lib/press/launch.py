@@ -1,8 +1,9 @@
-"""The notebooks as Binder and Colab open them: as ``.ipynb``, beside the text they are made from, on a branch of their own.
+"""The notebooks as Binder and Colab open them: as ``.ipynb``, beside the text they are made from,
+on a branch of their own.
 
-Neither service opens MyST text as a notebook. ``_config.yml`` says in ``repository`` where the
-repository is public and what the branch is called; the launch buttons of the pages follow from the same lines.
-The workflow that publishes pushes what is written here.
+Neither service opens MyST text as a notebook. ``_config.yml`` says in ``repository`` where the repository is
+public and what the branch is called; the launch buttons of the pages follow from the same lines. The workflow
+that publishes pushes what is written here.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
 
 
 def _setup(root: Path) -> list[NotebookNode]:
-    """Colab's cell, folded away in Colab and JupyterLab and kept off pages; none while there is no address."""
+    """Colab's cell, folded away in Colab and JupyterLab and kept off pages;
+    none while there is no address."""
     where = _repository(root)
     if not where.get("url"):
         return []

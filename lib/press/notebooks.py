@@ -123,11 +123,19 @@ def execute_all(
     try:
         with progress(total=0) if bar is None else contextlib.nullcontext(bar) as bar:
             bar.total += len(waiting)
-            futures = {pool.submit(t.run, run, env, kernels, limit): t for t in free}
+            futures: dict[Future, _Task] = {}
+
+            def submit(tasks: list[_Task]) -> None:
+                for task in tasks:
+                    future = pool.submit(task.run, run, env, kernels, limit)
+                    future.add_done_callback(lambda _: bar.update())  # during training too
+                    futures[future] = task
+
+            submit(free)
             if bound:
                 bar.set_description_str("training and spectra")
                 compute()
-            futures |= {pool.submit(t.run, run, env, kernels, limit): t for t in bound}
+            submit(bound)
             for task, error in _as_completed(futures, bar):
                 if error is None:
                     done[task.job.name] = task.place
@@ -162,12 +170,11 @@ def beside_bars(say: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _as_completed(futures: dict[Future, _Task], bar: tqdm):
-    """(task, its error or None) in the order in which they end; the bar is kept up to date meanwhile."""
+    """(task, its error or None) in the order in which they end; the bar says meanwhile what runs."""
     open_ = set(futures)
     while open_:
         ended, open_ = wait(open_, timeout=1.0, return_when=FIRST_COMPLETED)
         for future in ended:
-            bar.update()
             error = future.exception()
             if error is not None and not isinstance(error, NotebookError):
                 raise error

@@ -1,4 +1,5 @@
-"""The folders of builds: one for each while it runs, and the place of the finished pages, where only whole books are ever seen."""
+"""The folders of builds: one for each while it runs, and the place of the finished pages,
+where only whole books are ever seen."""
 
 from __future__ import annotations
 

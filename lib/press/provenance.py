@@ -29,7 +29,8 @@ def provenance(asked: Profile, profile: str, root: Path = ROOT) -> dict[str, Any
 
 
 def git(root: Path, *words: str) -> str:
-    """What git says of this very folder; nothing of a repository that it merely lies in or that the environment names."""
+    """What git says of this very folder; nothing of a repository that it merely lies in or
+    that the environment names."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
     def ask(*words: str) -> str:

@@ -1,7 +1,8 @@
-"""What more workers bring: measured on this machine with one and two, and simulated for more from measured times.
+"""What more workers bring: measured on this machine with one and two,
+and simulated for more from measured times.
 
-`measure` needs the extra ``cluster``. `estimate` computes nothing but a schedule: its numbers are simulated, from the
-seconds that items took where they were measured and the order in which a scheduler hands them out.
+`measure` needs the extra ``cluster``. `estimate` computes nothing but a schedule: its numbers are simulated,
+from the seconds that items took where they were measured and the order in which a scheduler hands them out.
 """
 
 from __future__ import annotations
@@ -78,10 +79,11 @@ def measure() -> dict[str, Any]:
 
     Returns
     -------
-    dict: ``runs``, a row for each place and repetition: ``place, workers``; ``connect``, seconds of a run of two items
-    without work; for each further one of these, ``overhead``, seconds by the clock times workers, and ``handing``,
-    processor seconds of this process, which is caller and scheduler; ``seconds`` and ``processor``, medians of an item
-    that trains; and ``efficiency``, Σ seconds of these items / (workers · time of their run).
+    dict: ``runs``, a row for each place and repetition: ``place, workers``; ``connect``, seconds of a run of
+    two items without work; for each further one of these, ``overhead``, seconds by the clock times workers,
+    and ``handing``, processor seconds of this process, which is caller and scheduler; ``seconds`` and
+    ``processor``, medians of an item that trains; and ``efficiency``, Σ seconds of these
+    items / (workers · time of their run).
     """
     rows = []
     places = [("scheduler", 1), ("scheduler", 2), ("processes", 2)]
@@ -124,7 +126,8 @@ def medians(measured: dict[str, Any]) -> pd.DataFrame:
     """The medians of `measure` by place and number of workers, as the book shows them."""
     names = {
         "place": "items go to", "workers": "workers", "connect": "beginning, s", "overhead": "overhead, ms",
-        "handing": "handing out, ms", "processor": "work, s", "share": "share of a core", "efficiency": "efficiency",
+        "handing": "handing out, ms", "processor": "work, s", "share": "share of a core",
+        "efficiency": "efficiency",
     }  # fmt: skip
     found = pd.DataFrame(measured["runs"]).groupby(["place", "workers"], sort=False).median().reset_index()
     found = found.assign(share=found.processor / found.seconds)
@@ -157,11 +160,12 @@ def schedule(seconds: Sequence[float], count: int, handing: float = 0.0, overhea
 
 
 def stages(bench: dict[str, Any], seeds: int, protocol: Protocol | None = None) -> dict[str, np.ndarray]:
-    """Seconds of every item of a run on one thread, stage by stage as `lib.results.run` has them, from what `make bench` measured.
+    """Seconds of every item of a run on one thread, stage by stage as `lib.results.run` has them,
+    from what `make bench` measured.
 
-    An item of ``training`` is a seed: epochs · ⌈60,000/batch⌉ steps. One of ``training codes`` is a seed as well: the
-    encoders' values at every image, one third of a round trip's. One of ``spectra`` is a quarter of a seed's networks
-    on one set: for each point the drawing, and for each network the evaluation at its d.
+    An item of ``training`` is a seed: epochs · ⌈60,000/batch⌉ steps. One of ``training codes`` is a seed as
+    well: the encoders' values at every image, one third of a round trip's. One of ``spectra`` is a quarter of
+    a seed's networks on one set: for each point the drawing, and for each network the evaluation at its d.
     """
     protocol = protocol or Protocol()
     steps = protocol.epochs * -(-60_000 // protocol.batch_size)
@@ -188,13 +192,15 @@ def stages(bench: dict[str, Any], seeds: int, protocol: Protocol | None = None) 
 def estimate(
     bench: dict[str, Any], measured: dict[str, Any] | None, seeds: Sequence[int], counts: Sequence[int]
 ) -> pd.DataFrame:
-    """Simulated: the paper's protocol with so many seeds on so many workers; without `measured`, handing out costs nothing.
+    """Simulated: the paper's protocol with so many seeds on so many workers; without `measured`,
+    handing out costs nothing.
 
     Returns
     -------
-    DataFrame, one row a number of seeds and of workers: ``hours`` until all is done, ``core-hours`` for which workers
-    are held, ``efficiency`` the share of these that items take, and ``bottleneck``: which of three lower bounds of the
-    time is largest, summed over stages, the work over the workers, the longest item, or the handing out of items.
+    DataFrame, one row a number of seeds and of workers: ``hours`` until all is done, ``core-hours`` for which
+    workers are held, ``efficiency`` the share of these that items take, and ``bottleneck``: which of three
+    lower bounds of the time is largest, summed over stages, the work over the workers, the longest item, or
+    the handing out of items.
     """
     handing = overhead = 0.0
     if measured:
@@ -214,13 +220,15 @@ def estimate(
             makespan = sum(plan.makespan for plan in plans)
             rows.append({
                 "seeds": n, "workers": count, "hours": makespan / 3600, "core-hours": count * makespan / 3600,
-                "efficiency": sum(plan.busy for plan in plans) / (count * makespan), "bottleneck": max(bounds, key=bounds.get),
+                "efficiency": sum(plan.busy for plan in plans) / (count * makespan),
+                "bottleneck": max(bounds, key=bounds.get),
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def store_load(count: int, protocol: Protocol | None = None) -> dict[str, float]:
-    """Bytes that training leaves in the store: of a seed's networks, of its checkpoint, and a second from `count` workers."""
+    """Bytes that training leaves in the store: of a seed's networks, of its checkpoint,
+    and a second from `count` workers."""
     ensemble = Ensemble.initial((protocol or Protocol()).dims, 0)
     networks = sum(t.numel() * t.element_size() for t in ensemble.tensors().values())
     checkpoint = 3 * ensemble.theta.numel() * ensemble.theta.element_size()  # weights, and Adam's two means

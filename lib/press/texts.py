@@ -19,7 +19,8 @@ __all__ = ["parts", "pages", "read", "has_code", "declared", "check_parameters",
 
 
 def parts(toc: Path) -> list[tuple[str, list[str]]]:
-    """The parts of a table of contents: caption, empty before the first, and the pages under it in order, without extension."""
+    """The parts of a table of contents: caption, empty before the first,
+    and the pages under it in order, without extension."""
 
     def walk(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
@@ -91,7 +92,8 @@ def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> N
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what papermill wrote about this machine and this moment, and hide the defaults that did not apply."""
+    """Take out what papermill wrote about this machine and this moment,
+    and hide the defaults that did not apply."""
     notebook.metadata.pop("papermill", None)
     injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in notebook.cells)
     for cell in notebook.cells:

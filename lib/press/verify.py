@@ -22,9 +22,11 @@ TOLERANCE = 1e-4
 def verify(
     count: int = 4, seed: int | None = None, progress: bool = True, folder: Path = FOLDER
 ) -> tuple[pd.DataFrame, int]:
-    """Check every published file against the manifest, then recompute a random sample of cells from the published networks.
+    """Check every published file against the manifest,
+    then recompute a random sample of cells from the published networks.
 
-    Each data set is drawn once for all networks of a seed that are asked about on it; seeds and data sets go to `lib.workers`.
+    Each data set is drawn once for all networks of a seed that are asked about on it;
+    seeds and data sets go to `lib.workers`.
 
     Parameters
     ----------
@@ -80,7 +82,8 @@ def _networks(folder: Path, wanted: str, seed: int, dims: tuple[int, ...]) -> En
         folder = FOLDER  # of another checkout
     if wanted != (found := digest(published.manifest(folder) or {})):
         raise Mismatch(
-            f"verify: expected the published manifest {wanted} in {folder}, found {found}; check out the same version"
+            f"verify: expected the published manifest {wanted} in {folder}, found {found}; "
+            "check out the same version"
         )
     return next(e for e in _ensembles(folder) if e.seed == seed).part(dims)
 
@@ -109,6 +112,7 @@ def _difference(row: pd.Series) -> dict[str, object]:
     worst = max(gaps, key=lambda column: np.inf if np.isnan(gaps[column]) else gaps[column])
     if not gaps[worst] <= TOLERANCE:
         raise Mismatch(
-            f"verify: seed {row.seed}, d={row.d}, {row.set}: {worst} is published as {row[f'{worst} published']}, recomputed as {row[worst]}"
+            f"verify: seed {row.seed}, d={row.d}, {row.set}: "
+            f"{worst} is published as {row[f'{worst} published']}, recomputed as {row[worst]}"
         )
     return {"seed": row.seed, "d": row.d, "set": row.set, "largest difference": gaps[worst], "in": worst}

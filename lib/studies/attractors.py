@@ -1,36 +1,39 @@
 """Where iterations end: the round trip applied again and again, from noise and from digits.
 
-With z₀ = f_enc(x) the codes are iterated, z_{t+1} = f_enc(f_dec(z_t)), which is the iteration of images y ↦ f(y) seen in
-d numbers instead of 784.
+With z₀ = f_enc(x) the codes are iterated, z_{t+1} = f_enc(f_dec(z_t)),
+which is the iteration of images y ↦ f(y) seen in d numbers instead of 784.
 
-**Definitions, fixed before any number of this study was computed.** Starts are the first 500 points of each noise set
-and 500 images of MNIST's test set.
+**Definitions, fixed before any number of this study was computed.** Starts are the first 500 points of each
+noise set and 500 images of MNIST's test set.
 
-* *Fixed*: ‖z_{t+1} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ within 2,000 steps. *Cycle* of length p > 1: ‖z_{t+p} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ while one
-  step is longer than 10⁻⁴ ‖z_t‖ (Brent's method, in double precision). Both
-  are *settled*. The steps are in single precision until one is shorter than 10⁻⁵ ‖z‖, or for 1,000 of them, and from then
-  on in double precision. Starts that have come so far go on as one where they are within a tenth of what makes two ends one.
-* *Slow*: not settled after 2,000 steps, but Newton's method finds from there, within ‖z‖/10, a fixed point with spectral
-  radius below one. Its end is that point. *Open*: all others; they have no end.
-* *End*: ends whose codes are within 10⁻³ of the median norm of the network's ends, directly or through other ends, are one
-  (periods have to be equal; of a cycle its member with the smallest first coordinate counts). Its *basin* is the set of
-  starts that lead there, its *spectral radius* that of K_L, of the product along a cycle.
-* *Effective number of ends*: exp of the entropy of the basins' shares among the starts that have an end, over all ten
-  noise sets. One means that a network sends all noise to one end.
-* *Moved*: with y₁ = f(x) and y∞ the image of the end (of a cycle, the member named above), the median of ‖y∞ − y₁‖ over
-  the points of a set, over the median of ‖y₁ − y₁'‖ over pairs of its points. Less than one half: what a single round trip
-  shows *is* nearly the end, the character is an attractor. More than one: a picture is no nearer to its own end than to
-  the picture of another point, the character is a phenomenon of the first step.
+* *Fixed*: ‖z_{t+1} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ within 2,000 steps. *Cycle* of length p > 1:
+  ‖z_{t+p} − z_t‖ ≤ 10⁻⁸ ‖z_t‖ while one step is longer than 10⁻⁴ ‖z_t‖
+  (Brent's method, in double precision). Both are *settled*. The steps are in single precision until one
+  is shorter than 10⁻⁵ ‖z‖, or for 1,000 of them, and from then on in double precision. Starts that have
+  come so far go on as one where they are within a tenth of what makes two ends one.
+* *Slow*: not settled after 2,000 steps, but Newton's method finds from there, within ‖z‖/10,
+  a fixed point with spectral radius below one. Its end is that point. *Open*: all others; they have no end.
+* *End*: ends whose codes are within 10⁻³ of the median norm of the network's ends, directly or through
+  other ends, are one (periods have to be equal; of a cycle its member with the smallest first
+  coordinate counts). Its *basin* is the set of starts that lead there, its *spectral radius* that of
+  K_L, of the product along a cycle.
+* *Effective number of ends*: exp of the entropy of the basins' shares among the starts that have an end,
+  over all ten noise sets. One means that a network sends all noise to one end.
+* *Moved*: with y₁ = f(x) and y∞ the image of the end (of a cycle, the member named above), the median of
+  ‖y∞ − y₁‖ over the points of a set, over the median of ‖y₁ − y₁'‖ over pairs of its points. Less than
+  one half: what a single round trip shows *is* nearly the end, the character is an attractor. More than
+  one: a picture is no nearer to its own end than to the picture of another point, the character is a
+  phenomenon of the first step.
 * *Shared with digits*: the share of noise starts whose end is also reached from one of the 500 digits.
-* *Nearest*: the mean, over the noise starts of a network that have an end, of the distance (root mean square over pixels)
-  from its image to the nearest end of another network. *By chance*: the same with the other network's ends replaced by
-  as many of its reconstructions of test images, mean over 20 draws. The other networks are those of the same seed with
-  another d, or those of the same d with another seed.
+* *Nearest*: the mean, over the noise starts of a network that have an end, of the distance
+  (root mean square over pixels) from its image to the nearest end of another network. *By chance*: the same
+  with the other network's ends replaced by as many of its reconstructions of test images, mean over 20 draws.
+  The other networks are those of the same seed with another d, or those of the same d with another seed.
 
-**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets and over d = 14, 17, 20, one number a
-seed; a t interval over the eight seeds judges, with Holm's method for refutation, as for the claims
-(`lib.studies.claims`); what compares seeds is judged by the jackknife. Until all eight are there, seeds 0 and 1 are shown
-as points. All else is exploration.
+**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets and over d = 14, 17, 20, one
+number a seed; a t interval over the eight seeds judges, with Holm's method for refutation, as for the claims
+(`lib.studies.claims`); what compares seeds is judged by the jackknife. Until all eight are there, seeds 0 and
+1 are shown as points. All else is exploration.
 """
 
 from __future__ import annotations
@@ -64,9 +67,11 @@ __all__ = [
 VERSION = 1
 #: Latent dimensions, and starts of each set.
 DIMS, STARTS = (2, 5, 8, 14, 17, 20), 500
-#: Starts of each set of the untrained networks, and in this build's own version; ends of a network that are shown.
+#: Starts of each set of the untrained networks, and in this build's own version;
+#: ends of a network that are shown.
 NULL_STARTS, OWN_STARTS, SHOWN = 100, 20, 5
-#: Draws of the baseline by chance, and test images that are drawn from; training images among which the nearest is sought.
+#: Draws of the baseline by chance, and test images that are drawn from;
+#: training images among which the nearest is sought.
 DRAWS, REPLACED, NEIGHBOURS = 20, 1_000, 10_000
 
 
@@ -105,7 +110,8 @@ def network(
     Returns
     -------
     cells : DataFrame, a row a set
-    ends : DataFrame, a row an end, by falling number of noise starts: ``end, period, radius, slow`` and a column a set
+    ends : DataFrame, a row an end, by falling number of noise starts:
+        ``end, period, radius, slow`` and a column a set
     codes, images : Tensors, shape (ends, d) and (ends, 784)
     """
     first = net.encoder(torch.cat([*starts.values()]))
@@ -151,10 +157,12 @@ def network(
         apart = (y[:half] - y[half : 2 * half]).norm(dim=1).median()
         settled = kind > 0
         cells.append({
-            "set": name, "points": len(y), "settled": settled.mean(), "fixed": (kind == 1).mean(), "cycle": (kind > 1).mean(),
+            "set": name, "points": len(y), "settled": settled.mean(), "fixed": (kind == 1).mean(),
+            "cycle": (kind > 1).mean(),
             "slow": (kind == 0).mean(), "open": (kind == -1).mean(),
             "steps": np.median(steps[owner == i][settled]) if settled.any() else np.nan,
-            "ends": int((counts[i] > 0).sum()), "effective": effective(counts[i]), "largest": counts[i].max(initial=0) / max(reached.sum(), 1),
+            "ends": int((counts[i] > 0).sum()), "effective": effective(counts[i]),
+            "largest": counts[i].max(initial=0) / max(reached.sum(), 1),
             "moved": float(away.median() / apart) if len(away) else np.nan, "apart": float(apart) / 28,
             "shared": digits[mine[reached]].mean() if reached.any() else np.nan,
             "nearest_first": _nearest(y, gallery), "nearest_end": _nearest(images[mine[reached]], gallery),
@@ -175,15 +183,17 @@ def table(
     starts: int = STARTS,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[tuple[int, int], Tensor]]:
-    """The cells, the ends and their images of the networks of a protocol, loaded where stored and computed where not.
+    """The cells, the ends and their images of the networks of a protocol,
+    loaded where stored and computed where not.
 
     Returns
     -------
-    cells : DataFrame, a row for each seed, d and set: ``points`` (starts), shares that ``settled`` (``fixed`` or ``cycle``), are
-        ``slow`` or ``open``, median ``steps``, number of ``ends``, ``effective`` number, share of the ``largest`` basin, ``moved``, ``apart``
-        (median distance of two first pictures), ``shared`` with digits, median distances from first pictures and ends to the
-        nearest training image, and of all noise starts together ``network_effective``, ``network_ends``, ``ends_at_…`` (with ten
-        times and a tenth of `MERGED`)
+    cells : DataFrame, a row for each seed, d and set: ``points`` (starts), shares that ``settled``
+        (``fixed`` or ``cycle``), are ``slow`` or ``open``, median ``steps``, number of ``ends``,
+        ``effective`` number, share of the ``largest`` basin, ``moved``, ``apart``
+        (median distance of two first pictures), ``shared`` with digits, median distances from first pictures
+        and ends to the nearest training image, and of all noise starts together ``network_effective``,
+        ``network_ends``, ``ends_at_…`` (with ten times and a tenth of `MERGED`)
     ends : DataFrame, as `network` gives it
     images : (seed, d) → Tensor, shape (ends, 784)
     """
@@ -252,7 +262,8 @@ def overlap(
     ends: pd.DataFrame,
     images: Mapping[tuple[int, int], Tensor],
 ) -> pd.DataFrame:
-    """Distance from a network's ends, by their basins on noise, to the nearest end of another network, and by chance.
+    """Distance from a network's ends, by their basins on noise,
+    to the nearest end of another network, and by chance.
 
     Pairs have the same seed, or the same d and seeds of one stage: both among those that judge, or neither.
 
@@ -311,38 +322,41 @@ def path(net: Autoencoder, x: Tensor, times: Sequence[int]) -> dict[str, Tensor]
 def published(
     networks: Sequence[Ensemble], protocol: Protocol, store: Store
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
-    """The tables and pictures that are published, by the name of their file; the untrained networks of the first seed are among the cells."""
+    """The tables and pictures that are published, by the name of their file;
+    the untrained networks of the first seed are among the cells."""
     cells, ends, images = table(networks, protocol, store)
     null = untrained(protocol.replace(seeds=protocol.seeds[:1]))
     before, few, _ = table(null, protocol, store, starts=NULL_STARTS)
-    largest = {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()}
     return {
         "attractors": pd.concat([cells, before], ignore_index=True),
         "attractors-ends": pd.concat([ends, few], ignore_index=True),
         "attractors-overlap": overlap(networks, protocol, ends, images),
-        "attractors-pictures": largest,
+        "attractors-pictures": _largest(images),
     }
 
 
 def own(
     protocol: Protocol, store: Store | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Tensor]]:
-    """This build's version, in seconds: cells, ends and pictures of the first seed's two largest networks, on four sets."""
+    """This build's version, in seconds: cells,
+    ends and pictures of the first seed's two largest networks, on four sets."""
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
     few = first.replace(sets=tuple(REPRESENTATIVES.values()))
     cells, ends, images = table(
         train(first, store), few, store, protocol.dims[-2:], OWN_STARTS, progress=False
     )
-    return (
-        cells,
-        ends,
-        {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()},
-    )
+    return cells, ends, _largest(images)
+
+
+def _largest(images: Mapping[tuple[int, int], Tensor]) -> dict[str, Tensor]:
+    """The first `SHOWN` ends of each network, in 255 grey values, by ``"seed/d"``."""
+    return {f"{s}/{d}": (255 * y[:SHOWN].clamp(0, 1)).round().byte() for (s, d), y in images.items()}
 
 
 def summary(cells: pd.DataFrame, ends: pd.DataFrame) -> dict[str, float]:
-    """Numbers over the trained networks: means over the noise sets at d of `LARGE`, of digits with ``digits_`` before them, the median
-    effective number of ends, the geometric mean of *moved*, and the largest and median spectral radius, by basins on noise."""
+    """Numbers over the trained networks: means over the noise sets at d of `LARGE`, of digits with
+    ``digits_`` before them, the median effective number of ends, the geometric mean of *moved*, and the
+    largest and median spectral radius, by basins on noise."""
     trained = cells[cells.epochs > 0]
     wide = trained[trained.d.isin(LARGE)] if trained.d.isin(LARGE).any() else trained
     off, own_ = wide[wide.set != "test"], wide[wide.set == "test"]

@@ -1,4 +1,5 @@
-"""A small convolutional autoencoder, for the page on diagnosing one's own: nothing of the paper's architecture."""
+"""A small convolutional autoencoder, for the page on diagnosing one's own:
+nothing of the paper's architecture."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ IMAGES = 1_500
 
 
 def convolutional(d: int, generator: torch.Generator) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder ``(n, 1, 28, 28) -> (n, d)`` and decoder back, two strided convolutions and one affine layer each.
+    """Encoder ``(n, 1, 28, 28) -> (n, d)`` and decoder back,
+    two strided convolutions and one affine layer each.
 
     >>> encoder, decoder = convolutional(4, torch.Generator().manual_seed(0))
     >>> decoder(encoder(torch.zeros(2, 1, 28, 28))).shape
@@ -46,7 +48,8 @@ def inputs(x: Tensor) -> Tensor:
 def trained(
     training_set: str, d: int = 4, epochs: int = 15, seed: int = 0, store: Store | None = None
 ) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder and decoder in float64, trained with Adam on mean squared error: loaded if stored, else trained in seconds."""
+    """Encoder and decoder in float64, trained with Adam on mean squared error: loaded if stored,
+    else trained in seconds."""
     store, images = store or Store(), data.load(training_set)
     fields = {"d": d, "epochs": epochs, "seed": seed, "count": IMAGES}
     fields |= {"images": images.sha256, "version": VERSION}

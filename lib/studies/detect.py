@@ -1,8 +1,9 @@
-"""Detecting what is off the distribution with anyone's autoencoder: the scores of the detection study, with thresholds.
+"""Detecting what is off the distribution with anyone's autoencoder:
+the scores of the detection study, with thresholds.
 
-The scores are those of `lib.studies.detection_scores`. The matrices come from `lib.studies.diagnose`, so that any encoder
-and decoder will do. A reference set of inputs that were *not* trained on says what is usual: every second of them fits
-densities and regressions, the others give p-values and thresholds.
+The scores are those of `lib.studies.detection_scores`. The matrices come from `lib.studies.diagnose`, so that
+any encoder and decoder will do. A reference set of inputs that were *not* trained on says what is usual:
+every second of them fits densities and regressions, the others give p-values and thresholds.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Detection:
     scores : DataFrame, shape (n, scores); infinite where the network's output or Jacobian is not finite
     p : DataFrame of the same shape
         (1 + reference inputs that score as high or higher) / (1 + their number).
-    threshold : Series by score
-        A new input from the reference's own distribution scores above it with probability at most the rate asked for.
+    threshold : Series by score A new input from the reference's own distribution scores above it with
+        probability at most the rate asked for.
     why : Series by score
         Why a score's threshold is not to be trusted; empty where it is.
     """
@@ -53,7 +54,8 @@ class Detection:
         return self.scores > self.threshold
 
     def table(self) -> pd.DataFrame:
-        """One row a score: threshold, share of inputs above it, median p, and whether the threshold is to be trusted."""
+        """One row a score: threshold, share of inputs above it, median p,
+        and whether the threshold is to be trusted."""
         columns = {"threshold": self.threshold, "flagged": self.flagged.mean(), "median p": self.p.median()}
         columns["trusted"] = pd.Series(np.where(self.why == "", "yes", "no: " + self.why), self.why.index)
         return pd.DataFrame(columns, index=self.scores.columns).rename_axis("score").reset_index()
@@ -62,20 +64,21 @@ class Detection:
 def detect(
     encoder: Function, decoder: Function, reference: Any, x: Any, rate: float = 0.05, batch: int | None = None
 ) -> Detection:
-    """Scores of the inputs ``x (n, *shape)`` against ``reference (m, *shape)``, with thresholds at a rate of false alarms.
+    """Scores of the inputs ``x (n, *shape)`` against ``reference (m, *shape)``,
+    with thresholds at a rate of false alarms.
 
-    The threshold of a score is the ⌈(1 − rate)(m' + 1)⌉-th smallest of the m' reference inputs kept for it (every second
-    one): if x is exchangeable with the reference, it is exceeded with probability at most `rate`, whatever the
-    distribution. A score is not to be trusted where m' is too small for the rate, where the reference scores are all
-    alike, or, for spectra, in single precision. Nothing of the size of an input squared is formed: beside what
-    `diagnose` needs, memory is that of five copies of the inputs and of two d×d matrices for each of them: 140 inputs
-    of 3×64×64 with d = 128 through a small convolutional network took 400 MB beside what Python had loaded.
+    The threshold of a score is the ⌈(1 − rate)(m' + 1)⌉-th smallest of the m' reference inputs kept for it
+    (every second one): if x is exchangeable with the reference, it is exceeded with probability at most
+    `rate`, whatever the distribution. A score is not to be trusted where m' is too small for the rate, where
+    the reference scores are all alike, or, for spectra, in single precision. Nothing of the size of an input
+    squared is formed: beside what `diagnose` needs, memory is that of five copies of the inputs and of two
+    d×d matrices for each of them: 140 inputs of 3×64×64 with d = 128 through a small convolutional network
+    took 400 MB beside what Python had loaded.
 
     Parameters
     ----------
-    encoder, decoder : nn.Module, or a function
-        As `lib.studies.diagnose.diagnose` takes them. Hamming distances of activation patterns are there if the encoder has
-        ``nn.ReLU`` modules.
+    encoder, decoder : nn.Module, or a function As `lib.studies.diagnose.diagnose` takes them.
+        Hamming distances of activation patterns are there if the encoder has ``nn.ReLU`` modules.
     reference : inputs from the distribution, none of which was trained on.
     rate : float, between 0 and 1
     batch : int, optional
@@ -95,7 +98,8 @@ def detect(
         )
     if reference.shape[1:] != x.shape[1:]:
         raise ValueError(
-            f"reference: expected inputs of shape {tuple(x.shape[1:])} like x, got {tuple(reference.shape[1:])}; pass inputs of one kind"
+            f"reference: expected inputs of shape {tuple(x.shape[1:])} like x, "
+            f"got {tuple(reference.shape[1:])}; pass inputs of one kind"
         )
     usual, known = _probe(encoder, decoder, reference, batch)
     if not known.all():

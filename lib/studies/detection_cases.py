@@ -1,4 +1,5 @@
-"""Single cases of the detection study: what one score finds and another does not, ROC curves, costs, and a summary."""
+"""Single cases of the detection study: what one score finds and another does not, ROC curves,
+costs, and a summary."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ __all__ = [
     "TELLING",
 ]
 
-#: Latent dimension of the network that is looked at closely, the scores of its ROC curves and pictures, and the sets.
+#: Latent dimension of the network that is looked at closely,
+#: the scores of its ROC curves and pictures, and the sets.
 SHOWN_DIM = 14
 SHOWN = ("error", "relative error", "hamming", "K_L defect")
 TELLING = ("half brightness", "mean of two", "fashion")
@@ -65,8 +67,10 @@ def cases(
     Returns
     -------
     curves : DataFrame, ``set, score, alarms, hits``: the curve at `GRID` shares of false alarms
-    counts : DataFrame, ``set, score, found, alone``: shares of the set that the score finds, and finds alone of `SHOWN`
-    pictures : dict of uint8 Tensor, shape (≤ `PICTURES`, 784), of 255 grey values, by ``"<set>|<score>"``: the first points that it finds alone
+    counts : DataFrame, ``set, score, found, alone``: shares of the set that the score finds,
+        and finds alone of `SHOWN`
+    pictures : dict of uint8 Tensor, shape (≤ `PICTURES`, 784), of 255 grey values, by ``"<set>|<score>"``:
+        the first points that it finds alone
     """
     parts, net = detection_data.parts(training_set), ensemble.member(d).double()
     first, second = (detection_scores.probe(net, x) for x in (parts.fit, parts.rank))
@@ -97,7 +101,8 @@ def alone(pictures: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataFrame:
-    """What a score costs a point, as a multiple of one round trip: median over `REPEATED` timings of `TIMED` points.
+    """What a score costs a point, as a multiple of one round trip:
+    median over `REPEATED` timings of `TIMED` points.
 
     Only ratios are kept: they depend on the machine less than seconds do.
     """
@@ -152,7 +157,8 @@ def _median(f: Callable) -> float:
 
 
 def summary(found: pd.DataFrame, cost: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a score: formula, mean AUROC over the near sets, the set it does worst on, noise, untrained, cost.
+    """One row a score: formula, mean AUROC over the near sets,
+    the set it does worst on, noise, untrained, cost.
 
     Means are over all networks of the judged d.
     """
@@ -179,7 +185,8 @@ def summary(found: pd.DataFrame, cost: pd.DataFrame | None = None) -> pd.DataFra
 
 
 def differences(found: pd.DataFrame) -> pd.DataFrame:
-    """The primary statements seed by seed: ``statement, rival, seed, judges, difference`` and the t interval of the judging seeds.
+    """The primary statements seed by seed: ``statement, rival, seed, judges, difference`` and the t interval
+    of the judging seeds.
 
     Statements whose networks are not in the table are left out.
     """
@@ -199,7 +206,8 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_order(found: pd.DataFrame) -> pd.DataFrame:
-    """What the first-order defects add to the re-encoding shift, of order zero: AUROCs by set, over the judged d."""
+    """What the first-order defects add to the re-encoding shift, of order zero:
+    AUROCs by set, over the judged d."""
     judged = near(found[found.d.isin(detection.JUDGED) & (found.epochs > 0)])
     wide = judged.pivot_table(index="set", columns="score", values="auroc", sort=False)
     shift, defect, whole = (wide[name] for name in ("re-encoding shift", "K_L defect", "K_I defect"))
@@ -220,10 +228,11 @@ def described(training_set: str, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def own(protocol: Protocol, store: Store | None = None, digit: int = 1) -> pd.DataFrame:
-    """This build's version, in seconds: the first seed's networks on a few sets, and one network that a digit is left out of.
+    """This build's version, in seconds: the first seed's networks on a few sets,
+    and one network that a digit is left out of.
 
-    The networks are the build's own. The one without the digit is trained for at most a hundred epochs, at the largest
-    of the build's d that is at most 8.
+    The networks are the build's own. The one without the digit is trained for at most a hundred epochs,
+    at the largest of the build's d that is at most 8.
     """
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
     base = data.without(protocol.training_set)[0]

@@ -1,4 +1,5 @@
-"""The data of the detection study: three disjoint parts of the held-out images, and the sets they are held against.
+"""The data of the detection study: three disjoint parts of the held-out images,
+and the sets they are held against.
 
 Nothing here has been trained on. The held-out images of a training set (MNIST's 10,000 test images)
 are put in an order of their own and cut into a part for *calibration*, a part that is
@@ -23,9 +24,21 @@ from torch.nn import functional
 from .. import data, noise
 from ..protocol import NOISE_SETS
 
-__all__ = ["Parts", "parts", "points", "letters", "TRANSFORMED", "SETS", "POINTS", "transformed", "stated"]
+__all__ = [
+    "Parts",
+    "parts",
+    "points",
+    "letters",
+    "centred",
+    "transformed",
+    "stated",
+    "TRANSFORMED",
+    "SETS",
+    "POINTS",
+]
 
-#: Points of a set, as many as there are where there are fewer; a noise set, trivial to tell, has a quarter of them.
+#: Points of a set, as many as there are where there are fewer; a noise set,
+#: trivial to tell, has a quarter of them.
 POINTS = 2_000
 #: Shares of the held-out images: calibration, in distribution, source.
 SHARES = (0.4, 0.2, 0.4)
@@ -49,11 +62,12 @@ class Parts:
 
     Attributes
     ----------
-    fit, rank : the two halves of the calibration part: densities and regressions are fitted to the first, thresholds
-        and empirical p-values come from the second
+    fit, rank : the two halves of the calibration part: densities and regressions are fitted to the first,
+        thresholds and empirical p-values come from the second
     inside : in distribution
     source : what is transformed
-    left_out : images of the digit that a training set is without, from all parts; empty where it is without none
+    left_out : images of the digit that a training set is without, from all parts;
+        empty where it is without none
     """
 
     fit: Tensor
@@ -73,8 +87,8 @@ def generator(*words: object) -> np.random.Generator:
 def parts(training_set: str) -> Parts:
     """The parts of the held-out images of ``training_set``.
 
-    The cut is made before a digit is left out, so that an image is in the same part for every training set made of
-    the same images.
+    The cut is made before a digit is left out,
+    so that an image is in the same part for every training set made of the same images.
     """
     base, digit = data.without(training_set)
     images = data.load(base)
@@ -88,11 +102,12 @@ def parts(training_set: str) -> Parts:
 
 
 def points(name: str, training_set: str, n: int = POINTS) -> Tensor:
-    """The first `n` points of a set, a quarter of them of a noise set, ``(≤ n, 784)`` float64; no point depends on `n`.
+    """The first `n` points of a set, a quarter of them of a noise set, ``(≤ n, 784)`` float64;
+    no point depends on `n`.
 
-    ``"untouched"`` is the source part as it is, a control whose AUROC is one half but for chance; ``"left out"`` the
-    digit that the training set is without; ``"fashion"`` the test images of Fashion-MNIST; ``"letters"``;
-    a key of `TRANSFORMED`; or a noise set of `lib.noise`.
+    ``"untouched"`` is the source part as it is, a control whose AUROC is one half but for chance;
+    ``"left out"`` the digit that the training set is without; ``"fashion"`` the test images of Fashion-MNIST;
+    ``"letters"``; a key of `TRANSFORMED`; or a noise set of `lib.noise`.
     """
     if name == "fashion":
         return data.load("fashion-mnist").test[:n]
@@ -109,8 +124,8 @@ def points(name: str, training_set: str, n: int = POINTS) -> Tensor:
 def transformed(name: str, source: Tensor, n: int = POINTS) -> Tensor:
     """The transformation `name` of the first `n` of ``source (m, 784)``.
 
-    The mean of two takes image i of the first half of the source with image i of the second half: half as many
-    images come out as there are.
+    The mean of two takes image i of the first half of the source with image i of the second half:
+    half as many images come out as there are.
     """
     if name == "mean of two":
         half = len(source) // 2
@@ -206,10 +221,12 @@ SETS = ("untouched", "fashion", "letters", *TRANSFORMED, *NOISE_SETS)
 
 
 def letters(n: int, framing: str) -> Tensor:
-    """Letters, each in a font, of a character and at an angle drawn from `generator`; ``(n, 784)`` float64 in [0, 1].
+    """Letters, each in a font, of a character and at an angle drawn from `generator`;
+    ``(n, 784)`` float64 in [0, 1].
 
-    Framed as the digits of `framing` are: ``mnist``, fitted into a box of 20 by 20 with the centre of mass in the middle of
-    28 by 28; ``digits``, fitted into 32 by 32, averaged over blocks of four by four, and resampled as `lib.data` does.
+    Framed as the digits of `framing` are: ``mnist``, fitted into a box of 20 by 20 with the centre of mass in
+    the middle of 28 by 28; ``digits``, fitted into 32 by 32, averaged over blocks of four by four, and
+    resampled as `lib.data` does.
     """
     rng, drawn = generator("letters"), []
     for _ in range(n):
@@ -219,7 +236,8 @@ def letters(n: int, framing: str) -> Tensor:
 
 
 def _glyph(font: str, letter: str, angle: float) -> Tensor:
-    """A letter some hundred pixels high, cut out, ``(h, w)``; drawn by the FreeType that is inside matplotlib."""
+    """A letter some hundred pixels high, cut out, ``(h, w)``;
+    drawn by the FreeType that is inside matplotlib."""
     face = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf"))
     face.set_size(128, 72)
     face.set_text(letter, angle, LoadFlags.NO_HINTING)
@@ -241,14 +259,18 @@ def _framed(glyph: Tensor, framing: str) -> Tensor:
         frame[top : top + size[0], left : left + size[1]] = small
         blocks = functional.avg_pool2d(frame[None, None], 4)
         return functional.interpolate(blocks, size=(28, 28), mode="bilinear", align_corners=False).flatten()
-    frame = torch.zeros(28, 28, dtype=torch.float64)
-    mass = small.sum()
-    corner = []
-    for axis, length in enumerate(small.shape):
-        centre = (small.sum(1 - axis) * torch.arange(length)).sum() / mass
+    return centred(small).flatten()
+
+
+def centred(ink: Tensor) -> Tensor:
+    """A picture of at most 28×28 in a black frame of that size,
+    its centre of mass in the middle, to whole pixels."""
+    frame, corner = torch.zeros(28, 28, dtype=ink.dtype), []
+    for axis, length in enumerate(ink.shape):
+        centre = (ink.sum(1 - axis) * torch.arange(length)).sum() / ink.sum()
         corner.append(min(max(round(13.5 - centre.item()), 0), 28 - length))
-    frame[corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = small
-    return frame.flatten()
+    frame[corner[0] : corner[0] + ink.shape[0], corner[1] : corner[1] + ink.shape[1]] = ink
+    return frame
 
 
 def stated(name: str, training_set: str) -> str:

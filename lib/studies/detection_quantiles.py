@@ -1,7 +1,9 @@
-"""What is usual: quantiles of a few cheap scores over held-out images and noise, against which one input is read.
+"""What is usual: quantiles of a few cheap scores over held-out images and noise,
+against which one input is read.
 
-The scores are those of `lib.studies.detection_scores` that need one round trip, one more encoding and a d×d matrix, and the
-difference between two seeds' reconstructions, ‖y − y'‖²/784, which asks whether networks trained alike agree on an input.
+The scores are those of `lib.studies.detection_scores` that need one round trip, one more encoding and a d×d
+matrix, and the difference between two seeds' reconstructions, ‖y − y'‖²/784, which asks whether networks
+trained alike agree on an input.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ def quantiles(
 ) -> pd.DataFrame:
     """Quantiles of every score at `LEVELS`, in float64.
 
-    The held-out images are the part that gives thresholds in `lib.studies.detection`; the noise sets are the paper's
-    three representatives.
+    The held-out images are the part that gives thresholds in `lib.studies.detection`;
+    the noise sets are the paper's three representatives.
 
     Returns
     -------

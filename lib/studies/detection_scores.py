@@ -1,14 +1,16 @@
 """Scores that should tell a point off the distribution from one on it: one number a point, from one network.
 
-Every score is written so that *more is further out*. Signs, numbers of neighbours and components, and tolerances were
-fixed on the published seeds 0 and 1, once for all sets: of the two signs of a score the one with the larger mean AUROC
-over Fashion-MNIST, letters and transformed images. Against what one would expect, that makes the pixels' variance and
-the drift under iteration count the other way round: less of either is further out. Densities, regressions and p-values are fitted to held-out
-calibration images alone: no score has seen a point from outside.
+Every score is written so that *more is further out*. Signs, numbers of neighbours and components, and
+tolerances were fixed on the published seeds 0 and 1, once for all sets: of the two signs of a score the one
+with the larger mean AUROC over Fashion-MNIST, letters and transformed images. Against what one would expect,
+that makes the pixels' variance and the drift under iteration count the other way round: less of either is
+further out. Densities, regressions and p-values are fitted to held-out calibration images alone: no score has
+seen a point from outside.
 
-With z = f_enc(x), y = f_dec(z), f = f_dec ∘ f_enc, K_I(x) = Df_enc(x) Df_dec(z), K_L(z) = Df_enc(y) Df_dec(z):
-where f_enc ∘ f_dec is the identity near z, K_L = 1; where in addition x lies on the learned manifold, K_I = 1. How far
-either is from 1 is the first order of what the re-encoding shift f_enc(y) − z measures at order zero.
+With z = f_enc(x), y = f_dec(z), f = f_dec ∘ f_enc, K_I(x) = Df_enc(x) Df_dec(z), K_L(z) = Df_enc(y)
+Df_dec(z): where f_enc ∘ f_dec is the identity near z, K_L = 1; where in addition x lies on the learned
+manifold, K_I = 1. How far either is from 1 is the first order of what the re-encoding shift f_enc(y) − z
+measures at order zero.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ __all__ = [
 
 #: The neighbour whose distance is the score.
 NEIGHBOUR = 5
-#: Components of the mixture at most, the codes that each needs per entry, and what is added to variances of standardised codes.
+#: Components of the mixture at most, the codes that each needs per entry,
+#: and what is added to variances of standardised codes.
 COMPONENTS, CODES_PER_ENTRY, RIDGE = 10, 10, 1e-3
 #: Round trips at most, and the step ‖f(x) − x‖ below which they end.
 ITERATIONS, STEP = 25, 1e-2
@@ -66,8 +69,8 @@ class Probe:
     twice : shape (n, p), reconstructions of y
     k_I, k_L : shape (n, d, d); lam_I, lam_L : shape (n, d), by falling modulus
     sign : shape (n,), of the product of the nonzero eigenvalues of K_I; 0 where it is not known
-    hamming : shape (n, layers), units of each hidden layer of the encoder that are active at one of x and y alone;
-        no columns for an encoder without ReLUs
+    hamming : shape (n, layers), units of each hidden layer of the encoder that are active at one of x and y
+        alone; no columns for an encoder without ReLUs
     """
 
     x: np.ndarray
@@ -89,7 +92,8 @@ class Probe:
 
 @torch.no_grad()
 def probe(net: Autoencoder, x: Tensor) -> Probe:
-    """The probe of one of the paper's networks, by the explicit chain of `lib.jacobian`; in the dtype of `net`."""
+    """The probe of one of the paper's networks, by the explicit chain of `lib.jacobian`;
+    in the dtype of `net`."""
     found = [_probe(net, part) for part in x.split(PART)]
     return Probe(*(np.concatenate([getattr(p, f.name) for p in found]) for f in fields(Probe)))
 
@@ -100,7 +104,8 @@ def _probe(net: Autoencoder, x: Tensor) -> Probe:
     k_i, k_l = jacobian.matrices(net, trip)
     r = jacobian.rank(trip, trip.at_x)
     tensors = (
-        x, trip.z, trip.y, again, net.decoder(again), k_i, k_l, spectrum.eigenvalues(k_i), spectrum.eigenvalues(k_l),
+        x, trip.z, trip.y, again, net.decoder(again), k_i, k_l, spectrum.eigenvalues(k_i),
+        spectrum.eigenvalues(k_l),
         spectrum.orientation(net, trip, trip.at_x, k_i, r),
         torch.stack([(a != b).sum(1) for a, b in zip(trip.at_x, trip.at_y)], 1),
     )  # fmt: skip
@@ -109,7 +114,8 @@ def _probe(net: Autoencoder, x: Tensor) -> Probe:
 
 @torch.no_grad()
 def iterated(f: Callable[[Tensor], Tensor], y: Tensor) -> np.ndarray:
-    """‖fᵗ(y) − y‖², t the first of at most `ITERATIONS` whose step ‖fᵗ⁺¹(y) − fᵗ(y)‖ is below `STEP`; ``(n,)``.
+    """‖fᵗ(y) − y‖², t the first of at most `ITERATIONS` whose step ‖fᵗ⁺¹(y) − fᵗ(y)‖
+    is below `STEP`; ``(n,)``.
 
     Each point stops by its own step: what else is in the batch does not matter.
     """
@@ -151,10 +157,11 @@ class Fitted:
 
 
 def fit(first: Probe, second: Probe, pixels: bool = True) -> Fitted:
-    """Fit densities and regressions to the probe of the first half of the calibration images, p-values to the second.
+    """Fit densities and regressions to the probe of the first half of the calibration
+    images, p-values to the second.
 
-    The mixture has `COMPONENTS` components or as many as the codes can support; the principal components of the images
-    are as many as a code has entries.
+    The mixture has `COMPONENTS` components or as many as the codes can support;
+    the principal components of the images are as many as a code has entries.
     """
     n, d = first.z.shape
     components = min(COMPONENTS, max(1, n // (CODES_PER_ENTRY * d)))
@@ -251,7 +258,8 @@ SCORES: dict[str, Score] = {
     ),
     "image shift": Score(r"\|f(y)-y\|", "second round trip", lambda p, f: np.sqrt(_square(p.twice - p.y))),
     "hamming": Score(
-        r"\#\{\text{units active at one of }x,y\}", "linear regions", lambda p, f: p.hamming.sum(1).astype(float)
+        r"\#\{\text{units active at one of }x,y\}", "linear regions",
+        lambda p, f: p.hamming.sum(1).astype(float)
     ),
     **{
         f"hamming {i + 1}": Score(
@@ -299,7 +307,8 @@ FURTHER = {
 
 
 def evaluate(p: Probe, fitted: Fitted, names: tuple[str, ...] = tuple(SCORES)) -> dict[str, np.ndarray]:
-    """The scores `names` of every point, each ``(n,)``, and their combination where all of its scores are there."""
+    """The scores `names` of every point, each ``(n,)``,
+    and their combination where all of its scores are there."""
     layers = p.hamming.shape[1]
     absent = {n for n in SCORES if n.startswith("hamming") and (not layers or n[8:] > str(layers))}
     found = {name: SCORES[name].of(p, fitted) for name in names if name not in absent}
@@ -307,9 +316,11 @@ def evaluate(p: Probe, fitted: Fitted, names: tuple[str, ...] = tuple(SCORES)) -
 
 
 def fisher(scores: dict[str, np.ndarray], fitted: Fitted) -> np.ndarray:
-    """−2 Σ log p over the scores `COMBINED`, p = (1 + calibration images that score as high or higher)/(1 + their number).
+    """−2 Σ log p over the scores `COMBINED`,
+    p = (1 + calibration images that score as high or higher)/(1 + their number).
 
-    The scores depend on one another, so that the sum is no χ² under the null: it ranks points, it does not test them.
+    The scores depend on one another, so that the sum is no χ² under the null:
+    it ranks points, it does not test them.
     """
     total = 0.0
     for name in COMBINED:

@@ -76,7 +76,8 @@ class Diagnosis:
 def matrices(
     encoder: Function, decoder: Function, x: Any, batch: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Codes, reconstructions and both matrices: ``z (n, *code)``, ``y (n, *shape)``, ``K_I`` and ``K_L (n, d, d)``.
+    """Codes, reconstructions and both matrices: ``z (n, *code)``, ``y (n, *shape)``,
+    ``K_I`` and ``K_L (n, d, d)``.
 
     A code may have any shape, for instance channels × height × width; d is its number of entries.
     Parameters and errors are those of `diagnose`.
@@ -211,5 +212,6 @@ def check_all(diagnoses: Mapping[str, Diagnosis]) -> None:
     dims = [found.z.shape[1] for found in diagnoses.values()]
     if len(set(dims)) != 1:
         raise ValueError(
-            f"diagnoses: expected some, of codes of one size, got sizes {dims}; for instance {{'test': diagnose(encoder, decoder, x)}}"
+            f"diagnoses: expected some, of codes of one size, got sizes {dims}; "
+            f"for instance {{'test': diagnose(encoder, decoder, x)}}"
         )

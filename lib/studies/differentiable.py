@@ -1,4 +1,5 @@
-"""Anyone's module as a function that has a Jacobian at every single point: checked, differentiated, left as it was.
+"""Anyone's module as a function that has a Jacobian at every single point: checked,
+differentiated, left as it was.
 
 A derivative of a batch is taken for that of each of its points, and what automatic differentiation
 gives for the derivative of the outputs. Both can be wrong in silence: batch statistics, a dimension
@@ -120,7 +121,8 @@ def untouched(*modules: Function) -> Iterator[None]:
 
 
 def call(name: str, f: Function, at: Tensor) -> tuple[Tensor, Tensor]:
-    """The leaf that derivatives are taken in and the output of `f`, which sees a clone: it may write into its input."""
+    """The leaf that derivatives are taken in and the output of `f`, which sees a clone:
+    it may write into its input."""
     leaf = at.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     got = f"shape {tuple(at.shape)} of {str(at.dtype)[6:]}"
     try:
@@ -182,10 +184,11 @@ class _Bytes(torch.autograd.graph.saved_tensors_hooks):
 
 
 def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Function, torch.Size, int]:
-    """Both as functions that write over nothing they need, the shape of a code, and the bytes that a point takes.
+    """Both as functions that write over nothing they need, the shape of a code,
+    and the bytes that a point takes.
 
-    Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same twice, alone what they give together, and
-    derivatives that difference quotients confirm.
+    Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
+    twice, alone what they give together, and derivatives that difference quotients confirm.
     """
     g = torch.Generator().manual_seed(0)
     finite = x.reshape(len(x), -1).isfinite().all(1).nonzero()[:, 0]
@@ -247,7 +250,8 @@ def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _moved(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Each entry up to 2 % towards the middle of the range, so within it, and off the values that many entries have."""
+    """Each entry up to 2 % towards the middle of the range, so within it,
+    and off the values that many entries have."""
     low, high = rows.min(), rows.max()
     way = (low + high) / 2 - rows if low < high else rows.abs().clamp_min(1)
     return rows + 0.02 * _normal(rows, generator).sigmoid() * way

@@ -19,7 +19,8 @@ NAME = "faults"
 
 
 def summary(*folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """The published table by kind of fault, its kills by stage, and what is known of the run; empty while nothing is published."""
+    """The published table by kind of fault, its kills by stage, and what is known of the run;
+    empty while nothing is published."""
     path = published.file(f"{NAME}.csv", *folder)
     whole, about = read_table(path) if path else (pd.DataFrame(columns=["kind", "what", *OUTCOMES]), {})
     kinds = whole.groupby("kind", sort=False, as_index=False)[list(OUTCOMES)].sum()
@@ -35,6 +36,7 @@ def told(about: Mapping[str, Any]) -> str:
     seeds, commits = (", ".join(map(str, tried[name])) for name in ("seed", "commit"))
     machine = about["hardware"]
     return (
-        f"The figures are those of the last run, written on {about['written'][:10]}: seed {seeds}, at commit {commits}, "
+        f"The figures are those of the last run, written on {about['written'][:10]}: "
+        f"seed {seeds}, at commit {commits}, "
         f"on {machine['cores']} cores ({machine['processor']})."
     )

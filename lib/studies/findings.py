@@ -1,4 +1,5 @@
-"""The first page's figure and numbers: what one network makes of digits and of noise, and the main results in a few figures."""
+"""The first page's figure and numbers: what one network makes of digits and of noise,
+and the main results in a few figures."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ LARGE = range(14, 21)
 
 @torch.no_grad()
 def opening(net: Autoencoder, inputs: Mapping[str, Tensor], shown: int = 6) -> dict[str, Tensor]:
-    """What a network makes of some data sets: a few images, their reconstructions, and the spectra of many points.
+    """What a network makes of some data sets: a few images, their reconstructions,
+    and the spectra of many points.
 
     Parameters
     ----------
@@ -32,8 +34,8 @@ def opening(net: Autoencoder, inputs: Mapping[str, Tensor], shown: int = 6) -> d
 
     Returns
     -------
-    dict of Tensor: ``x/name`` and ``y/name``, shape (shown, 784), float32; ``real/name`` and ``imag/name``, shape
-    (n, d), the eigenvalues of K_I(x) = E(x)G(z).
+    dict of Tensor: ``x/name`` and ``y/name``, shape (shown, 784), float32; ``real/name`` and ``imag/name``,
+    shape (n, d), the eigenvalues of K_I(x) = E(x)G(z).
     """
     out = {}
     for name, x in inputs.items():
@@ -56,16 +58,16 @@ def findings(cells: pd.DataFrame, reconstructions: pd.DataFrame, untrained: pd.D
     Returns
     -------
     dict
-        Names that begin with ``train`` are of the training data, over all d or, with ``large``, over `LARGE`; with ``noise``
-        of the noise sets over `LARGE`: mean of the moduli, standard deviation of their logarithms, mean argument, share
-        of reversed points, of K_I. Then the mean modulus of the groups ``dark``, ``middle`` and ``bright`` over `LARGE`;
-        the spread over networks of d ≥ 5 of the log mean modulus, seeds centred, on training data and on noise; root mean
-        square pixel distances, at d ≥ 12, of a middle or bright set's mean reconstruction from the same set's under
-        other networks of the seed, from other such sets' and from dark sets' under the same network, and of a dark set's
-        from the same set's under other networks; spread of a noise set's
-        reconstructions and a classifier's confidence in them, over the training images', at d ≤ 4 and at d ≥ 12; the lowest
-        and highest reversed share on noise over `LARGE`; the share of negative real eigenvalues on noise after training
-        and before.
+        Names that begin with ``train`` are of the training data, over all d or, with ``large``, over `LARGE`;
+        with ``noise`` of the noise sets over `LARGE`: mean of the moduli, standard deviation of their
+        logarithms, mean argument, share of reversed points, of K_I. Then the mean modulus of the groups
+        ``dark``, ``middle`` and ``bright`` over `LARGE`; the spread over networks of d ≥ 5 of the log mean
+        modulus, seeds centred, on training data and on noise; root mean square pixel distances, at d ≥ 12, of
+        a middle or bright set's mean reconstruction from the same set's under other networks of the seed,
+        from other such sets' and from dark sets' under the same network, and of a dark set's from the same
+        set's under other networks; spread of a noise set's reconstructions and a classifier's confidence in
+        them, over the training images', at d ≤ 4 and at d ≥ 12; the lowest and highest reversed share on
+        noise over `LARGE`; the share of negative real eigenvalues on noise after training and before.
     """
     train = cells[cells.set == "train"]
     noise = cells[~cells.set.isin(["train", "test"])]
@@ -108,7 +110,8 @@ COLUMNS = {
 
 
 def side_by_side(cells: pd.DataFrame, untrained: pd.DataFrame) -> pd.DataFrame:
-    """Medians of `COLUMNS` over networks and sets, on the training data and on noise, after training and before; no row of zeros."""
+    """Medians of `COLUMNS` over networks and sets, on the training data and on noise,
+    after training and before; no row of zeros."""
     out = {"quantity": list(COLUMNS.values())}
     for word, table in (("", cells), (", untrained", untrained)):
         parts = {"training data": table.set == "train", "noise": ~table.set.isin(["train", "test"])}

@@ -1,4 +1,5 @@
-"""The tables of section I: both sides of its inequalities, how often they fail, what a spectrum costs, and ranks."""
+"""The tables of section I: both sides of its inequalities, how often they fail,
+what a spectrum costs, and ranks."""
 
 from __future__ import annotations
 
@@ -47,8 +48,8 @@ def sides(family: str, parameter: np.ndarray) -> pd.DataFrame:
 def violations(pairs: pd.DataFrame) -> pd.DataFrame:
     """Share of the pairs of `lib.studies.theory.pairs` that violate each inequality, a row a data set and d.
 
-    The first two columns are Theorem I.2's inequality, with eigenvalues by modulus and under the best matching; the
-    other three are theorems.
+    The first two columns are Theorem I.2's inequality,
+    with eigenvalues by modulus and under the best matching; the other three are theorems.
     """
     slack = 1 + ROUNDING
     right = pairs.matrices * slack
@@ -64,7 +65,8 @@ def violations(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def around_the_switch(ray: pd.DataFrame) -> tuple[float, float]:
-    """Of `lib.studies.theory.ray`: the slope of log ‖ΔJ‖² against log t before the first unit switches, and the factor across the switch."""
+    """Of `lib.studies.theory.ray`: the slope of log ‖ΔJ‖² against log t before the first unit switches,
+    and the factor across the switch."""
     inside, outside = ray[ray.switched == 0], ray[ray.switched > 0]
     fitted = inside[inside.matrices > 1e-24]
     slope = np.polyfit(np.log(fitted.t), np.log(fitted.matrices), 1)[0]
@@ -86,7 +88,8 @@ def multiplications(dims: Sequence[int]) -> pd.DataFrame:
 
 
 def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor]) -> pd.DataFrame:
-    """Active units in the narrowest layer (median) and share of points with r < d: a row a network, a column a set of points.
+    """Active units in the narrowest layer (median) and share of points with r < d: a row a network,
+    a column a set of points.
 
     Parameters
     ----------
@@ -106,7 +109,8 @@ def ranks(nets: Sequence[tuple[str, Autoencoder]], points: Mapping[str, Tensor])
 
 
 def separation(net: Autoencoder, z: Tensor) -> dict[str, float]:
-    """What the corrected Theorem I.2 says of the codes ``z (n, d)``, by medians: ``kappa`` κ(V), ``lipschitz`` L, ``least`` 1/(κ²L), ``apart``."""
+    """What the corrected Theorem I.2 says of the codes ``z (n, d)``, by medians: ``kappa`` κ(V),
+    ``lipschitz`` L, ``least`` 1/(κ²L), ``apart``."""
     kappa = float(eigenvector_condition(latent_jacobian(net, z)).median())
     constant, apart = float(lipschitz(net, z).median()), float(torch.pdist(z).median())
     return {"kappa": kappa, "lipschitz": constant, "least": 1 / (kappa**2 * constant), "apart": apart}

@@ -24,7 +24,8 @@ __all__ = ["iterate", "round_trips", "Ends", "radius", "merged", "effective", "S
 STEPS, TOLERANCE = 2_000, 1e-8
 #: Steps in single precision at most, and the relative step at which they end; the shortest step of a cycle.
 SINGLE, COARSE, APART = 1_000, 1e-5, 1e-4
-#: How far Newton's method may go, relative to ‖z‖; ends nearer than this, relative to their median norm, are one.
+#: How far Newton's method may go, relative to ‖z‖; ends nearer than this,
+#: relative to their median norm, are one.
 REACH, MERGED = 0.1, 1e-3
 #: Codes that go through a network together.
 PART = 500
@@ -35,7 +36,8 @@ class Ends(NamedTuple):
 
     Attributes
     ----------
-    z : Tensor, shape (n, d), float64: the end's code; of a cycle, its member with the smallest first coordinate
+    z : Tensor, shape (n, d), float64: the end's code; of a cycle,
+        its member with the smallest first coordinate
     steps : int array, shape (n,): steps taken
     period : int array, shape (n,): 1 a fixed point, p > 1 a cycle, 0 slow, −1 open
     """
@@ -77,7 +79,8 @@ def iterate(net: Autoencoder, z: Tensor, steps: int = STEPS, tolerance: float = 
 
 
 def _approached(net: Autoencoder, z: Tensor, steps: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Codes after at most so many steps in single precision, the steps taken, and whether one was shorter than `COARSE`."""
+    """Codes after at most so many steps in single precision, the steps taken,
+    and whether one was shorter than `COARSE`."""
     net, z, taken, close = (
         copy.deepcopy(net).float(),
         z.clone(),
@@ -97,7 +100,8 @@ def _approached(net: Autoencoder, z: Tensor, steps: int) -> tuple[Tensor, np.nda
 
 
 def _settled(net: Autoencoder, z: Tensor, taken: np.ndarray, steps: int, tolerance: float) -> Ends:
-    """Codes that have taken some steps, iterated on in double precision to a fixed point, a cycle or the last step."""
+    """Codes that have taken some steps, iterated on in double precision to a fixed point,
+    a cycle or the last step."""
     z, taken, period = z.clone(), taken.copy(), np.full(len(z), -1)
     at = np.flatnonzero(taken < steps)
     here, anchor = z[at], z[at]
@@ -133,7 +137,8 @@ def _derivative(net: Autoencoder, z: Tensor) -> Tensor:
 
 
 def _newton(net: Autoencoder, start: Tensor, tolerance: float, tries: int = 8) -> tuple[Tensor, np.ndarray]:
-    """Stable fixed points near codes that have not settled, and which were found; a code without one stays."""
+    """Stable fixed points near codes that have not settled, and which were found;
+    a code without one stays."""
     if not len(start):
         return start, np.zeros(0, bool)
     z, one = start.clone(), torch.eye(start.shape[1], dtype=start.dtype)
@@ -148,7 +153,8 @@ def _newton(net: Autoencoder, start: Tensor, tolerance: float, tries: int = 8) -
 
 @torch.no_grad()
 def radius(net: Autoencoder, z: Tensor, period: int = 1) -> Tensor:
-    """Spectral radius of the derivative of the p-th iterate at codes ``z (n, d)``: of K_L, or of the product along a cycle."""
+    """Spectral radius of the derivative of the p-th iterate at codes ``z (n, d)``: of K_L,
+    or of the product along a cycle."""
     product = torch.eye(z.shape[1], dtype=z.dtype)
     for _ in range(period):
         product = _derivative(net, z) @ product
@@ -158,7 +164,8 @@ def radius(net: Autoencoder, z: Tensor, period: int = 1) -> Tensor:
 
 
 def merged(z: np.ndarray, period: np.ndarray, within: float) -> np.ndarray:
-    """A number for each end, the same for those within a distance of one another, directly or through others, and of one period.
+    """A number for each end, the same for those within a distance of one another,
+    directly or through others, and of one period.
 
     Parameters
     ----------

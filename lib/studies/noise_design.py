@@ -1,24 +1,28 @@
-"""Which property of noise does it? A space-filling design of noise sets, and models of what networks do on them.
+"""Which property of noise does it? A space-filling design of noise sets,
+and models of what networks do on them.
 
-**Design.** A scrambled Sobol sequence in the box of mean pixel, variance, logarithm of the correlation length and share of
-zeros; its first `COUNT` places that some field of `lib.noise` has are the design. The factors of the models are those four,
-but for the zeros: a Beta distribution puts pixels so near to zero that no image of 8 bits tells them from it, so the share
-of *black* pixels, P(x < 1/510), stands for it. What has independent pixels counts as of the shortest correlation length.
+**Design.** A scrambled Sobol sequence in the box of mean pixel, variance, logarithm of the correlation length
+and share of zeros; its first `COUNT` places that some field of `lib.noise` has are the design. The factors of
+the models are those four, but for the zeros: a Beta distribution puts pixels so near to zero that no image of
+8 bits tells them from it, so the share of *black* pixels, P(x < 1/510), stands for it. What has independent
+pixels counts as of the shortest correlation length.
 
-**Responses**, one number a network and noise set, as the claims define and scale them (`RESPONSES`): share of points with
-reversed orientation (logit), standard deviation of log|λ|, mean |λ| and mean |Arg λ| of K_I, median Mahalanobis distance of
-the codes from the training codes, and spread of the reconstructions over points (logarithms).
+**Responses**, one number a network and noise set, as the claims define and scale them (`RESPONSES`): share of
+points with reversed orientation (logit), standard deviation of log|λ|, mean |λ| and mean |Arg λ| of K_I,
+median Mahalanobis distance of the codes from the training codes, and spread of the reconstructions over
+points (logarithms).
 
-**Models.** Least squares on the standardised factors, for each response of each network: *linear*, whose coefficients, for a
-standardised response, are the standardised effects; and *quadratic*, with all squares and products. How well a model
-predicts is its held-out R² by `FOLDS`-fold cross-validation over distributions.
+**Models.** Least squares on the standardised factors, for each response of each network: *linear*, whose
+coefficients, for a standardised response, are the standardised effects; and *quadratic*, with all squares and
+products. How well a model predicts is its held-out R² by `FOLDS`-fold cross-validation over distributions.
 
-**Brightness or variance?** A factor's *share* is what the quadratic model's held-out R² loses when every term with that
-factor is left out. The answer is the share of the mean less the share of the variance, averaged over the six responses and
-over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 % interval lies above `MARGIN`, *variance* if
-below −`MARGIN`, *neither* if between the two, else *open*. The interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
-distributions, which is conditional on the networks, is shown. Everything else is exploration. These definitions were
-committed before any network was evaluated on a field; seeds 0 and 1 explore.
+**Brightness or variance?** A factor's *share* is what the quadratic model's held-out R² loses when every term
+with that factor is left out. The answer is the share of the mean less the share of the variance, averaged
+over the six responses and over the networks with d in `JUDGED` of a seed. It is *brightness* if its 95 %
+interval lies above `MARGIN`, *variance* if below −`MARGIN`, *neither* if between the two, else *open*. The
+interval is Student's over the seeds 3–10, once they are there; until then only the bootstrap over
+distributions, which is conditional on the networks, is shown. Everything else is exploration. These
+definitions were committed before any network was evaluated on a field; seeds 0 and 1 explore.
 """
 
 from __future__ import annotations
@@ -47,8 +51,10 @@ from .detection_data import TRANSFORMED
 from .evidence import SCALES
 
 __all__ = [
-    "names", "factors", "table", "scaled", "responses", "terms", "left_over", "held_out", "effects", "predictive", "shares", "differences", "answer",
-    "dependence", "placed", "paths", "published", "published_evidence", "own", "Evidence", "FACTORS", "RESPONSES", "DIMS", "COUNT", "POINTS",
+    "names", "factors", "table", "scaled", "responses", "terms", "left_over", "held_out", "effects",
+    "predictive", "shares", "differences", "answer",
+    "dependence", "placed", "paths", "published", "published_evidence", "own", "Evidence", "FACTORS",
+    "RESPONSES", "DIMS", "COUNT", "POINTS",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
@@ -57,7 +63,8 @@ VERSION = 1
 COUNT, POINTS, DIMS, JUDGED = 64, 1_000, (2, 5, 8, 14, 17, 20), (14, 17, 20)
 #: The box: mean, variance, natural logarithm of the correlation length in pixels, share of zeros.
 LOW, HIGH = (0.03, 0.0, np.log(0.3), 0.0), (0.97, 0.25, np.log(5.0), 0.97)
-#: The variance of the pixels that are not zero, as a share of the largest that their mean allows, is between these.
+#: The variance of the pixels that are not zero,
+#: as a share of the largest that their mean allows, is between these.
 RELATIVE = (0.01, 0.95)
 #: Below this a pixel is 0 in an image of 8 bits.
 BLACK = 1 / 510
@@ -78,7 +85,8 @@ RESPONSES = {
     "variety": ("y_sd", "log", "variety of $y$ (log)"),
 }
 KEPT = ["seed", "d", "set", "points", "brightness", *(column for column, _, _ in RESPONSES.values())]
-#: Straight paths: steps, images, and where they end: noise sets, and the images themselves with their pixels in another order.
+#: Straight paths: steps, images, and where they end: noise sets,
+#: and the images themselves with their pixels in another order.
 STEPS, IMAGES = np.linspace(0, 1, 6), 300
 ENDS = (*REPRESENTATIVES.values(), "bernoulli_0.5", "pixels shuffled")
 
@@ -119,7 +127,8 @@ def table(
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """The columns `KEPT` of the results table on the sets of a design, loaded where stored and computed where not.
+    """The columns `KEPT` of the results table on the sets of a design,
+    loaded where stored and computed where not.
 
     Parameters
     ----------
@@ -141,7 +150,8 @@ def table(
 
 
 def _on_sets(store: Store, *run) -> dict[str, pd.DataFrame]:
-    """Set → rows of the networks of one seed, loaded where stored and computed where not; each set is kept when it is done."""
+    """Set → rows of the networks of one seed, loaded where stored and computed where not;
+    each set is kept when it is done."""
     seed, trained, protocol, dims, points, sets = run
     few = protocol.replace(points=points)
 
@@ -186,14 +196,16 @@ def scaled(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def responses(found: pd.DataFrame, sets: Sequence[str] | None = None) -> pd.DataFrame:
-    """The responses on their scales: a row a set, columns (response, seed, d); networks with a gap are left out."""
+    """The responses on their scales: a row a set, columns (response, seed, d);
+    networks with a gap are left out."""
     wide = scaled(found).pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
     wide.columns.names = ["response", "seed", "d"]
     return wide.loc[list(sets or dict.fromkeys(found.set))].dropna(axis=1)
 
 
 def terms(f: pd.DataFrame, of: Sequence[str] = tuple(FACTORS), degree: int = 2, like: pd.DataFrame | None = None) -> np.ndarray:  # fmt: skip
-    """The columns of a model, a constant first: the factors `of`, standardised as in the design `like`, and their products up to `degree`.
+    """The columns of a model, a constant first: the factors `of`, standardised as in the design `like`,
+    and their products up to `degree`.
 
     Returns
     -------
@@ -209,7 +221,8 @@ def _solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def left_over(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared errors (y − ŷ)² of each set, ŷ from the folds that it is not in; set i is in fold i modulo `FOLDS`.
+    """Squared errors (y − ŷ)² of each set, ŷ from the folds that it is not in;
+    set i is in fold i modulo `FOLDS`.
 
     Parameters
     ----------
@@ -233,7 +246,8 @@ def held_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def effects(f: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    """Standardised effects, the linear model's coefficients: columns ``response, seed, d, factor, effect``."""
+    """Standardised effects, the linear model's coefficients:
+    columns ``response, seed, d, factor, effect``."""
     z = (y - y.mean()) / y.std(ddof=0)
     found = pd.DataFrame(_solve(terms(f, degree=1), z.to_numpy())[1:], index=list(FACTORS), columns=y.columns)
     return found.rename_axis("factor").T.stack().rename("effect").reset_index()
@@ -254,19 +268,22 @@ def predictive(f: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
 
 
 def shares(skill: pd.DataFrame) -> pd.DataFrame:
-    """What the quadratic model's held-out R² loses without a factor: columns ``response, seed, d`` and one a factor."""
+    """What the quadratic model's held-out R² loses without a factor:
+    columns ``response, seed, d`` and one a factor."""
     lost = {f: skill.quadratic - skill[f"without {f}"] for f in FACTORS}
     return skill[["response", "seed", "d"]].assign(**lost)
 
 
 def differences(skill: pd.DataFrame) -> pd.DataFrame:
-    """Share of the mean less share of the variance, a row a seed, a column a response, and ``all``, their mean."""
+    """Share of the mean less share of the variance, a row a seed, a column a response,
+    and ``all``, their mean."""
     lost = shares(skill).set_index(["response", "seed", "d"])
     return _by_seed((lost["mean"] - lost["variance"]).to_frame())[0].unstack("response")
 
 
 def _by_seed(gain: pd.DataFrame) -> pd.DataFrame:
-    """Rows (response, seed, d) averaged over the judged d (all, where there is none of them): (seed, response), ``all`` among them."""
+    """Rows (response, seed, d) averaged over the judged d (all, where there is none of them):
+    (seed, response), ``all`` among them."""
     judged = gain.index.get_level_values("d").isin(JUDGED)
     by = (gain[judged] if judged.any() else gain).groupby(["seed", "response"]).mean()
     whole = pd.concat({"all": by.groupby("seed").mean()}, names=["response"]).swaplevel()
@@ -280,15 +297,17 @@ def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame
 
     Returns
     -------
-    DataFrame: ``response``; ``difference`` over the seeds there are, ``low`` and ``high`` by the bootstrap over
-    distributions; ``judges``, the number of judging seeds, and their ``mean, t_low, t_high``; ``verdict`` of these.
+    DataFrame: ``response``; ``difference`` over the seeds there are, ``low`` and ``high`` by the bootstrap
+    over distributions; ``judges``, the number of judging seeds, and their ``mean, t_low, t_high``;
+    ``verdict`` of these.
     """
     values = y.to_numpy()
     without = {g: left_over(terms(f, *_models()[f"without {g}"]), values) for g in ("mean", "variance")}
     null = left_over(np.ones((len(f), 1)), values)
 
     def found(weights: np.ndarray) -> pd.DataFrame:
-        """Differences of shares for each row of ``weights (draws, sets)``: rows (seed, response), a column a draw; the whole model's errors cancel."""
+        """Differences of shares for each row of ``weights (draws, sets)``: rows (seed, response),
+        a column a draw; the whole model's errors cancel."""
         gain = weights @ (without["mean"] - without["variance"]) / (weights @ null)
         return _by_seed(pd.DataFrame(gain.T, index=y.columns))
 
@@ -312,7 +331,8 @@ def answer(f: pd.DataFrame, y: pd.DataFrame, draws: int = DRAWS) -> pd.DataFrame
 
 
 def dependence(f: pd.DataFrame, y: pd.DataFrame, grid: int = 25) -> pd.DataFrame:
-    """Partial dependence of the quadratic model (Friedman 2001): its mean over the design with one factor set to a value.
+    """Partial dependence of the quadratic model (Friedman 2001):
+    its mean over the design with one factor set to a value.
 
     The values run between the factor's 5 % and 95 % quantile in the design.
 
@@ -335,7 +355,8 @@ def dependence(f: pd.DataFrame, y: pd.DataFrame, grid: int = 25) -> pd.DataFrame
 def placed(
     f: pd.DataFrame, y: pd.DataFrame, cells: pd.DataFrame, sets: Sequence[str] = NOISE_SETS
 ) -> pd.DataFrame:
-    """The paper's noise sets in the design: their factors, the quadratic model's prediction, what is seen, and the leverage.
+    """The paper's noise sets in the design: their factors, the quadratic model's prediction,
+    what is seen, and the leverage.
 
     Parameters
     ----------
@@ -343,8 +364,8 @@ def placed(
 
     Returns
     -------
-    DataFrame: ``response, seed, d, set, predicted, seen``, the factors, and ``leverage``: tᵀ(XᵀX)⁻¹t over the largest in the
-    design; above 1 the prediction is an extrapolation.
+    DataFrame: ``response, seed, d, set, predicted, seen``, the factors, and ``leverage``:
+    tᵀ(XᵀX)⁻¹t over the largest in the design; above 1 the prediction is an extrapolation.
     """
     x, at = terms(f), terms(here := factors(sets), like=f)
     inverse = np.linalg.pinv(x.T @ x)
@@ -371,7 +392,8 @@ def paths(
 
     Returns
     -------
-    DataFrame: ``end, t``; ``mean, variance`` of all pixels there; the columns `KEPT`, of which ``set`` is left out
+    DataFrame: ``end, t``; ``mean, variance`` of all pixels there; the columns `KEPT`,
+    of which ``set`` is left out
     """
     store, dims = store or Store(), tuple(d for d in dims if d in protocol.dims)
     stored = lambda *run: store.load_table("noise paths", _along(*run)) is not None
@@ -421,7 +443,8 @@ def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) ->
 
 
 class Evidence(NamedTuple):
-    """What the chapter draws: factors and responses of a design, the paper's sets placed in it, and straight paths."""
+    """What the chapter draws: factors and responses of a design,
+    the paper's sets placed in it, and straight paths."""
 
     factors: pd.DataFrame
     responses: pd.DataFrame
@@ -442,7 +465,8 @@ def published_evidence() -> Evidence | None:
 
 
 def own(protocol: Protocol, store: Store | None = None) -> Evidence:
-    """This build's version, in seconds: the first seed's two largest networks on a smaller design and fewer points."""
+    """This build's version, in seconds: the first seed's two largest networks on a smaller
+    design and fewer points."""
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
     networks, dims = train(first, store), protocol.dims[-2:]
     found = table(networks, first, store, names(OWN_COUNT), dims, OWN_POINTS)

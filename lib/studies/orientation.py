@@ -1,39 +1,42 @@
 """What orientation means: the number of negative eigenvalues, its parity, and where a reversal comes from.
 
-At a point x with rank r the matrix K has r nonzero eigenvalues, m of them negative and real. Orientation is reversed
-where m is odd.
+At a point x with rank r the matrix K has r nonzero eigenvalues, m of them negative and real.
+Orientation is reversed where m is odd.
 
-**Definitions, fixed before any number of this study was computed.** All are of K_I unless K_L is named; a cell is one
-network on one set, with 2,000 points.
+**Definitions, fixed before any number of this study was computed.** All are of K_I unless K_L is named;
+a cell is one network on one set, with 2,000 points.
 
 * *Count*: m(x). Its *share* is q = Σm/Σr over the points of a cell.
-* *Independent signs*: m ~ Bin(r(x), q). Reversed would then be the share ½(1 − mean (1−2q)^r(x)), and the variance of
-  m would be q(1−q) mean r + q² var r. *Excess* is the reversed share less this one; *dispersion* the variance of m over
-  this one. If signs were independent given the point, but q differed from point to point, the dispersion would be above
-  one and, since q ↦ (1−2q)^r is convex below one half, the excess not above zero.
-* *Signs by rank*, added after a first look at 250 points of seed 0: the k-th smallest eigenvalue of a point is negative with
-  a probability p_k of its own, independently; p_k is its share in the cell. *Excess by rank* is the reversed share less
-  that which follows.
-* *Left half-plane*: n(x), the eigenvalues with negative real part, conjugate pairs included. Pairs count twice, so n
-  and m have one parity.
-* *Layers*: for a set S of the encoder's three hidden layers, K_S has in S the activation pattern at y = f(x) and
-  elsewhere that at x: K_∅ = K_I, and K_S = K_L for all three. v(S) is the share of points that K_S reverses. A *layer's
-  part* is the mean of v(S ∪ ℓ) − v(S) over the six orders in which the layers can be replaced (Shapley's value); the three
-  parts sum to v(all) − v(∅). Its *share* is the part over that sum.
-* *Hamming distance*: units of the encoder that are active at one of x and y alone. *Far less near* is the reversed
-  share among the third of a cell's points with the largest distance less that among the third with the smallest.
-* *Where*, at the first 500 points: the *rank* of a negative eigenvalue among the r by falling modulus, (i−1)/(r−1), and
-  the *place* of its eigenvector among the singular directions of J_I in the space of images: with u = Gv/‖Gv‖ and left
-  singular vectors u₁, …, u_r of J_I = GE by falling singular value, Σ ⟨u, u_i⟩² (i−1)/(r−1). Both are one half where
-  nothing is preferred, more where small ones are.
-* *Units*: with right and left eigenvectors b, a (aᵀb = 1), λ = aᵀKb is in each hidden layer a sum over its active units.
-  A real eigenvalue *hangs on* a group of units if in some layer the sum without them has another sign, or is zero. The
-  groups are the units that are *switched*, active at x and not at y, and those that are *idle*, active at none of the
-  2,000 training points.
+* *Independent signs*: m ~ Bin(r(x), q). Reversed would then be the share ½(1 − mean (1−2q)^r(x)), and the
+  variance of m would be q(1−q) mean r + q² var r. *Excess* is the reversed share less this one;
+  *dispersion* the variance of m over this one. If signs were independent given the point, but q differed
+  from point to point, the dispersion would be above one and, since q ↦ (1−2q)^r is convex below one half,
+  the excess not above zero.
+* *Signs by rank*, added after a first look at 250 points of seed 0: the k-th smallest eigenvalue of a point
+  is negative with a probability p_k of its own, independently; p_k is its share in the cell. *Excess by rank*
+  is the reversed share less that which follows.
+* *Left half-plane*: n(x), the eigenvalues with negative real part, conjugate pairs included.
+  Pairs count twice, so n and m have one parity.
+* *Layers*: for a set S of the encoder's three hidden layers, K_S has in S the activation pattern at y = f(x)
+  and elsewhere that at x: K_∅ = K_I, and K_S = K_L for all three. v(S) is the share of points that K_S
+  reverses. A *layer's part* is the mean of v(S ∪ ℓ) − v(S) over the six orders in which the layers can be
+  replaced (Shapley's value); the three parts sum to v(all) − v(∅). Its *share* is the part over that sum.
+* *Hamming distance*: units of the encoder that are active at one of x and y alone. *Far less near* is
+  the reversed share among the third of a cell's points with the largest distance less that among the
+  third with the smallest.
+* *Where*, at the first 500 points: the *rank* of a negative eigenvalue among the r by falling modulus,
+  (i−1)/(r−1), and the *place* of its eigenvector among the singular directions of J_I in the space of images:
+  with u = Gv/‖Gv‖ and left singular vectors u₁, …, u_r of J_I = GE by falling singular value, Σ ⟨u, u_i⟩²
+  (i−1)/(r−1). Both are one half where nothing is preferred, more where small ones are.
+* *Units*: with right and left eigenvectors b, a (aᵀb = 1), λ = aᵀKb is in each hidden layer a sum over its
+  active units. A real eigenvalue *hangs on* a group of units if in some layer the sum without them has
+  another sign, or is zero. The groups are the units that are *switched*, active at x and not at y, and those
+  that are *idle*, active at none of the 2,000 training points.
 
-**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets (or the training data) and over the d of
-a range, one number a seed; a t interval over the eight seeds judges, with Holm's method for refutation, as for the claims
-(`lib.studies.claims`). Until all eight are there, seeds 0 and 1 are shown as points. All else is exploration.
+**How the seeds 3–10 will judge.** `STATEMENTS` are means over the ten noise sets (or the training data) and
+over the d of a range, one number a seed; a t interval over the eight seeds judges, with Holm's method for
+refutation, as for the claims (`lib.studies.claims`). Until all eight are there, seeds 0 and 1 are shown as
+points. All else is exploration.
 """
 
 from __future__ import annotations
@@ -85,7 +88,8 @@ def _train(column: str):
 
 
 def _kept(e: Evidence):
-    """Negative eigenvalues a point, trained over untrained; not a number where the untrained are not known."""
+    """Negative eigenvalues a point, trained over untrained;
+    not a number where the untrained are not known."""
     return on_noise("I_count")(e) / (on_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
 
 
@@ -143,15 +147,17 @@ def table(
     Returns
     -------
     DataFrame, one row for each seed, d and set
-        ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``, ``reversed``,
-        ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent`` (what independent signs give),
-        ``excess``, the same with signs by rank (``ranked``, ``ranked_excess``), ``smallest`` (how many of the negative eigenvalues are the
-        smallest of their point), ``dispersion``, ``left`` (eigenvalues with negative real part a point), ``left_independent``, ``unlike``
-        (points at which the parity of the counted eigenvalues is not the orientation), ``counts`` and ``binomial`` (points by
-        count, observed and expected); ``vS`` the share that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean),
-        ``far_less_near``, and ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed,
-        and those with another orientation under K_L; ``rank``, ``place``, ``switched``, ``idle`` of the negative and of the
-        positive real eigenvalues, and how many there are.
+        ``points``; for each Jacobian, with ``I_`` or ``L_`` before it, ``rank`` (mean), ``deficient``,
+        ``reversed``, ``count`` (negative eigenvalues a point), ``share`` q, ``nonreal``, ``independent``
+        (what independent signs give), ``excess``, the same with signs by rank
+        (``ranked``, ``ranked_excess``), ``smallest`` (how many of the negative eigenvalues are the smallest
+        of their point), ``dispersion``, ``left`` (eigenvalues with negative real part a point),
+        ``left_independent``, ``unlike`` (points at which the parity of the counted eigenvalues is not the
+        orientation), ``counts`` and ``binomial`` (points by count, observed and expected); ``vS`` the share
+        that K_S reverses, ``part_ℓ`` and ``share_ℓ``; ``hamming`` (mean), ``far_less_near``, and
+        ``hamming_points``, ``_I``, ``_L``, ``_changed``: points by bins of the distance, those reversed, and
+        those with another orientation under K_L; ``rank``, ``place``, ``switched``, ``idle`` of the negative
+        and of the positive real eigenvalues, and how many there are.
     """
     store, dims = store or Store(), tuple(d for d in dims if d in protocol.dims)
     stored = lambda *run: store.load_table("orientation", _fields(*run)) is not None
@@ -209,7 +215,8 @@ def along(lengths: pd.DataFrame) -> pd.DataFrame:
 
 
 def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
-    """The tables that are published, by the name of their file: of the trained and of the untrained networks."""
+    """The tables that are published, by the name of their file:
+    of the trained and of the untrained networks."""
     return {
         "orientation": table(networks, protocol, store),
         "orientation-untrained": table(untrained(protocol), protocol, store),
@@ -217,13 +224,15 @@ def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) ->
 
 
 def lengths(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
-    """The table along training to a thousand epochs, of the first seed's networks with these d alone; hours."""
+    """The table along training to a thousand epochs,
+    of the first seed's networks with these d alone; hours."""
     run = protocol.replace(seeds=protocol.seeds[:1], dims=tuple(d for d in DIMS if d in protocol.dims))
     return {"orientation-lengths": trained_along(run, EPOCHS, store)}
 
 
 def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """This build's version, in seconds: the first seed's two largest networks, trained and not, on four sets."""
+    """This build's version, in seconds: the first seed's two largest networks,
+    trained and not, on four sets."""
     store = store or Store()
     first = protocol.replace(seeds=protocol.seeds[:1])
     few = first.replace(sets=tuple(REPRESENTATIVES.values()))
@@ -234,9 +243,10 @@ def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, p
 
 
 def summary(found: pd.DataFrame, null: pd.DataFrame) -> dict[str, float]:
-    """Means over networks, and over the noise sets: ``train_…`` and ``noise_…`` at d of `LARGE`, of K_I; ``low_…`` and ``null_…``, noise
-    at d of `MODERATE` where the untrained networks have full rank, trained and untrained; ``noise_two`` and ``noise_two_expected``, the share of points
-    with two negative eigenvalues or more, and what independent signs would give."""
+    """Means over networks, and over the noise sets: ``train_…`` and ``noise_…`` at d of `LARGE`, of K_I;
+    ``low_…`` and ``null_…``, noise at d of `MODERATE` where the untrained networks have full rank, trained
+    and untrained; ``noise_two`` and ``noise_two_expected``, the share of points with two negative eigenvalues
+    or more, and what independent signs would give."""
     noisy = found.set != "train"
     wide = found.d.isin(LARGE) if found.d.isin(LARGE).any() else found.d > 0
     out = {}
@@ -253,7 +263,8 @@ def summary(found: pd.DataFrame, null: pd.DataFrame) -> dict[str, float]:
 
 
 def fit(found: pd.DataFrame, by: str = "I_independent", of: str = "I_reversed") -> pd.DataFrame:
-    """How well a prediction describes the reversed share, on the training data and on noise: means, and the root mean square of what is left."""
+    """How well a prediction describes the reversed share, on the training data and on noise: means,
+    and the root mean square of what is left."""
     rows = []
     for word, part in (
         ("training data", found[found.set == "train"]),

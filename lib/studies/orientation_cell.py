@@ -1,4 +1,5 @@
-"""One network on one set: counts of negative eigenvalues, orientations by layer, and where the negative ones live.
+"""One network on one set: counts of negative eigenvalues, orientations by layer,
+and where the negative ones live.
 
 What is counted is defined in `lib.studies.orientation`.
 """
@@ -15,7 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 from .. import jacobian, spectrum
-from ..jacobian import RoundTrip
+from ..jacobian import RoundTrip, weights
 from ..model import Autoencoder
 
 __all__ = [
@@ -23,14 +24,16 @@ __all__ = [
     "binomial_counts", "CLOSE", "EDGES", "COUNTS",
 ]  # fmt: skip
 
-#: Points at which eigenvectors are taken, points taken in together, upper edges of the bins of the Hamming distance.
+#: Points at which eigenvectors are taken, points taken in together,
+#: upper edges of the bins of the Hamming distance.
 CLOSE, PART, EDGES = 500, 250, (0, 2, 5, 10, 20, 40, 224)
 #: Counts that are told apart; the last stands for itself and all above.
 COUNTS = 12
 
 
 def independent(q: float, r: np.ndarray) -> float:
-    """The share of points that are reversed if each of r nonzero eigenvalues is negative with probability q, independently.
+    """The share of points that are reversed if each of r nonzero eigenvalues is negative with
+    probability q, independently.
 
     ½(1 − mean (1 − 2q)^r): the probability that a binomial number is odd.
 
@@ -41,10 +44,12 @@ def independent(q: float, r: np.ndarray) -> float:
 
 
 def by_rank(small: np.ndarray, r: np.ndarray) -> float:
-    """The share of points that are reversed if the k-th smallest eigenvalue is negative with a probability p_k of its own, independently.
+    """The share of points that are reversed if the k-th smallest eigenvalue is negative with a probability
+    p_k of its own, independently.
 
-    ½(1 − mean Π_{k ≤ r(x)} (1 − 2p_k)), p_k from the points that have so many. With the same mean the product is largest where
-    all p_k are equal, so that unequal ones reverse more points, and make the count vary less.
+    ½(1 − mean Π_{k ≤ r(x)} (1 − 2p_k)), p_k from the points that have so many. With the same mean
+    the product is largest where all p_k are equal, so that unequal ones reverse more points, and
+    make the count vary less.
 
     Parameters
     ----------
@@ -65,7 +70,8 @@ def subsets() -> list[tuple[int, ...]]:
 
 
 def parts(reversed_by: dict[tuple[int, ...], float]) -> np.ndarray:
-    """Shapley's value of each layer: its mean effect on v(S), the share that K_S reverses, over the six orders.
+    """Shapley's value of each layer: its mean effect on v(S),
+    the share that K_S reverses, over the six orders.
 
     >>> parts({s: 0.5 - 0.2 * (1 in s) - 0.1 * (3 in s) for s in subsets()}).round(12).tolist()
     [-0.2, 0.0, -0.1]
@@ -80,7 +86,7 @@ def parts(reversed_by: dict[tuple[int, ...], float]) -> np.ndarray:
 
 def halves(net: Autoencoder, trip: RoundTrip) -> tuple[Tensor, Tensor]:
     """The transpose of G(z) = Df_dec and E(x) = Df_enc, each by itself and of shape (n, d, 784)."""
-    down, up = ([m.weight for m in half if hasattr(m, "weight")] for half in (net.decoder, net.encoder))
+    down, up = weights(net.decoder), weights(net.encoder)
     g = down[0].T.expand(len(trip.z), -1, -1)
     for w, m in zip(down[1:], trip.at_z):
         g = (g * m[:, None]) @ w.T
@@ -98,14 +104,14 @@ def mixed(trip: RoundTrip, layers: Sequence[int]) -> list[Tensor]:
 def by_layers(net: Autoencoder, trip: RoundTrip, g: Tensor) -> dict[tuple[int, ...], tuple[Tensor, Tensor]]:
     """K_S (n, d, d) and its orientation (n,) for each set S of `subsets`; K_∅ = K_I and K_{1,2,3} = K_L.
 
-    The branches of a tree: at each hidden layer of the encoder the pattern at x or the one at y. What comes before, Gᵀ, is
-    nearly all of the work and is done once.
+    The branches of a tree: at each hidden layer of the encoder the pattern at x or the one at y.
+    What comes before, Gᵀ, is nearly all of the work and is done once.
 
     Parameters
     ----------
     g : Gᵀ of `halves`, shape (n, d, 784)
     """
-    first, *rest = (m.weight for m in net.encoder if hasattr(m, "weight"))
+    first, *rest = weights(net.encoder)
     branches = {(): g @ first.T}
     for i, (w, x, y) in enumerate(zip(rest, trip.at_x, trip.at_y), 1):
         branches = {
@@ -125,14 +131,16 @@ def _sorted(lam: Tensor, vectors: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counts(lam: np.ndarray, r: np.ndarray) -> dict[str, np.ndarray]:
-    """Among the first r eigenvalues of each row: negative real ones, those with negative real part, non-real ones, each ``(n,)``,
-    and ``small (n, d)``: whether the smallest, the second smallest, … of them is negative."""
+    """Among the first r eigenvalues of each row: negative real ones, those with negative real
+    part, non-real ones, each ``(n,)``, and ``small (n, d)``: whether the smallest, the second
+    smallest, … of them is negative."""
     n, d = lam.shape
     kept = np.arange(d) < r[:, None]
     negative = (lam.imag == 0) & (lam.real < 0) & kept
     upward = r[:, None] - 1 - np.arange(d)
     return {
-        "count": negative.sum(1), "left": ((lam.real < 0) & kept).sum(1), "nonreal": ((lam.imag != 0) & kept).sum(1),
+        "count": negative.sum(1), "left": ((lam.real < 0) & kept).sum(1),
+        "nonreal": ((lam.imag != 0) & kept).sum(1),
         "small": np.where(upward >= 0, np.take_along_axis(negative, upward.clip(0), 1), False),
     }  # fmt: skip
 
@@ -140,26 +148,27 @@ def _counts(lam: np.ndarray, r: np.ndarray) -> dict[str, np.ndarray]:
 def contributions(
     net: Autoencoder, trip: RoundTrip, rows: Tensor, right: Tensor, left: Tensor
 ) -> list[Tensor]:
-    """What each hidden unit on the path contributes to λ = aᵀK_I b, a list of ``(m, units)``, the decoder's layers first.
+    """What each hidden unit on the path contributes to λ = aᵀK_I b, a list of ``(m, units)``,
+    the decoder's layers first.
 
-    In every layer the contributions sum to λ: the path is cut there, and what arrives is multiplied with what is yet to come.
+    In every layer the contributions sum to λ: the path is cut there,
+    and what arrives is multiplied with what is yet to come.
 
     Parameters
     ----------
     rows : shape (m,), the points of the m eigenvalues
     right, left : shape (m, d), eigenvectors b and a with aᵀb = 1
     """
-    down, up = ([w.weight for w in half if hasattr(w, "weight")] for half in (net.decoder, net.encoder))
-    weights = [*down, *up]
-    slopes = [*trip.at_z, trip.slope, *trip.at_x]
+    down, up = weights(net.decoder), weights(net.encoder)
+    layers, slopes = [*down, *up], [*trip.at_z, trip.slope, *trip.at_x]
     slopes = [s[rows].to(right.dtype) for s in slopes]  # one a layer but the last
     arriving, coming = [], []
     h = right
-    for w, s in zip(weights, slopes):
+    for w, s in zip(layers, slopes):
         h = (h @ w.T) * s
         arriving.append(h)
     h = left
-    for w, s in zip(weights[:0:-1], slopes[::-1]):
+    for w, s in zip(layers[:0:-1], slopes[::-1]):
         h = (h @ w) * s
         coming.append(h)
     # a slope is on either side of the cut; a ReLU's is 0 or 1, so that it may count twice
@@ -174,7 +183,8 @@ class Cell:
     Parameters
     ----------
     net : Autoencoder, in float64
-    idle : for each of the six hidden layers the units that are active at none of the training points, bool (units,)
+    idle : for each of the six hidden layers the units that are active at none of the
+        training points, bool (units,)
     """
 
     def __init__(self, net: Autoencoder, idle: Sequence[Tensor]):
@@ -205,7 +215,8 @@ class Cell:
             self.points += len(part)
 
     def _eigenvectors(self, trip: RoundTrip, k: Tensor, g: Tensor, e: Tensor) -> pd.DataFrame:
-        """Each real nonzero eigenvalue of K_I with its rank, its place, and whether it hangs on switched and on idle units."""
+        """Each real nonzero eigenvalue of K_I with its rank, its place,
+        and whether it hangs on switched and on idle units."""
         r = jacobian.rank(trip, trip.at_x).numpy()
         (lam, right), (also, left) = (_sorted(*torch.linalg.eig(m)) for m in (k, k.transpose(1, 2)))
         at, i = np.nonzero((lam.imag == 0) & (np.arange(lam.shape[1]) < r[:, None]) & (r > 1)[:, None])
@@ -255,7 +266,8 @@ class Cell:
 
 
 def _places(g: Tensor, e: Tensor, rows: Tensor, b: Tensor, rank: np.ndarray) -> np.ndarray:
-    """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE, by falling singular value."""
+    """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE,
+    by falling singular value."""
     _, triangle = torch.linalg.qr(g.transpose(1, 2))
     u, _, _ = torch.linalg.svd(triangle @ torch.linalg.qr(e.transpose(1, 2)).R.transpose(1, 2))
     direction = triangle[rows] @ b[:, :, None]
@@ -306,7 +318,8 @@ def _words(values: np.ndarray) -> str:
 
 
 def _hangs(told: Sequence[Tensor], group: Sequence[Tensor], value: np.ndarray) -> np.ndarray:
-    """Whether the sum without a group of units has, in some layer, another sign than λ, or is zero; a group without active units moves nothing."""
+    """Whether the sum without a group of units has, in some layer, another sign than λ, or is zero;
+    a group without active units moves nothing."""
     out = np.zeros(len(value), bool)
     for c, units in zip(told, group, strict=True):
         without = value - (c * units).sum(1).numpy()

@@ -37,7 +37,8 @@ POINTS, NEIGHBOURS = 500, 10_000
 
 @functools.lru_cache(maxsize=2)
 def classifier(name: str) -> tuple[MLPClassifier, float]:
-    """A perceptron with one hidden layer of 256 units trained on the images `name`, and its held-out accuracy."""
+    """A perceptron with one hidden layer of 256 units trained on the images `name`,
+    and its held-out accuracy."""
     images = data.load(name)
     labels = images.labels.numpy()
     epochs = 8 if images.trained > 10_000 else 60
@@ -50,7 +51,8 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
 
 
 def statistics(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
-    """One row for each of the protocol's trained networks and data set, loaded where stored and computed where not.
+    """One row for each of the protocol's trained networks and data set,
+    loaded where stored and computed where not.
 
     Columns
     -------
@@ -102,8 +104,10 @@ def _statistics(ensembles: Sequence[Ensemble], protocol: Protocol) -> pd.DataFra
                 p = model.predict_proba(y.clamp(0, 1).numpy())
                 share = np.bincount(p.argmax(1), minlength=p.shape[1]) / len(p)
                 rows.append({
-                    "seed": e.seed, "d": d, "set": name, "confidence": p.max(1).mean(), "classes": np.exp(-sum(s * np.log(s) for s in share if s)),
-                    "nearest": float(torch.cdist(y, gallery).amin(1).median()) / 28, "spread": float(y.var(0).mean().sqrt()),
+                    "seed": e.seed, "d": d, "set": name, "confidence": p.max(1).mean(),
+                    "classes": np.exp(-sum(s * np.log(s) for s in share if s)),
+                    "nearest": float(torch.cdist(y, gallery).amin(1).median()) / 28,
+                    "spread": float(y.var(0).mean().sqrt()),
                 })  # fmt: skip
                 means[e.seed, d, name] = y.mean(0)
     table = pd.DataFrame(rows)

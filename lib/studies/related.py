@@ -1,8 +1,8 @@
 """What related work says of eigenvalues, asked of these networks.
 
-`predictors` takes two statements about single held-out images x, as they stand in the abstracts of arXiv:2107.06386 and
-arXiv:2006.16540: trace and product of the eigenvalues predict the reconstruction error; and a map contracts where all of
-them are smaller than one in modulus, as it must at a stored image.
+`predictors` takes two statements about single held-out images x, as they stand in the abstracts of
+arXiv:2107.06386 and arXiv:2006.16540: trace and product of the eigenvalues predict the reconstruction error;
+and a map contracts where all of them are smaller than one in modulus, as it must at a stored image.
 """
 
 from __future__ import annotations
@@ -35,12 +35,14 @@ def predictors(
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """Rank correlations over held-out images of the squared error with the spectrum of K_I, loaded where stored.
+    """Rank correlations over held-out images of the squared error with the spectrum of
+    K_I, loaded where stored.
 
     Returns
     -------
-    DataFrame: ``seed, d, points``; ``trace`` and ``product``, Spearman's correlations of ‖y − x‖² with tr K_I and with
-    Σ log|λ| over the nonzero eigenvalues; ``contracting``, the share of images at which every |λ| < 1.
+    DataFrame: ``seed, d, points``; ``trace`` and ``product``, Spearman's correlations of ‖y − x‖²
+    with tr K_I and with Σ log|λ| over the nonzero eigenvalues; ``contracting``, the share of
+    images at which every |λ| < 1.
     """
     store, few = store or Store(), protocol.replace(points=points)
     dims, found = tuple(d for d in dims if d in protocol.dims), []

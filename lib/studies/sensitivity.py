@@ -81,7 +81,8 @@ def variants(
 
 
 def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None) -> pd.DataFrame:
-    """The results tables of `variants`, with the columns of `lib.studies.reconstructions`, one under the other.
+    """The results tables of `variants`, with the columns of
+    `lib.studies.reconstructions`, one under the other.
 
     Returns
     -------
@@ -112,7 +113,8 @@ def _statistics(store: Store, protocol: Protocol) -> None:
 
 
 def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """The rows of one choice beside those of the protocol that they are to be compared with, called *the protocol*.
+    """The rows of one choice beside those of the protocol that they are to be compared
+    with, called *the protocol*.
 
     The protocol's rows are those of the length at which the variants were trained, on the
     same latent dimensions; for the precision, those of the whole training.
@@ -126,7 +128,8 @@ def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
 
 
 def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """How far each choice moves each statistic: medians over networks on the training data, and over networks and noise sets on noise.
+    """How far each choice moves each statistic: medians over networks on the training data,
+    and over networks and noise sets on noise.
 
     Parameters
     ----------
@@ -134,7 +137,8 @@ def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row a variant, named in ``way to train``, each choice below the protocol that it is to be held against (`like`).
+    DataFrame, one row a variant, named in ``way to train``,
+    each choice below the protocol that it is to be held against (`like`).
     """
     rows = []
     for choice in table.choice.unique():
@@ -148,7 +152,8 @@ def moves(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[str, str]) -> pd.DataFrame:
-    """The largest difference that a choice makes to each statistic, over all networks and data sets, beside the protocol's value there.
+    """The largest difference that a choice makes to each statistic, over all networks and data sets,
+    beside the protocol's value there.
 
     Parameters
     ----------
@@ -167,12 +172,14 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Every claim under every variant, by the values of its estimates alone: one seed gives no interval and no verdict.
+    """Every claim under every variant, by the values of its estimates alone:
+    one seed gives no interval and no verdict.
 
     Returns
     -------
-    DataFrame, one row a claim and a variant: ``claim, choice, value`` and ``share``, the share of the claim's
-    estimates on the side wanted, of those that these networks have a value for; not a number where there is none.
+    DataFrame, one row a claim and a variant: ``claim, choice, value`` and ``share``, the share of
+    the claim's estimates on the side wanted, of those that these networks have a value for; not a
+    number where there is none.
     """
     variants = [
         (choice, value, part)
@@ -194,14 +201,16 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(found: pd.DataFrame) -> dict[str, Any]:
-    """What `verdicts` say to the two questions of the chapter; claims that a variant's networks cannot judge do not count.
+    """What `verdicts` say to the two questions of the chapter;
+    claims that a variant's networks cannot judge do not count.
 
     Returns
     -------
-    dict: ``held``, a table of the share of claims that hold wholly under each variant; ``ways``, how many ways to train
-    there are besides another seed and another precision, ``most``, the largest share among them and ``best``, the names
-    of those that have it; ``always``, ``never`` and ``turning``, the numbers of the claims that hold wholly under every
-    variant, under none, and under some; ``by seed``, those that one seed has and another has not.
+    dict: ``held``, a table of the share of claims that hold wholly under each variant; ``ways``, how many
+    ways to train there are besides another seed and another precision, ``most``, the largest share among them
+    and ``best``, the names of those that have it; ``always``, ``never`` and ``turning``, the numbers of the
+    claims that hold wholly under every variant, under none, and under some; ``by seed``, those that one seed
+    has and another has not.
     """
     said = found.dropna(subset="share").assign(whole=lambda t: t.share == 1)
     held = said.groupby(["choice", "value"], sort=False).whole.mean().rename("held").reset_index()
@@ -226,7 +235,8 @@ def answers(found: pd.DataFrame) -> dict[str, Any]:
 
 
 def _pivot(found: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """Share of a claim's estimates on the side wanted, a row a claim that every variant can judge, a column a variant."""
+    """Share of a claim's estimates on the side wanted,
+    a row a claim that every variant can judge, a column a variant."""
     rows = found[found.choice == choice]
     order = list(dict.fromkeys(rows.value))
     return rows.pivot(index="claim", columns="value", values="share")[order].dropna()
@@ -237,7 +247,8 @@ def _differ(table: pd.DataFrame) -> pd.Series:
 
 
 def distances(held: pd.DataFrame) -> dict[str, np.ndarray]:
-    """By how much each variant's share of claims that hold wholly differs from the protocol's, by choice; for the length, the shares themselves."""
+    """By how much each variant's share of claims that hold wholly differs from the protocol's, by choice;
+    for the length, the shares themselves."""
     out = {}
     for choice, part in held.groupby("choice", sort=False):
         values = part.set_index("value").held
@@ -248,7 +259,8 @@ def distances(held: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def changed_by_length(found: pd.DataFrame) -> tuple[str, str, list[int], int]:
-    """The shortest and the longest training, the claims whose share of estimates differs between them, and how many can be judged."""
+    """The shortest and the longest training, the claims whose share of estimates differs between them,
+    and how many can be judged."""
     share = _pivot(found, "length")
     first, last = share.columns[0], share.columns[-1]
     return first, last, [int(n) for n in share.index[share[first] != share[last]]], len(share)
@@ -261,17 +273,20 @@ def changed_by_precision(found: pd.DataFrame) -> list[int]:
 
 
 def rounding_shares(points: pd.DataFrame) -> pd.DataFrame:
-    """`rounding` by d and data set: shares of rank-deficient points and of wrong signs, median error, smallest moduli."""
+    """`rounding` by d and data set: shares of rank-deficient points and of wrong signs,
+    median error, smallest moduli."""
     rows = points.assign(low=points["rank"] < points.d).groupby(["d", "set"], sort=False)
     shares = rows.agg(
-        points=("rank", "size"), deficient=("low", "mean"), wrong=("wrong", "mean"), error=("error", "median"), exact=("exact", "min"), naive=("naive", "min"),
+        points=("rank", "size"), deficient=("low", "mean"), wrong=("wrong", "mean"),
+        error=("error", "median"), exact=("exact", "min"), naive=("naive", "min"),
     ).reset_index()  # fmt: skip
     columns = ["$d$", "data set", "points", "deficient", "sign differs", "median relative error", "smallest modulus, $K_I$", "smallest of the top d, float32 $J_I$"]  # fmt: skip
     return shares.set_axis(columns, axis=1)
 
 
 def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed") -> pd.DataFrame:
-    """How much of the variance of reversal, yes or no, lies between networks: Var p / (p̄(1 − p̄)), by length and data set.
+    """How much of the variance of reversal, yes or no, lies between networks:
+    Var p / (p̄(1 − p̄)), by length and data set.
 
     With p the share of reversed points in a network and p̄ its mean over networks, p̄(1 − p̄) is
     the variance of its indicator over all points of all networks, and Var p the part of it between
@@ -279,8 +294,9 @@ def between(table: pd.DataFrame, dims: Sequence[int], column: str = "I_reversed"
 
     Returns
     -------
-    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise sets (`lib.protocol.GROUPS`)
-    the share of reversed points and the part between networks, means over the sets of the group.
+    DataFrame, one row a length: ``epochs``, and for the training data and each group of noise
+    sets (`lib.protocol.GROUPS`) the share of reversed points and the part between networks, means
+    over the sets of the group.
     """
     part = table[(table.choice == "length") & table.d.isin(list(dims))]
     columns, of = {}, {"training data": ("train",)} | {f"{name} noise": g for name, g in GROUPS.items()}
@@ -303,9 +319,9 @@ def rounding(
 
     Returns
     -------
-    DataFrame, one row a point: ``d, set``; ``rank``; ``wrong``, whether the signs differ; ``exact``
-    and ``naive``, the smallest of the r moduli (r the rank) and the smallest of the naive d; and ``error``, the largest
-    relative difference among the r largest moduli.
+    DataFrame, one row a point: ``d, set``; ``rank``; ``wrong``, whether the signs differ; ``exact`` and
+    ``naive``, the smallest of the r moduli (r the rank) and the smallest of the naive d; and ``error``, the
+    largest relative difference among the r largest moduli.
     """
     tables = []
     with tqdm(total=len(dims) * len(sets), desc="784×784 in float32", unit="cell", leave=False) as bar:

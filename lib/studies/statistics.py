@@ -34,8 +34,8 @@ CONFIDENCE, LEVEL, FEWEST = 0.95, 0.05, 3
 class Outcome(NamedTuple):
     """A mean over seeds with its interval, and what it says to the bounds between which it should lie.
 
-    ``wanted`` is the p-value for lying between the bounds (small: it does), ``against`` that for lying outside
-    (small: it does not). Not numbers where the seeds are too few or there is no bound.
+    ``wanted`` is the p-value for lying between the bounds (small: it does), ``against`` that for lying
+    outside (small: it does not). Not numbers where the seeds are too few or there is no bound.
     """
 
     value: float
@@ -48,8 +48,9 @@ class Outcome(NamedTuple):
 def t_test(values: Sequence[float], above: float | None = None, below: float | None = None) -> Outcome:
     """Student's t interval of the mean over seeds, and the tests of its bounds.
 
-    With one bound the test is one-sided. With two, lying between them takes both of two one-sided tests
-    (Schuirmann 1987), so the larger p-value counts; lying outside takes one of two, so the smaller counts twice.
+    With one bound the test is one-sided. With two, lying between them takes both of two
+    one-sided tests (Schuirmann 1987), so the larger p-value counts; lying outside takes one of
+    two, so the smaller counts twice.
 
     Parameters
     ----------
@@ -95,7 +96,8 @@ def binomial_test(answers: Sequence[float]) -> Outcome:
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """p-values adjusted so that those at most α reject with a family-wise error of α (Holm 1979); what is not a number stays.
+    """p-values adjusted so that those at most α reject with a family-wise error of α (Holm 1979);
+    what is not a number stays.
 
     >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.06, 0.06]
@@ -122,9 +124,11 @@ def pseudo_values(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
 
 
 def pairs_without(rows: np.ndarray) -> np.ndarray:
-    """The mean over all pairs of n seeds, each seed left out in turn, from every seed's mean over its own pairs.
+    """The mean over all pairs of n seeds, each seed left out in turn,
+    from every seed's mean over its own pairs.
 
-    With rᵢ = mean of D(i, j) over j ≠ i, the mean over pairs is U = mean rᵢ and, without seed i, (nU − 2rᵢ)/(n − 2).
+    With rᵢ = mean of D(i, j) over j ≠ i, the mean over pairs is U = mean rᵢ and,
+    without seed i, (nU − 2rᵢ)/(n − 2).
 
     Parameters
     ----------
@@ -152,16 +156,17 @@ class Components(NamedTuple):
 def components(table: np.ndarray, draws: int = 4_000, seed: int = 0) -> Components:
     """How much of the variance belongs to d, to the seed, and to neither.
 
-    y = μ + a_d + b_seed + e with one number for each pair. The estimates equate the mean squares of the two-way
-    analysis of variance with their expectations, none below zero. The interval of σ_d²/(σ_d² + σ_seed² + σ_e²) is
-    Weerahandi's generalised one (1993; Hamada and Weerahandi 2000 for this layout): sums of squares over χ²
-    variates of their degrees of freedom take the place of the expected mean squares, and the share's quantiles
-    over `draws` are its limits. One number a pair cannot tell an interaction of d and seed from noise; both
-    are *rest*.
+    y = μ + a_d + b_seed + e with one number for each pair. The estimates equate the mean squares of the
+    two-way analysis of variance with their expectations, none below zero. The interval of
+    σ_d²/(σ_d² + σ_seed² + σ_e²) is Weerahandi's generalised one (1993; Hamada and Weerahandi 2000 for this
+    layout): sums of squares over χ² variates of their degrees of freedom take the place of the expected mean
+    squares, and the share's quantiles over `draws` are its limits. One number a pair cannot tell an
+    interaction of d and seed from noise; both are *rest*.
 
     Parameters
     ----------
-    table : shape (architectures, seeds), at least 2 of each; rows or columns with a gap are left out by the caller
+    table : shape (architectures, seeds), at least 2 of each;
+        rows or columns with a gap are left out by the caller
 
     Returns
     -------

@@ -1,4 +1,5 @@
-"""Small tables and numbers that a page says between its figures: of training, of noise, and of the results table."""
+"""Small tables and numbers that a page says between its figures: of training, of noise,
+and of the results table."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ __all__ = [
 
 
 def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
-    """Mean squared pixel error after the last epoch, by d: a column a seed and part (while training, held out)."""
+    """Mean squared pixel error after the last epoch, by d:
+    a column a seed and part (while training, held out)."""
     ends = [(e, part) for e in ensembles for part in ("train", "test")]
     words = {"train": "while training", "test": "held out"}
     columns = {f"seed {e.seed}, {words[part]}": e.curves[part][-1].tolist() for e, part in ends}
@@ -26,7 +28,8 @@ def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
 
 
 def late_fall(ensembles: Sequence[Ensemble]) -> tuple[pd.DataFrame, int]:
-    """By how much the held-out error falls over the second half of training, as a share of what it was half way.
+    """By how much the held-out error falls over the second half of training,
+    as a share of what it was half way.
 
     Returns
     -------
@@ -52,7 +55,8 @@ def pixel_histograms(
 
 
 def moments(names: Sequence[str], points: int = 500) -> pd.DataFrame:
-    """One pixel's mean and standard deviation; and over points, the spread of their brightness and the distance from the mean image."""
+    """One pixel's mean and standard deviation; and over points,
+    the spread of their brightness and the distance from the mean image."""
     rows = []
     for name in names:
         law, x = noise.distribution(name), noise.sample(name, 0, points)
@@ -64,14 +68,16 @@ def moments(names: Sequence[str], points: int = 500) -> pd.DataFrame:
 
 
 def truncation(sigmas: Sequence[float]) -> pd.DataFrame:
-    """Standard deviation of a pixel under the normal distribution of mean .5 truncated to [0, 1], by σ; the uniform one last."""
+    """Standard deviation of a pixel under the normal distribution of mean .5 truncated to [0, 1], by σ;
+    the uniform one last."""
     names = {f"{s:g}": f"normal_0.5_{s}" for s in sigmas} | {"∞ (uniform)": "uniform"}
     deviations = [float(noise.distribution(name).std()) for name in names.values()]
     return pd.DataFrame({r"$\sigma$": list(names), "sd of a pixel": deviations})
 
 
 def along(table: pd.DataFrame, family: str) -> pd.DataFrame:
-    """The rows of one of `lib.noise.FAMILIES` in order, with the column ``p`` (Bernoulli) or ``sd`` of a pixel (Beta)."""
+    """The rows of one of `lib.noise.FAMILIES` in order, with the column ``p`` (Bernoulli)
+    or ``sd`` of a pixel (Beta)."""
     rows = table[table.set.isin(noise.FAMILIES[family])]
     if family == "bernoulli":
         return rows.assign(p=rows.set.str.split("_").str[1].astype(float)).sort_values("p")
@@ -85,7 +91,8 @@ def ratio_to_train(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def by_dimension(values: pd.Series) -> dict[str, float]:
-    """Extremes and median of a series, and its medians at the smallest and the largest d, to be put into a sentence.
+    """Extremes and median of a series, and its medians at the smallest and the largest d,
+    to be put into a sentence.
 
     Returns
     -------
@@ -114,7 +121,8 @@ def again(fresh: pd.DataFrame, published: pd.DataFrame, columns: Mapping[str, st
 
 
 def in_standard_errors(fresh: pd.DataFrame, published: pd.DataFrame, points: int) -> pd.Series:
-    """Difference of two shares of reversed points over the standard error √(p(1 − p)/points) of the first, cell by cell."""
+    """Difference of two shares of reversed points over the standard error √(p(1 − p)/points)
+    of the first, cell by cell."""
     both = fresh.merge(published, on=["seed", "d", "set"], suffixes=("", "_published"))
     p = both.I_reversed_published
     return (both.I_reversed - p) / (p * (1 - p) / points).clip(lower=1 / points**2) ** 0.5

@@ -1,4 +1,5 @@
-"""Small exact mathematics behind section I: what bounds a difference of spectra, and how projections differentiate.
+"""Small exact mathematics behind section I: what bounds a difference of spectra,
+and how projections differentiate.
 
 Nothing here is needed to regenerate the paper's figures; it is what the pages of section I
 compute. `lib.figures.theory` draws it.
@@ -22,8 +23,9 @@ from ..store import Store
 from ..training import training_fields
 
 __all__ = [
-    "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap", "eigenvector_condition", "bauer_fike",
-    "kink_distance", "latent_jacobian", "lipschitz", "same_region", "ray", "code_pairs", "pairs", "inference", "iterates",
+    "nilpotent_pair", "crossing_pair", "eigenvalue_gap", "singular_gap", "frobenius_gap",
+    "eigenvector_condition", "bauer_fike",
+    "kink_distance", "latent_jacobian", "lipschitz", "ray", "code_pairs", "pairs", "inference", "iterates",
     "project_sphere", "project_ellipse", "ellipse_factor", "projection_jacobian",
 ]  # fmt: skip
 
@@ -46,7 +48,8 @@ def nilpotent_pair(epsilon: float) -> tuple[Tensor, Tensor]:
 
 
 def crossing_pair(delta: float) -> tuple[Tensor, Tensor]:
-    """diag(1, −1−δ) and diag(1+δ, −1): symmetric, a distance δ√2 apart, and ordered by modulus the other way round."""
+    """diag(1, −1−δ) and diag(1+δ, −1): symmetric, a distance δ√2 apart,
+    and ordered by modulus the other way round."""
     a = torch.tensor([1.0, -1.0 - delta], dtype=torch.float64)
     b = torch.tensor([1.0 + delta, -1.0], dtype=torch.float64)
     return torch.diag(a), torch.diag(b)
@@ -84,7 +87,8 @@ def frobenius_gap(a: Tensor, b: Tensor) -> Tensor:
 
 
 def eigenvector_condition(a: Tensor) -> Tensor:
-    """κ(V) = ‖V‖₂‖V⁻¹‖₂ of the matrix of unit eigenvectors; 1 for a normal matrix, infinite for a defective one."""
+    """κ(V) = ‖V‖₂‖V⁻¹‖₂ of the matrix of unit eigenvectors; 1 for a normal matrix,
+    infinite for a defective one."""
     s = torch.linalg.svdvals(torch.linalg.eig(a).eigenvectors)
     return s[..., 0] / s[..., -1]
 
@@ -105,30 +109,20 @@ def bauer_fike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 # --- the same on networks ---------------------------------------------------------------------
 
 
-def _path(net: Autoencoder, z: Tensor) -> list[Tensor]:
-    """Inputs of the decoder's hidden units at the codes z and of the encoder's at f_dec(z), ``(n, width)`` each."""
-    inputs = []
-    for half in (net.decoder, net.encoder):
-        for layer in half:
-            if isinstance(layer, torch.nn.ReLU):
-                inputs.append(z)
-            z = layer(z)
-    return inputs
-
-
 def kink_distance(net: Autoencoder, x: Tensor) -> Tensor:
-    """The smallest absolute input of any hidden unit on the path of ``x (n, 784)``; 0 on a kink. Shape (n,)."""
-    first = [net.encoder[:i](x) for i, layer in enumerate(net.encoder) if isinstance(layer, torch.nn.ReLU)]
-    return torch.cat([*first, *_path(net, net.encoder(x))], 1).abs().amin(1)
-
-
-def same_region(net: Autoencoder, a: Tensor, b: Tensor) -> Tensor:
-    """Whether the codes ``a, b (n, d)`` have the same active units in the decoder, and their decodings in the encoder."""
-    return torch.stack([((p > 0) == (q > 0)).all(1) for p, q in zip(_path(net, a), _path(net, b))]).all(0)
+    """The smallest absolute input of any hidden unit on the way of ``x (n, 784)`` to f_enc(f(x));
+    0 on a kink. Shape (n,)."""
+    inputs = []
+    for layer in (*net.encoder, *net.decoder, *net.encoder):
+        if isinstance(layer, torch.nn.ReLU):
+            inputs.append(x)
+        x = layer(x)
+    return torch.cat(inputs, 1).abs().amin(1)
 
 
 def lipschitz(net: Autoencoder, z: Tensor) -> Tensor:
-    """A Lipschitz constant of J_L among codes with the active units of ``z (n, d)``, in the Frobenius norm; shape (n,).
+    """A Lipschitz constant of J_L among codes with the active units of ``z (n, d)``,
+    in the Frobenius norm; shape (n,).
 
     There J_L = A·diag(sech² a)·B with constant A = E(y) and B = Da, so that
     ‖J_L(z) − J_L(z')‖_F ≤ 4/(3√3) Σ_k ‖A_k‖ ‖B_k‖² ‖z − z'‖, with the columns of A and the rows of B.
@@ -155,7 +149,8 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
     """
     codes = torch.cat([z[None], z + steps[:, None] * direction / direction.norm()])
     j = latent_jacobian(net, codes)
-    units = torch.cat(_path(net, codes), 1) > 0
+    trip = jacobian.at_codes(net, codes)
+    units = torch.cat([*trip.at_z, *trip.at_y], 1)
     return pd.DataFrame({
         "t": steps.numpy(),
         "matrices": frobenius_gap(j[1:], j[:1]).numpy(),
@@ -166,7 +161,8 @@ def ray(net: Autoencoder, z: Tensor, direction: Tensor, steps: Tensor) -> pd.Dat
 
 
 def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
-    """For each point of ``x (n, 784)``, its code z' and the nearest z of ``codes (m, d)``: every gap and bound between J_L(z') and J_L(z).
+    """For each point of ``x (n, 784)``, its code z' and the nearest z of ``codes (m, d)``:
+    every gap and bound between J_L(z') and J_L(z).
 
     Returns
     -------
@@ -179,7 +175,8 @@ def code_pairs(net: Autoencoder, x: Tensor, codes: Tensor) -> pd.DataFrame:
     a, b = latent_jacobian(net, codes[nearest]), latent_jacobian(net, z)
     farthest, bound = bauer_fike(a, b)
     columns = {
-        "distance": distance, "matrices": frobenius_gap(a, b), "eigenvalues": eigenvalue_gap(a, b), "matched": eigenvalue_gap(a, b, best=True),
+        "distance": distance, "matrices": frobenius_gap(a, b), "eigenvalues": eigenvalue_gap(a, b),
+        "matched": eigenvalue_gap(a, b, best=True),
         "singular": singular_gap(a, b), "bauer_fike": farthest, "bauer_fike_bound": bound,
         "kappa": eigenvector_condition(a) * eigenvector_condition(b),
     }  # fmt: skip
@@ -194,7 +191,8 @@ def pairs(
     dims: Sequence[int] | None = None,
     store: Store | None = None,
 ) -> pd.DataFrame:
-    """`code_pairs` for the trained networks of one of the protocol's seeds and every data set, loaded where stored.
+    """`code_pairs` for the trained networks of one of the protocol's seeds and every data
+    set, loaded where stored.
 
     Parameters
     ----------
@@ -224,7 +222,8 @@ def pairs(
 
 
 def inference(table: pd.DataFrame) -> pd.DataFrame:
-    """What the paper infers from Theorem I.2, held against the codes themselves: do distant means of λ_L go with distant codes?
+    """What the paper infers from Theorem I.2, held against the codes themselves:
+    do distant means of λ_L go with distant codes?
 
     Parameters
     ----------
@@ -232,9 +231,9 @@ def inference(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, one row a noise set, medians over networks: ``means``, |log ratio| of the mean |λ_L| to the training
-    data's; ``codes`` and ``own``, the median √(Mahalanobis distance²/d) of the set's codes and of the training codes;
-    and ``rho``, the rank correlation of ``means`` and ``codes`` over networks.
+    DataFrame, one row a noise set, medians over networks: ``means``, |log ratio| of the mean |λ_L| to the
+    training data's; ``codes`` and ``own``, the median √(Mahalanobis distance²/d) of the set's codes and of
+    the training codes; and ``rho``, the rank correlation of ``means`` and ``codes`` over networks.
     """
     wide = table.pivot(index=["seed", "d"], columns="set", values=["L_mean", "mahalanobis_median"])
     rows = []
@@ -275,12 +274,13 @@ def project_sphere(x: Tensor) -> Tensor:
     return x / x.norm(dim=-1, keepdim=True)
 
 
-def project_ellipse(x: Tensor, axes: tuple[float, float], grid: int = 720, newton: int = 8) -> Tensor:
-    """Nearest point of the ellipse (a cos u, b sin u) to each of ``x (n, 2)``: a search on a grid, then Newton's method.
+def project_ellipse(x: Tensor, axes: tuple[float, float]) -> Tensor:
+    """Nearest point of the ellipse (a cos u, b sin u) to each of ``x (n, 2)``:
+    a search on a grid, then Newton's method.
 
     Unique off the medial axis, which for a > b is the segment |x₁| ≤ (a² − b²)/a, x₂ = 0.
     """
-    return _on_ellipse(_ellipse_parameter(x, axes, grid, newton), axes)
+    return _on_ellipse(_ellipse_parameter(x, axes), axes)
 
 
 def _on_ellipse(u: Tensor, axes: tuple[float, float]) -> Tensor:
@@ -299,7 +299,8 @@ def _ellipse_parameter(x: Tensor, axes: tuple[float, float], grid: int = 720, ne
 
 
 def ellipse_factor(x: Tensor, axes: tuple[float, float]) -> Tensor:
-    """1/(1 − κt) for ``x (n, 2)``: κ the curvature at the nearest point, t the distance, positive towards the centre of curvature."""
+    """1/(1 − κt) for ``x (n, 2)``: κ the curvature at the nearest point, t the distance,
+    positive towards the centre of curvature."""
     a, b = axes
     u = _ellipse_parameter(x, axes)
     kappa = a * b / (a**2 * u.sin() ** 2 + b**2 * u.cos() ** 2) ** 1.5
@@ -309,6 +310,7 @@ def ellipse_factor(x: Tensor, axes: tuple[float, float]) -> Tensor:
 
 
 def projection_jacobian(project: Callable[[Tensor], Tensor], x: Tensor, h: float = 1e-5) -> Tensor:
-    """Jacobian of any map at ``x (n, N)`` by central differences, ``(n, M, N)``: knows nothing of the formula it is compared with."""
+    """Jacobian of any map at ``x (n, N)`` by central differences, ``(n, M, N)``:
+    knows nothing of the formula it is compared with."""
     basis = torch.eye(x.shape[1], dtype=x.dtype)
     return torch.stack([(project(x + h * e) - project(x - h * e)) / (2 * h) for e in basis], -1)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import font_manager
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
+from PIL import Image
 
 from lib.figures import style
 from lib.figures.sets import by_group
@@ -64,6 +65,29 @@ def test_a_picture_changes_its_ink_with_the_page_around_it():
     used = set(re.findall(r"var\(--c(\w+)", svg))
     assert used == set(re.findall(r"--c(\w+):", rule))
     assert style.picture(small()).decode() == svg
+
+
+def test_a_raster_in_one_ink_changes_it_with_the_page_and_a_picture_stays(tmp_path, browser):
+    """Seen in Chromium: the cloud has the dark page's colour there, grey pixels are what they were."""
+
+    @style.styled
+    def cloud() -> plt.Figure:
+        fig, ax = plt.subplots(figsize=(2, 2))
+        ax.plot(
+            np.linspace(0.3, 0.7, 99), np.full(99, 0.5), "s", ms=40, mew=0, color="#1f4e9c", rasterized=True
+        )
+        ax.imshow([[0.5]], cmap="gray", vmin=0, vmax=1, extent=(0, 1, 0, 0.2))
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        return fig
+
+    (tmp_path / "cloud.svg").write_bytes(style.picture(cloud()))
+    page = '<html style="color-scheme:light dark"><body style="margin:0"><img src="cloud.svg" width="200" height="200">'
+    (tmp_path / "page.html").write_text(page)
+    for dark, ink in ((False, "#1f4e9c"), (True, style.DARK["#1f4e9c"])):
+        assert not browser.visit(tmp_path / "page.html", dark)
+        seen = np.asarray(Image.open(io.BytesIO(browser.page.screenshot())).convert("RGB"))[:200, :200]
+        colours = {to_hex(c / 255) for c in np.unique(seen.reshape(-1, 3), axis=0)}
+        assert ink in colours and "#808080" in colours
 
 
 def test_figures_are_set_in_the_pages_type_and_large_enough_for_a_telephone():

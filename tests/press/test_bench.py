@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from lib.figures import timing
+from lib.figures import studies
 from lib.model import Autoencoder
 from lib.press import bench
 
@@ -39,8 +39,8 @@ def test_speed_was_measured_on_results_that_are_right(numbers):
 def test_every_comparison_has_a_row_and_every_figure_draws(numbers):
     table = bench.table(numbers)
     assert len(table) == 18 and ((table["one thread"] != "") | (table["all cores"] != "")).all()
-    assert timing.methods(pd.DataFrame(numbers["spectra"])).axes
-    assert timing.parts(pd.DataFrame(numbers["evaluation"]["parts"])).axes
+    assert studies.methods(pd.DataFrame(numbers["spectra"])).axes
+    assert studies.parts(pd.DataFrame(numbers["evaluation"]["parts"])).axes
 
 
 def test_the_naive_way_is_the_book_s_reference():

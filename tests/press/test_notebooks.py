@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -101,6 +102,21 @@ def test_a_kept_notebook_is_used_while_it_is_whole_and_executed_again_when_it_is
     assert told[:2] == [f"{n} kept, but damaged: executed again" for n in "ab"]
     assert again == done and shown(done["b"]) == "2\n"
     assert (done["a"] / "_pictures" / "a" / "a.svg").read_text() == "<svg/>"
+
+
+def test_the_bar_counts_a_notebook_that_ends_during_training(tmp_path, monkeypatch):
+    free, bound = job("free", "print(1)"), job("bound", "print(2)")
+    monkeypatch.setattr(Job, "trains", property(lambda self: self.name == "bound"))
+    bar, counted = notebooks.tqdm(total=0, file=io.StringIO()), []
+
+    def compute():
+        deadline = time.monotonic() + 120
+        while bar.n < 1 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        counted.append(bar.n)
+
+    done, _ = execute(tmp_path, free, bound, compute=compute, bar=bar)
+    assert counted == [1] and (bar.n, bar.total) == (2, 2) and set(done) == {"free", "bound"}
 
 
 def test_what_fails_hangs_or_dies_is_named_with_its_cell_and_the_others_are_kept(tmp_path):

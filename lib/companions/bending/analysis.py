@@ -1,4 +1,5 @@
-"""How the trained embeddings distort and bend, what dimension they use, and where their straight lines lead."""
+"""How the trained embeddings distort and bend, what dimension they use,
+and where their straight lines lead."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from .render import SPACES, draw
 from .training import Trained, train
 
 __all__ = [
-    "shown", "pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring", "far_pairs", "strips",
+    "shown", "pair_table", "quality", "references", "principal", "harmonics", "embedded", "colouring",
+    "far_pairs", "strips",
     "interpolation", "binned", "medians",
 ]  # fmt: skip
 
@@ -38,7 +40,8 @@ FAR = {"sundial": (1.7, 2.2), "solid": (2.0, 2.6), "ellipse": (2.2, 3.2)}
 
 
 def pair_table(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> pd.DataFrame:
-    """Fresh pairs with d ≤ ε, a row each: manifold, kind, ``quotient`` = ‖φ(y) − φ(x)‖/d, ``second`` = ‖8(½(φ(x) + φ(y)) − φ(av))/d²‖."""
+    """Fresh pairs with d ≤ ε, a row each: manifold, kind, ``quotient`` = ‖φ(y) − φ(x)‖/d,
+    ``second`` = ‖8(½(φ(x) + φ(y)) − φ(av))/d²‖."""
     parts = []
     for manifold, space in SPACES.items():
         p, q = space.pairs(settings.held_out, settings.epsilon, torch.Generator().manual_seed(5))
@@ -55,7 +58,8 @@ def pair_table(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> p
 
 
 def quality(nets: Mapping[tuple[str, str], Trained], pairs: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """A row for each autoencoder: both terms, their weighted sum, quantiles of the quotient, root mean square pixel error."""
+    """A row for each autoencoder: both terms, their weighted sum, quantiles of the quotient,
+    root mean square pixel error."""
     rows = []
     for net in nets.values():
         part = pairs[(pairs.manifold == net.manifold) & (pairs.kind == net.kind)]
@@ -63,14 +67,17 @@ def quality(nets: Mapping[tuple[str, str], Trained], pairs: pd.DataFrame, settin
         error = (net.decode(net.encode(p)) - net.image(p)).square().mean().sqrt()
         low, high = part.quotient.quantile([0.05, 0.95])
         rows.append({
-            "manifold": net.manifold, "kind": net.kind, "stretch": part.stretch.mean(), "bending": part.bending.mean(),
-            "sum": part.stretch.mean() + settings.lam * part.bending.mean(), "5%": low, "95%": high, "pixel error": float(error),
+            "manifold": net.manifold, "kind": net.kind, "stretch": part.stretch.mean(),
+            "bending": part.bending.mean(),
+            "sum": part.stretch.mean() + settings.lam * part.bending.mean(), "5%": low, "95%": high,
+            "pixel error": float(error),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def _flat(p: Tensor, length: Tensor) -> Tensor:
-    """Polar coordinates around the centre laid out in the plane: angle kept, distance from the centre kept."""
+    """Polar coordinates around the centre laid out in the plane: angle kept,
+    distance from the centre kept."""
     return p / p.norm(dim=1, keepdim=True).clamp_min(1e-300) * length[:, None]
 
 
@@ -85,7 +92,8 @@ CLOSED_FORMS = (
 
 
 def references(settings: Settings) -> pd.DataFrame:
-    """Both terms for embeddings in closed form, each at the scale that is best for it, on the pairs of `pair_table`."""
+    """Both terms for embeddings in closed form, each at the scale that is best for it,
+    on the pairs of `pair_table`."""
     rows = []
     for manifold, name, phi in CLOSED_FORMS:
         space = SPACES[manifold]
@@ -108,10 +116,11 @@ def principal(net: Trained, points: int) -> np.ndarray:
 
 
 def harmonics(net: Trained, highest: int = 6) -> np.ndarray:
-    """Shares of the codes' variation around the centre by angular harmonic m = 1 … highest, for the sundial and the ellipses.
+    """Shares of the codes' variation around the centre by angular harmonic m = 1 … highest,
+    for the sundial and the ellipses.
 
-    Codes are taken on circles around the centre, at ¼, ½, ¾ and all of the largest radius, and the energy of cos mφ and sin mφ
-    in them is summed over circles and latent coordinates.
+    Codes are taken on circles around the centre, at ¼, ½, ¾ and all of the largest radius,
+    and the energy of cos mφ and sin mφ in them is summed over circles and latent coordinates.
     """
     space, angles = net.space, 64
     phi = torch.arange(angles, dtype=torch.float64) / angles * 2 * math.pi
@@ -128,14 +137,16 @@ def harmonics(net: Trained, highest: int = 6) -> np.ndarray:
 
 
 def colouring(manifold: str, p: Tensor) -> Tensor:
-    """A coordinate that neighbours share: distance from the zenith, turn from the first rotation, elongation of the ellipse."""
+    """A coordinate that neighbours share: distance from the zenith, turn from the first rotation,
+    elongation of the ellipse."""
     space = SPACES[manifold]
     centre = {Cap: [0.0, 0, 1], Rotations: [1.0, 0, 0, 0], Ellipses: [1.0, 0, 0]}[type(space)]
     return space.distance(p, torch.tensor([centre], dtype=p.dtype).expand_as(p))
 
 
 def embedded(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of random points in their first three principal components ``(n, 3)``, and the `colouring` of each ``(n,)``."""
+    """Codes of random points in their first three principal components ``(n, 3)``,
+    and the `colouring` of each ``(n,)``."""
     p = net.space.sample(points, torch.Generator().manual_seed(7))
     z = net.encode(p)
     z = z - z.mean(0)
@@ -161,7 +172,8 @@ def far_pairs(manifold: str, count: int, low: float, high: float, seed: int) -> 
 
 
 def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) -> dict[str, np.ndarray]:
-    """Images on the way from one point to another, ``(steps, pixels, pixels)``: the geodesic, each network's decoded segment, and the blend of pixels.
+    """Images on the way from one point to another, ``(steps, pixels, pixels)``: the geodesic,
+    each network's decoded segment, and the blend of pixels.
 
     Parameters
     ----------
@@ -179,11 +191,12 @@ def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) ->
 
 
 def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> pd.DataFrame:
-    """Root mean square pixel error of interpolated images against the true geodesic's, for independent uniform pairs.
+    """Root mean square pixel error of interpolated images against the true geodesic's,
+    for independent uniform pairs.
 
-    Columns: manifold, kind (``bending``, ``plain``, ``pixels`` for the blend of the two images), ``distance``,
-    ``error`` (over t = ¼, ½, ¾), and ``detour``, the largest distance of the segment from the codes of the geodesic,
-    divided by its length.
+    Columns: manifold, kind (``bending``, ``plain``, ``pixels`` for the blend of the two images),
+    ``distance``, ``error`` (over t = ¼, ½, ¾), and ``detour``, the largest distance of the segment from the
+    codes of the geodesic, divided by its length.
     """
     parts = []
     for manifold, space in SPACES.items():
@@ -213,7 +226,8 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
 
 
 def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
-    """Medians and quartiles of ``error`` and ``detour`` by distance, bins with fewer than five pairs left out."""
+    """Medians and quartiles of ``error`` and ``detour`` by distance,
+    bins with fewer than five pairs left out."""
     rows = []
     for (manifold, kind), part in table.groupby(["manifold", "kind"], sort=False):
         edges = np.linspace(0, part.distance.max(), bins + 1)
@@ -229,7 +243,8 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
 
 
 def medians(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
-    """Medians of ``error`` and ``detour`` in a table of `interpolation`, over near pairs (d ≤ ε) and far ones (d > 2ε)."""
+    """Medians of ``error`` and ``detour`` in a table of `interpolation`, over near pairs (d ≤ ε)
+    and far ones (d > 2ε)."""
     pairs = {"near": table[table.distance <= epsilon], "far": table[table.distance > 2 * epsilon]}
     found = {name: t.groupby(["manifold", "kind"])[["error", "detour"]].median() for name, t in pairs.items()}
     return pd.concat(found, names=["pairs"]).reset_index()
@@ -240,9 +255,10 @@ def shown(
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
     """What the page shows, by name: loaded if stored or published, else taken from the networks.
 
-    ``quality``, ``shares`` (`principal`, a column a network), ``harmonics`` (of the ellipses' encoder of low bending),
-    ``distance`` and ``medians`` (of `interpolation`), and ``points``: of `pair_table`, sorted, ``quotient.<network>`` and
-    ``second.<network>``; `embedded` codes with their colour, ``cloud.<network>``; pictures of `strips` with 256 grey values,
+    ``quality``, ``shares`` (`principal`, a column a network), ``harmonics``
+    (of the ellipses' encoder of low bending), ``distance`` and ``medians`` (of `interpolation`), and
+    ``points``: of `pair_table`, sorted, ``quotient.<network>`` and ``second.<network>``; `embedded` codes
+    with their colour, ``cloud.<network>``; pictures of `strips` with 256 grey values,
     ``way.<manifold>.<near or far>.<row>``, and the distance of the ends, ``ends.<manifold>.<near or far>``.
     """
 

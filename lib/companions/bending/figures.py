@@ -58,7 +58,8 @@ def pictures(images: Mapping[str, np.ndarray]) -> Figure:
 
 @styled
 def journeys(points: Mapping[str, Tensor], manifold: str) -> Figure:
-    """Strips of interpolated images between a near and a far pair, a column each, a row for each way; ``points`` of `analysis.shown`."""
+    """Strips of interpolated images between a near and a far pair, a column each, a row for each way;
+    ``points`` of `analysis.shown`."""
     labels = {w: NAMES.get(w, w) for w in ("geodesic", "bending", "plain", "blend of pixels")}
     fig, axes = plt.subplots(len(labels), 2, figsize=(WIDTH, 0.6 * len(labels) + 0.25), squeeze=False)
     for column, ends in zip(axes.T, ("near", "far")):
@@ -74,7 +75,8 @@ def journeys(points: Mapping[str, Tensor], manifold: str) -> Figure:
 def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) -> Figure:
     """Differences of the Monte Carlo functional from its limit, on log-log axes with fitted slopes.
 
-    Against ε (both terms, and the bending term in float32), against the number of pairs, and the best scale of a sphere.
+    Against ε (both terms, and the bending term in float32), against the number of pairs,
+    and the best scale of a sphere.
     """
     fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 6))
     colours = dict(zip(epsilon.example.unique(), (BLUE, RED, GREEN)))
@@ -114,7 +116,8 @@ def convergence(epsilon: pd.DataFrame, pairs: pd.DataFrame, best: pd.DataFrame) 
 
 @styled
 def minimised(table: pd.DataFrame) -> Figure:
-    """The functional of trained encoders against the ε they were trained at, and how far their shapes are apart; of `limit.minimisers`."""
+    """The functional of trained encoders against the ε they were trained at,
+    and how far their shapes are apart; of `limit.minimisers`."""
     names = list(table.manifold.unique())
     fig, axes = plt.subplots(len(names), 2, figsize=(WIDTH, 5), sharex=True, squeeze=False)
     for (left, right), name in zip(axes, names):
@@ -150,7 +153,8 @@ def _slopes(title: str, fitted: Sequence[float]) -> str:
 
 @styled
 def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float) -> Figure:
-    """Training: the two terms of the encoder's loss, λ times the second, then the pixel errors of decoder and plain autoencoder; running means."""
+    """Training: the two terms of the encoder's loss, λ times the second,
+    then the pixel errors of decoder and plain autoencoder; running means."""
     fig, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.2), sharey="row")
 
     def smooth(y: Tensor, width: int = 25) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +179,8 @@ def learning(curves: Mapping[str, Tensor], manifolds: Sequence[str], lam: float)
 
 @styled
 def distortion(points: Mapping[str, Tensor]) -> Figure:
-    """Distribution functions of the difference quotient and of the second difference over near pairs; ``points`` of `analysis.shown`."""
+    """Distribution functions of the difference quotient and of the second difference over near pairs;
+    ``points`` of `analysis.shown`."""
     manifolds = list(TITLES)
     fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 4.4), sharey=True)
     for column, manifold in zip(axes.T, manifolds):
@@ -199,7 +204,8 @@ def distortion(points: Mapping[str, Tensor]) -> Figure:
 
 @styled
 def components(shares: pd.DataFrame) -> Figure:
-    """Share of the codes' variance in each principal component, a panel for each manifold; ``shares`` of `analysis.shown`."""
+    """Share of the codes' variance in each principal component, a panel for each manifold;
+    ``shares`` of `analysis.shown`."""
     manifolds = list(TITLES)
     fig, axes = plt.subplots(1, len(manifolds), figsize=(WIDTH, 2.5), sharey=True)
     for ax, manifold in zip(axes, manifolds):
@@ -216,7 +222,8 @@ def components(shares: pd.DataFrame) -> Figure:
 
 @styled
 def clouds(points: Mapping[str, Tensor]) -> Figure:
-    """First three principal components of the codes, low bending above and plain below; equal scales on the three axes."""
+    """First three principal components of the codes, low bending above and plain below;
+    equal scales on the three axes."""
     manifolds = list(TITLES)
     fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 5.0), subplot_kw={"projection": "3d"})
     for row, kind in zip(axes, ("bending", "plain")):
@@ -236,7 +243,8 @@ def clouds(points: Mapping[str, Tensor]) -> Figure:
 
 @styled
 def by_distance(table: pd.DataFrame) -> Figure:
-    """Interpolation error (above) and detour in the latent space (below) against the distance of the end points: medians, and quartiles as bands."""
+    """Interpolation error (above) and detour in the latent space (below)
+    against the distance of the end points: medians, and quartiles as bands."""
     manifolds = list(table.manifold.unique())
     fig, axes = plt.subplots(2, len(manifolds), figsize=(WIDTH, 4.4), sharex="col")
     for column, manifold in zip(axes.T, manifolds):

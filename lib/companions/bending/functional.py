@@ -59,7 +59,8 @@ def terms(x: Tensor, y: Tensor, average: Tensor, distance: Tensor) -> tuple[Tens
 def monte_carlo(
     phi: Map, space: Space, u: Tensor, epsilon: float, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """Both terms of every pair that ``u (n, cube + dim)`` in the unit cube gives; codes are computed in `dtype`."""
+    """Both terms of every pair that ``u (n, cube + dim)`` in the unit cube gives;
+    codes are computed in `dtype`."""
     p, q = space.pairs_at(u, epsilon)
     d = space.distance(p, q)
     keep = d > 0
@@ -70,7 +71,8 @@ def monte_carlo(
 
 @dataclass(frozen=True)
 class Example:
-    """A map in closed form with the limits of both terms of the functional, means over points and unit tangents.
+    """A map in closed form with the limits of both terms of the functional,
+    means over points and unit tangents.
 
     Attributes
     ----------
@@ -98,7 +100,8 @@ def _helix(a: float, b: float) -> Example:
 
 
 def _graph(k1: float, k2: float) -> Example:
-    """φ(u) = (u₁, u₂, ½k₁u₁² + ½k₂u₂²) on [−1, 1]²: |Dφ v|² = 1 + (k₁u₁v₁ + k₂u₂v₂)², D²φ(v, v) = (0, 0, k₁v₁² + k₂v₂²)."""
+    """φ(u) = (u₁, u₂, ½k₁u₁² + ½k₂u₂²) on [−1, 1]²: |Dφ v|² = 1 + (k₁u₁v₁ + k₂u₂v₂)²,
+    D²φ(v, v) = (0, 0, k₁v₁² + k₂v₂²)."""
     phi = lambda u: torch.cat([u, (torch.tensor([k1, k2]).to(u) / 2 * u**2).sum(1, keepdim=True)], 1)  # noqa: E731
     nodes, weights = np.polynomial.legendre.leggauss(40)
     # the trapezoidal rule is exact up to rounding on a smooth periodic function
@@ -110,7 +113,8 @@ def _graph(k1: float, k2: float) -> Example:
     return Example("quadratic graph", Flat(2, 2, 1.0), phi, stretch, bending, 1)
 
 
-#: The sphere scaled by 1.3, a helix of radius 0.8 and pitch 2π·0.9, and the graph of 0.8u₁² − 0.3u₂² over a square.
+#: The sphere scaled by 1.3, a helix of radius 0.8 and pitch 2π·0.9,
+#: and the graph of 0.8u₁² − 0.3u₂² over a square.
 EXAMPLES = (_sphere(1.3), _helix(0.8, 0.9), _graph(1.6, -0.6))
 
 
@@ -143,7 +147,8 @@ def by_epsilon(epsilons: np.ndarray, log2: int) -> pd.DataFrame:
 
 
 def by_pairs(epsilon: float, draws: tuple[int, ...], repeats: int, lam: float, log2: int) -> pd.DataFrame:
-    """Root mean square difference, over repeats, between N random pairs and very many, of stretch + λ·bending at one ε."""
+    """Root mean square difference, over repeats, between N random pairs and very many,
+    of stretch + λ·bending at one ε."""
     rows = []
     for i, example in enumerate(EXAMPLES):
         generator = torch.Generator().manual_seed(i)

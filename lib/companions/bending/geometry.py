@@ -34,7 +34,8 @@ class Space(Sampled):
     cube: int
 
     def step(self, p: Tensor, u: Tensor, epsilon: float) -> Tensor:
-        """A point at distance at most ε of p, uniform in that ball for uniform ``u (n, dim)``; it may fall outside."""
+        """A point at distance at most ε of p,
+        uniform in that ball for uniform ``u (n, dim)``; it may fall outside."""
         raise NotImplementedError
 
     def inside(self, p: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ class Space(Sampled):
         return self.geodesic(p, q, 0.5)
 
     def pairs_at(self, u: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-        """Pairs from ``u (n, cube + dim)`` in the unit cube, uniform among all pairs with d ≤ ε; pairs that leave the manifold are dropped."""
+        """Pairs from ``u (n, cube + dim)`` in the unit cube, uniform among all pairs with d ≤ ε;
+        pairs that leave the manifold are dropped."""
         p = self.fill(u[:, : self.cube])
         q = self.step(p, u[:, self.cube :], epsilon)
         keep = self.inside(q)
@@ -132,7 +134,8 @@ def rotation_matrix(q: Tensor) -> Tensor:
     """
     w, x, y, z = q.unbind(1)
     rows = [
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), 2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     ]  # fmt: skip
     return torch.stack(rows, 1).view(-1, 3, 3)
@@ -140,7 +143,8 @@ def rotation_matrix(q: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Rotations(Space):
-    """SO(3) with d = the angle of the rotation from one to the other, in [0, π]; unit quaternions ``(n, 4)``, q and −q the same."""
+    """SO(3) with d = the angle of the rotation from one to the other, in [0, π];
+    unit quaternions ``(n, 4)``, q and −q the same."""
 
     dim: int = 3
     cube: int = 3
@@ -173,7 +177,8 @@ class Rotations(Space):
 
 @dataclass(frozen=True)
 class Ellipses(Space):
-    """Ellipses of one area and centre with axes at most e^reach : 1, a disc of radius `reach` in the hyperbolic plane.
+    """Ellipses of one area and centre with axes at most e^reach : 1,
+    a disc of radius `reach` in the hyperbolic plane.
 
     The ellipse uᵀP⁻¹u ≤ ρ² of a positive definite P with det P = 1 is the point
     (x₀, x₁, x₂), P = [[x₀ + x₁, x₂], [x₂, x₀ − x₁]], of the hyperboloid x₀² − x₁² − x₂² = 1.

@@ -1,4 +1,5 @@
-"""The limit of small ε seen in minimisers: encoders of points trained at several ε and λ, their functionals and their shapes."""
+"""The limit of small ε seen in minimisers: encoders of points trained at several ε and λ,
+their functionals and their shapes."""
 
 from __future__ import annotations
 
@@ -15,17 +16,20 @@ from ..networks import Stack, fit
 from . import VERSION, Settings
 from .functional import terms
 from .render import SPACES
+from .training import unit_scale
 
 __all__ = ["EPSILONS", "LAMBDAS", "NAMES", "apart", "steps", "minimisers"]
 
-#: Largest distances of a training pair, weights of the bending term, manifolds (each a surface of points in R³), number of seeds.
+#: Largest distances of a training pair, weights of the bending term,
+#: manifolds (each a surface of points in R³), number of seeds.
 EPSILONS, LAMBDAS, NAMES, SEEDS = (0.1, 0.2, 0.4, 0.8), (0.1, 1.0), ("sundial", "ellipse"), 3
 #: Layers of an encoder; the ε whose functional stands for the limit; points at which shapes are compared.
 LAYERS, NEAR, POINTS = (3, 32, 32, 4), 0.02, 400
 
 
 def apart(a: Tensor, b: Tensor) -> float:
-    """Root mean square distance of two shapes ``(n, d)`` after the best rigid motion, over the root mean square size of `b`.
+    """Root mean square distance of two shapes ``(n, d)`` after the best rigid motion,
+    over the root mean square size of `b`.
 
     min over orthogonal Q and shifts of √(Σ‖Q a_i + c − b_i‖²/Σ‖b_i − b̄‖²).
 
@@ -39,18 +43,21 @@ def apart(a: Tensor, b: Tensor) -> float:
 
 
 def steps(settings: Settings) -> int:
-    """Of the optimiser: a third of the chapter's and at most 1,000, for time alone, fixed before any result at full size."""
+    """Of the optimiser: a third of the chapter's and at most 1,000, for time alone,
+    fixed before any result at full size."""
     return max(1, min(1_000, settings.encoder_steps // 3))
 
 
 def minimisers(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """What the functional at ε, and its limit, are at encoders trained at ε, a row an encoder; the protocol plays no part.
+    """What the functional at ε, and its limit, are at encoders trained at ε, a row an encoder;
+    the protocol plays no part.
 
-    Encoders map points of the manifold, not images of them: the functional is one of maps of the manifold, and needs no picture.
-    All work is in float64. Columns ``manifold, epsilon, lam, seed``; ``own``, stretch + λ·bending on fresh pairs with d ≤ ε, and
-    its parts ``stretch`` and ``bending``; ``limit``, the same on pairs with d ≤ `NEAR`; ``reference`` and ``seeds``, how far `apart`
-    the codes of fixed points are from the reference, which is the encoder of least ``limit`` among those of the smallest ε
-    and this λ, and from those of the other seeds (mean).
+    Encoders map points of the manifold, not images of them: the functional is one of maps of the manifold,
+    and needs no picture. All work is in float64. Columns ``manifold, epsilon, lam, seed``; ``own``,
+    stretch + λ·bending on fresh pairs with d ≤ ε, and its parts ``stretch`` and ``bending``; ``limit``, the
+    same on pairs with d ≤ `NEAR`; ``reference`` and ``seeds``, how far `apart` the codes of fixed points are
+    from the reference, which is the encoder of least ``limit`` among those of the smallest ε and this λ, and
+    from those of the other seeds (mean).
     """
 
     def compute() -> pd.DataFrame:
@@ -87,7 +94,8 @@ def minimisers(protocol: Protocol, settings: Settings, store: Store | None = Non
 
 
 def _trained(settings: Settings, members: list[tuple[str, float, float, int]]) -> Stack:
-    """Encoders for ``(manifold, ε, λ, seed)``, each on batches of its own manifold's pairs at its ε; `steps` of the optimiser."""
+    """Encoders for ``(manifold, ε, λ, seed)``, each on batches of its own manifold's pairs at its ε;
+    `steps` of the optimiser."""
     encoder = Stack([LAYERS] * len(members), [seed for *_, seed in members], dtype=torch.float64)
     cases = list(itertools.product(NAMES, EPSILONS))
     which = torch.tensor([cases.index((name, epsilon)) for name, epsilon, *_ in members])
@@ -100,27 +108,13 @@ def _trained(settings: Settings, members: list[tuple[str, float, float, int]]) -
         rows = torch.randint(settings.pool, (2 * settings.pairs,), generator=generator)
         return points[:, rows].transpose(1, 2).flatten(1, 2)[which], distances[:, rows][which]
 
-    # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
-    x, distance = batch()
-    with torch.no_grad():
-        p, q, _ = encoder(x).chunk(3, 1)
-        unit = ((q - p).norm(dim=2) / distance).median(1).values[:, None, None]
-        for parameter in encoder.parameters[-2:]:
-            parameter /= unit
-
     def loss(_: int) -> Tensor:
         x, distance = batch()
         stretch, bending = (t.mean(1) for t in terms(*encoder(x).chunk(3, 1), distance))
         return (stretch + weights * bending).sum()
 
-    fit(
-        [encoder],
-        loss,
-        steps(settings),
-        rate=5e-3,
-        fall=1_000,
-        label="encoders of points",
-    )
+    unit_scale(encoder, *batch())
+    fit([encoder], loss, steps(settings), rate=5e-3, fall=1_000, label="encoders of points")
     return encoder
 
 

@@ -1,4 +1,5 @@
-"""Images of the points of three manifolds: a post's shadow, a solid without symmetry, an ellipse. Smooth in the point."""
+"""Images of the points of three manifolds: a post's shadow, a solid without symmetry,
+an ellipse. Smooth in the point."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SPACES: dict[str, Space] = {
 
 #: Centre, radius and grey value of the balls that make up the solid.
 BALLS = torch.tensor([
-    (0.00, 0.00, 0.00, 0.42, 0.55), (0.62, 0.10, 0.05, 0.30, 1.00), (-0.15, 0.60, 0.10, 0.24, 0.80), (0.05, -0.10, 0.64, 0.27, 0.35), (-0.50, -0.42, -0.20, 0.20, 0.95),
+    (0.00, 0.00, 0.00, 0.42, 0.55), (0.62, 0.10, 0.05, 0.30, 1.00), (-0.15, 0.60, 0.10, 0.24, 0.80),
+    (0.05, -0.10, 0.64, 0.27, 0.35), (-0.50, -0.42, -0.20, 0.20, 0.95),
 ], dtype=torch.float64)  # fmt: skip
 
 
@@ -35,7 +37,8 @@ def _screen(pixels: int, half: float) -> Tensor:
 def shadow(p: Tensor, pixels: int) -> Tensor:
     """The ground from above: the shadow of a post with a ball on top, for the direction `p` to the sun.
 
-    ``p (n, 3) -> (n, pixels²)`` in [0, ¾], the sunlit ground at ¾. The shadow of the top falls at −h (p₁, p₂)/p₃.
+    ``p (n, 3) -> (n, pixels²)`` in [0, ¾], the sunlit ground at ¾.
+    The shadow of the top falls at −h (p₁, p₂)/p₃.
     """
     u = _screen(pixels, 1.0)
     tip = -0.30 * p[:, None, :2] / p[:, None, 2:]  # (n, 1, 2)
@@ -63,7 +66,8 @@ def solid(q: Tensor, pixels: int) -> Tensor:
 
 
 def ellipse(p: Tensor, pixels: int) -> Tensor:
-    """The bright ellipse uᵀP⁻¹u ≤ ρ² on a dark ground, its edge soft. ``p (n, 3) -> (n, pixels²)`` in [0, 1]."""
+    """The bright ellipse uᵀP⁻¹u ≤ ρ² on a dark ground, its edge soft.
+    ``p (n, 3) -> (n, pixels²)`` in [0, 1]."""
     u = _screen(pixels, 1.0)
     a, b, c = p[:, 0] - p[:, 1], -p[:, 2], p[:, 0] + p[:, 1]  # P⁻¹ = [[a, b], [b, c]], since det P = 1
     x, y = u.T
@@ -75,7 +79,8 @@ IMAGES = {"sundial": shadow, "solid": solid, "ellipse": ellipse}
 
 
 def draw(name: str, p: Tensor, pixels: int) -> Tensor:
-    """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64, a few hundred at a time to save memory."""
+    """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64,
+    a few hundred at a time to save memory."""
     return torch.cat([IMAGES[name](part, pixels) for part in p.split(256)])
 
 

@@ -1,4 +1,5 @@
-"""An encoder trained alone on pairs, its decoder after it, and a plain autoencoder of the same size; three manifolds at once."""
+"""An encoder trained alone on pairs, its decoder after it, and a plain autoencoder of the same size;
+three manifolds at once."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from .functional import terms
 from .geometry import Space
 from .render import SPACES, draw
 
-__all__ = ["Trained", "train", "training_curves", "Pairs"]
+__all__ = ["Trained", "train", "training_curves", "Pairs", "unit_scale"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Trained:
     manifold : key in `SPACES`
     kind : ``"bending"`` (encoder first, decoder after it) or ``"plain"``
     encoder, decoder : stacks of one member, float32
-    scale : codes are multiplied by it in `encode`: 1, and for a plain autoencoder what makes the median quotient
-        ‖φ(y) − φ(x)‖/d equal to 1, since its loss fixes no unit of length
+    scale : codes are multiplied by it in `encode`: 1, and for a plain autoencoder what makes the median
+        quotient ‖φ(y) − φ(x)‖/d equal to 1, since its loss fixes no unit of length
     """
 
     manifold: str
@@ -88,9 +89,23 @@ class Pairs:
         self.images, self.distances = torch.stack(images), torch.stack(distances).float()
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A batch: images ``(3, 3·pairs, pixels²)``, points then partners then averages, and distances ``(3, pairs)``."""
+        """A batch: images ``(3, 3·pairs, pixels²)``, points then partners then averages,
+        and distances ``(3, pairs)``."""
         rows = torch.randint(self.settings.pool, (self.settings.pairs,), generator=generator)
         return self.images[:, rows].transpose(1, 2).flatten(1, 2), self.distances[:, rows]
+
+
+def unit_scale(encoder: Stack, x: Tensor, distance: Tensor) -> None:
+    """Divide the last layers in place so that the median quotient ‖φ(y) − φ(x)‖/d of each encoder is
+    1 on a batch of `Pairs`.
+
+    γ is infinite at 0, and a fresh encoder contracts.
+    """
+    with torch.no_grad():
+        p, q, _ = encoder(x).chunk(3, 1)
+        unit = ((q - p).norm(dim=2) / distance).median(1).values[:, None, None]
+        for parameter in encoder.parameters[-2:]:
+            parameter /= unit
 
 
 def train(
@@ -113,7 +128,8 @@ def train(
 
 
 def training_curves(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
-    """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``, mean squared pixel errors.
+    """``stretch`` and ``bending``, the two terms of the encoders' loss, and ``decoder`` and ``plain``,
+    mean squared pixel errors.
 
     Each ``(steps, 3)``, in the order of `SPACES`.
     """
@@ -149,13 +165,7 @@ def _train(settings: Settings, stacks: dict[str, Stack]) -> dict[str, Tensor]:
     pool, how = Pairs(settings), {"rate": settings.rate, "threads": 1 if settings.pixels <= 16 else None}
     # decoder and plain network see the same batches
     orders = [torch.Generator().manual_seed(10 * settings.seed + i) for i in (1, 2, 2)]
-
-    # γ is infinite at 0 and a fresh encoder contracts: its last layer starts at the scale where the median quotient is 1
-    images, distance = pool.draw(orders[0])
-    x, y, _ = encoder(images).chunk(3, 1)
-    unit = ((y - x).norm(dim=2) / distance).median(1).values[:, None, None]
-    for p in encoder.parameters[-2:]:
-        p /= unit
+    unit_scale(encoder, *pool.draw(orders[0]))
 
     def pairs_loss(step: int) -> Tensor:
         images, distance = pool.draw(orders[0])

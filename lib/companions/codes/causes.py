@@ -1,4 +1,5 @@
-"""Why classes cluster: the same measurements on Gaussian data with the images' moments, and with labels that mean less."""
+"""Why classes cluster: the same measurements on Gaussian data with the images' moments,
+and with labels that mean less."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ CLUSTERS = 10
 
 
 def surrogate(images: Images, kind: str, seed: int = 31) -> Images:
-    """Gaussian vectors in the place of images, with the same labels and the same split; ``images`` are left as they are.
+    """Gaussian vectors in the place of images, with the same labels and the same split;
+    ``images`` are left as they are.
 
     ``gaussian``: x ~ N(m_y, C_y) with the mean and the covariance of the training images with its label y.
     ``single``: x ~ N(m, C) with those of all training images, whatever the label. Pixels may leave [0, 1].
@@ -53,8 +55,9 @@ def surrogate(images: Images, kind: str, seed: int = 31) -> Images:
 
 
 def relabelled(images: Images, kind: str, seed: int = 37) -> Images:
-    """The same images with ``permuted`` labels, or with labels permuted ``in clusters`` alone: among the images of each of
-    `CLUSTERS` clusters that k-means finds in the pixels of the first 10,000. ``true`` labels are left as they are."""
+    """The same images with ``permuted`` labels, or with labels permuted ``in clusters`` alone: among the
+    images of each of `CLUSTERS` clusters that k-means finds in the pixels of the first 10,000. ``true``
+    labels are left as they are."""
     if kind == "true":
         return images
     groups = torch.zeros_like(images.labels)
@@ -69,7 +72,8 @@ def relabelled(images: Images, kind: str, seed: int = 37) -> Images:
 
 
 def _trained(protocol: Protocol, settings: Settings, images: Images, seed: int) -> Ensemble:
-    """Networks of the paper's widths, trained as its own are on whatever `images` holds, for ``source_epochs``."""
+    """Networks of the paper's widths, trained as its own are on whatever `images` holds,
+    for ``source_epochs``."""
     ensemble, device = Ensemble.initial(settings.source_dims, seed), torch_device()
     trainer = Trainer(ensemble, protocol, device)
     x, held = (t.to(device, torch.float32) for t in (images.train, images.test[:1_000]))
@@ -83,13 +87,19 @@ def _trained(protocol: Protocol, settings: Settings, images: Images, seed: int) 
 def sources(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """`separation` of the classes where what could cause it is taken away, a row a case.
 
-    Columns ``measured``, the data that are encoded (``images`` or ``gaussian``, `surrogate`); ``labels`` (`relabelled`);
-    ``space`` (``pixels``, ``pca`` of the measured data, ``untrained``, ``trained``); ``source``, what the networks were
-    trained on, or ``nothing``; ``d``, ``seed``; those of `separation`; and for trained networks ``error``, the mean
-    squared pixel error on the held-out part of the measured data over its variance.
+    Columns ``measured``, the data that are encoded (``images`` or ``gaussian``, `surrogate`); ``labels``
+    (`relabelled`); ``space`` (``pixels``, ``pca`` of the measured data, ``untrained``, ``trained``);
+    ``source``, what the networks were trained on, or ``nothing``; ``d``, ``seed``; those of
+    `separation`; and for trained networks ``error``, the mean squared pixel error on the held-out part
+    of the measured data over its variance.
     """
 
     seeds = protocol.seeds[: settings.source_seeds]
+
+    def plain(images: Images) -> list:
+        linear = principal(images.train)
+        pca = [("pca", "nothing", d, -1, lambda x, d=d: linear(x, d), None) for d in settings.source_dims]
+        return [("pixels", "nothing", 784, -1, lambda x: x, None), *pca]
 
     def cases(made: dict[str, Images]) -> Iterator[tuple[str, str, Images, list]]:
         nets: list[tuple[str, str, int, int, Callable[[Tensor], Tensor], object]] = []
@@ -105,20 +115,10 @@ def sources(protocol: Protocol, settings: Settings, store: Store | None = None) 
                     net = stack.member(d).double().cpu()
                     nets.append((space, source, d, seed, net.encoder, net))
         for name in ("images", "gaussian"):
-            known = made[name]
-            linear = principal(known.train)
-            plain = [("pixels", "nothing", 784, -1, lambda x: x, None)]
-            plain += [
-                ("pca", "nothing", d, -1, lambda x, d=d, f=linear: f(x, d), None)
-                for d in settings.source_dims
-            ]
-            yield name, "true", known, plain + nets
-        own = [net for net in nets if net[1] == "images"]
-        linear = principal(made["images"].train)
-        plain = [("pixels", "nothing", 784, -1, lambda x: x, None)]
-        plain += [("pca", "nothing", d, -1, lambda x, d=d: linear(x, d), None) for d in settings.source_dims]
+            yield name, "true", made[name], plain(made[name]) + nets
+        own = plain(made["images"]) + [net for net in nets if net[1] == "images"]
         for labels in ("permuted", "in clusters"):
-            yield "images", labels, relabelled(made["images"], labels), plain + own
+            yield "images", labels, relabelled(made["images"], labels), own
 
     def compute() -> pd.DataFrame:
         images = data.load(protocol.training_set)
@@ -129,15 +129,8 @@ def sources(protocol: Protocol, settings: Settings, store: Store | None = None) 
             for space, source, d, seed, encode, net in tqdm(
                 spaces, desc=f"{measured}, {labels}", leave=False
             ):
-                row = {
-                    "measured": measured,
-                    "labels": labels,
-                    "space": space,
-                    "source": source,
-                    "d": d,
-                    "seed": seed,
-                }
-                row |= separation(encode, known, parts, settings.neighbours)
+                row = {"measured": measured, "labels": labels, "space": space, "source": source}
+                row |= {"d": d, "seed": seed} | separation(encode, known, parts, settings.neighbours)
                 if space == "trained":
                     row["error"] = float((net.decoder(net.encoder(held)) - held).square().mean() / spread)
                 rows.append(row)

@@ -36,7 +36,8 @@ def _networks(protocol: Protocol, store: Store | None, trained: bool = True):
 def spaces(
     protocol: Protocol, store: Store | None = None
 ) -> Iterator[tuple[str, int, int, Callable[[Tensor], Tensor]]]:
-    """(name, d, seed, map): ``pixels`` as they are (d = 784), ``pca`` at each d, and the encoders, ``untrained`` and ``trained``.
+    """(name, d, seed, map): ``pixels`` as they are (d = 784), ``pca`` at each d, and the encoders,
+    ``untrained`` and ``trained``.
 
     PCA is fitted to the images that the networks are trained on; where there is no seed, it is −1.
     """
@@ -104,7 +105,8 @@ def separation(
     parts: list[tuple[Tensor, Tensor]],
     neighbours: int,
 ) -> dict[str, float]:
-    """How far the classes are clusters after a map: ``silhouette``, ``knn``, ``ratio`` and ``ratio_min`` of `cluster_scores`.
+    """How far the classes are clusters after a map: ``silhouette``, ``knn``,
+    ``ratio`` and ``ratio_min`` of `cluster_scores`.
 
     Parameters
     ----------
@@ -166,7 +168,8 @@ def cluster_scores(protocol: Protocol, settings: Settings, store: Store | None =
 
 @torch.no_grad()
 def brackets(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """The two-sided bound for all pairs of classes and all trained networks: the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
+    """The two-sided bound for all pairs of classes and all trained networks:
+    the columns of `transport.Bracket`, with ``d, seed, a, b, lower, sharp, upper``."""
 
     def compute() -> pd.DataFrame:
         parts, rows = _halves(protocol, settings), []
@@ -188,11 +191,11 @@ def brackets(protocol: Protocol, settings: Settings, store: Store | None = None)
 def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
     """Where each noise set lands, among codes and among reconstructions.
 
-    One row for each trained network and data set. ``set`` is a noise set, ``held_out`` (images not
-    trained on), ``half`` (another sample of the training images: what sampling alone produces) or
-    ``class_0`` … ``class_9``. Columns: ``law``, W₁ of its codes to those of a sample of training
-    images; ``recon``, W₁ of its reconstructions to those images' reconstructions; ``to_0`` … ``to_9``, W₁ of
-    its codes to each class's; ``outside``, the share of its codes that are farther from their nearest training
+    One row for each trained network and data set. ``set`` is a noise set, ``held_out``
+    (images not trained on), ``half`` (another sample of the training images: what sampling alone produces) or
+    ``class_0`` … ``class_9``. Columns: ``law``, W₁ of its codes to those of a sample of training images;
+    ``recon``, W₁ of its reconstructions to those images' reconstructions; ``to_0`` … ``to_9``, W₁ of its
+    codes to each class's; ``outside``, the share of its codes that are farther from their nearest training
     code than 99 % of the held-out codes are.
     """
 
@@ -227,7 +230,8 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
 
 @torch.no_grad()
 def class_laws(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """The rows ``class_0`` … ``class_9`` of `noise_landing` with as many images of each class as of every other set.
+    """The rows ``class_0`` … ``class_9`` of `noise_landing` with as many images of each
+    class as of every other set.
 
     Columns ``d, seed, set, law, recon``. Where a class has fewer training images, all of them are taken.
     """
@@ -255,7 +259,8 @@ def class_laws(protocol: Protocol, settings: Settings, store: Store | None = Non
 
 
 def far_table(landing: pd.DataFrame, laws: pd.DataFrame | None = None) -> pd.DataFrame:
-    """`noise_landing` in units of the digits: one row for each network and noise set; the units from `class_laws` where given.
+    """`noise_landing` in units of the digits: one row for each network and noise set;
+    the units from `class_laws` where given.
 
     ``codes``: W₁ of the codes to the training law over the median of that distance over the ten
     digit classes; ``farthest``: over its largest value; ``recon``: the same as ``codes`` for reconstructions;

@@ -33,7 +33,8 @@ LOOK = {"trained": (RED, "o"), "untrained": (INK, "s"), "pca": (BLUE, "^"), "pix
 
 @styled
 def distance_figure(table: pd.DataFrame) -> Figure:
-    """W₁ between all pairs of classes, in units of the mean split-half distance: pixels and some latent spaces, one seed."""
+    """W₁ between all pairs of classes, in units of the mean split-half distance:
+    pixels and some latent spaces, one seed."""
     dims = chosen(sorted(table.d[table.space == "trained"].unique()), 3)
     shown = [("pixels", 784)] + [("trained", d) for d in dims]
     keys = [(s, d, table[(table.space == s) & (table.d == d)].seed.min()) for s, d in shown]
@@ -54,7 +55,8 @@ def distance_figure(table: pd.DataFrame) -> Figure:
 
 @styled
 def cluster_figure(scores: pd.DataFrame) -> Figure:
-    """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls; seeds are lines of their own."""
+    """Transport ratio, silhouette and k-NN accuracy against d, for the codes and for the controls;
+    seeds are lines of their own."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
     titles = {"ratio": "between / split-half", "silhouette": "silhouette of the labels"}
     titles["knn"] = "k-NN accuracy, held out"
@@ -94,7 +96,8 @@ CASES = {
 
 @styled
 def source_figure(table: pd.DataFrame) -> Figure:
-    """Transport ratio, silhouette and k-NN accuracy, a row for each of `CASES`, a dot for each network; of `causes.sources`."""
+    """Transport ratio, silhouette and k-NN accuracy, a row for each of `CASES`,
+    a dot for each network; of `causes.sources`."""
     fig, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.6), sharey=True)
     titles = {"ratio": "between / split-half", "silhouette": "silhouette", "knn": "k-NN accuracy"}
     dims, known = (
@@ -125,7 +128,8 @@ def source_figure(table: pd.DataFrame) -> Figure:
 
 @styled
 def bracket_figure(table: pd.DataFrame) -> Figure:
-    """The measured distance between codes inside its bracket, all pairs of classes in the order of the measured one."""
+    """The measured distance between codes inside its bracket,
+    all pairs of classes in the order of the measured one."""
     dims = chosen(sorted(table.d.unique()), 3)
     fig, axes = plt.subplots(1, len(dims), figsize=(WIDTH, 3.2), squeeze=False)
     for ax, d in zip(axes.flat, dims):
@@ -145,7 +149,8 @@ def bracket_figure(table: pd.DataFrame) -> Figure:
 
 @styled
 def landing_figure(far: pd.DataFrame) -> Figure:
-    """Distance of each noise set to the training data, in codes and in reconstructions, in units of a digit class's own; share outside."""
+    """Distance of each noise set to the training data, in codes and in reconstructions,
+    in units of a digit class's own; share outside."""
     rows = {"codes": "codes", "recon": "reconstructions", "outside": "share outside"}
     fig = by_group(far, rows, log=("codes", "recon"), known="held_out")
     for ax in fig.axes[:6]:
@@ -155,7 +160,8 @@ def landing_figure(far: pd.DataFrame) -> Figure:
 
 @styled
 def class_figure(landing: pd.DataFrame) -> Figure:
-    """W₁ from each data set's codes to each digit class's, first seed and largest d; the unit is the median over pairs of different classes."""
+    """W₁ from each data set's codes to each digit class's, first seed and largest d;
+    the unit is the median over pairs of different classes."""
     d = landing.d.max()
     part = landing[(landing.d == d) & (landing.seed == landing.seed.min())].set_index("set")
     columns = [f"to_{c}" for c in range(10)]

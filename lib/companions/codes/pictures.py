@@ -29,7 +29,8 @@ PERPLEXITY = {"finer": 8}
 
 @torch.no_grad()
 def tsne_pictures(protocol: Protocol, settings: Settings, store: Store | None = None) -> dict[str, Tensor]:
-    """Sources and t-SNE coordinates: ``<name>.source (n, ·)``, ``<name>.picture (n, 2)`` for each of `PICTURES`, and ``labels``."""
+    """Sources and t-SNE coordinates: ``<name>.source (n, ·)``,
+    ``<name>.picture (n, 2)`` for each of `PICTURES`, and ``labels``."""
     fields = {"experiment": "t-SNE", "version": VERSION, "perplexity": PERPLEXITY}
     fields |= {"networks": training_fields(protocol, protocol.seeds[0]), "pictured": settings.pictured}
 

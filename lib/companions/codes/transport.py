@@ -13,7 +13,8 @@ __all__ = ["wasserstein", "Bracket", "bracket"]
 
 
 def wasserstein(x: Tensor | np.ndarray, y: Tensor | np.ndarray) -> float:
-    """W₁ between the empirical laws of ``x (m, n)`` and ``y (k, n)``, Euclidean cost, exact (network simplex of POT).
+    """W₁ between the empirical laws of ``x (m, n)`` and ``y (k, n)``, Euclidean cost,
+    exact (network simplex of POT).
 
     >>> wasserstein(np.zeros((3, 2)), np.array([[3.0, 4.0]]))
     5.0
@@ -22,7 +23,8 @@ def wasserstein(x: Tensor | np.ndarray, y: Tensor | np.ndarray) -> float:
     value, log = ot.emd2([], [], cost, numItermax=2_000_000, log=True)
     if log["warning"]:
         raise RuntimeError(
-            f"wasserstein: expected an optimal plan for {cost.shape[0]}×{cost.shape[1]} points, got: {log['warning']}"
+            f"wasserstein: expected an optimal plan for {cost.shape[0]}×{cost.shape[1]} points, got: "
+            f"{log['warning']}"
         )
     return float(value)
 
@@ -36,7 +38,8 @@ class Bracket:
 
     Attributes
     ----------
-    images, codes, reconstructions : W₁ between the two classes in pixel space, in latent space, and after the round trip
+    images, codes, reconstructions : W₁ between the two classes in pixel space, in latent space,
+        and after the round trip
     error_a, error_b : mean Euclidean norm of the reconstruction error of each class
     lip_g, lip_f : the largest stretch of encoder and decoder over the cross pairs
     """
@@ -63,7 +66,8 @@ class Bracket:
 
 
 def bracket(x: tuple[Tensor, Tensor], z: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Bracket:
-    """The bound for two samples: images `x`, their codes `z` and their reconstructions `y`, each a pair of tensors.
+    """The bound for two samples: images `x`,
+    their codes `z` and their reconstructions `y`, each a pair of tensors.
 
     Stretches are taken over the pairs (i, j) with i in the one sample and j in the other: a
     transport plan between the two uses no other pair, which makes the bound exact for the

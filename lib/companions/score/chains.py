@@ -43,9 +43,10 @@ def plane_chains(
     Returns
     -------
     DataFrame : columns ``law, field, sampler``; ``smoothed`` and ``data``, energy distances of the
-        chains' last states to held-out draws of p ∗ N_σ and of p; ``floor``, the 95 % quantile of
-        that distance between independent samples of p ∗ N_σ, as large as the compared ones; ``mmd, mmd_floor``, the same with the
-        kernel's discrepancy; ``acceptance``; ``ess``, effective sample size of one chain per 1,000 steps.
+        chains' last states to held-out draws of p ∗ N_σ and of p; ``floor``, the 95 % quantile of that
+        distance between independent samples of p ∗ N_σ, as large as the compared ones;
+        ``mmd, mmd_floor``, the same with the kernel's discrepancy; ``acceptance``; ``ess``, effective
+        sample size of one chain per 1,000 steps.
     dict : last states by ``law.field.sampler``, and ``law.held_out``.
     """
 
@@ -224,6 +225,7 @@ def image_chains(
 
 
 def frames(protocol: Protocol, settings: Settings) -> dict[str, Tensor]:
-    """The denoised states of eight Langevin chains on images (`image_chains`), by the step they were taken at."""
+    """The denoised states of eight Langevin chains on images (`image_chains`),
+    by the step they were taken at."""
     every, states = max(1, settings.image_chain_steps // 8), image_chains(protocol, settings)[1]
     return {f"step {i * every:,}": x for i, x in enumerate(states["denoiser.langevin"])}

@@ -80,7 +80,8 @@ def error_figure(errors: pd.DataFrame) -> Figure:
 
 @styled
 def mixture_figure(table: pd.DataFrame) -> Figure:
-    """Errors of trained denoisers against σ: to the smoothed score by training length, and to the score of the data."""
+    """Errors of trained denoisers against σ: to the smoothed score by training length,
+    and to the score of the data."""
     dims = sorted(table.n.unique())
     fig, axes = plt.subplots(2, len(dims), figsize=(WIDTH, 6), sharex=True, sharey="row", squeeze=False)
     steps = sorted(table.step.unique())
@@ -119,7 +120,8 @@ def stream_figure(
 ) -> Figure:
     """Streamlines of each field at several zooms; each window is (centre x, centre y, half width).
 
-    The band is where p ∗ N_σ is more than a tenth of its largest value on the spiral; marks are the field's zeros.
+    The band is where p ∗ N_σ is more than a tenth of its largest value on the spiral;
+    marks are the field's zeros.
     """
     fig, axes = plt.subplots(len(windows), len(fields), figsize=(WIDTH, 2.45 * len(windows)), squeeze=False)
     top = law.log_density(law.means, sigma).max()
@@ -148,7 +150,8 @@ def stream_figure(
 
 
 def _join(lines: LineCollection, shades: int = 32) -> None:
-    """One line for all segments that follow one another in one of `shades` tones: streamplot draws each step of its integration."""
+    """One line for all segments that follow one another in one of `shades` tones:
+    streamplot draws each step of its integration."""
     segments, tones = np.asarray(lines.get_segments()), np.asarray(lines.get_array())
     tones = (np.clip(lines.norm(tones), 0, 1) * (shades - 1)).round() / (shades - 1)
     breaks = (segments[1:, 0] != segments[:-1, 1]).any(-1) | (tones[1:] != tones[:-1])
@@ -217,7 +220,8 @@ def sample_figure(samples: Mapping[str, Tensor], field: str = "denoising") -> Fi
 
 @styled
 def energy_figure(found: pd.DataFrame) -> Figure:
-    """The log-density against the line integral of the field (left) and against minus the reconstruction error (right), a dot a point, a colour a network."""
+    """The log-density against the line integral of the field (left)
+    and against minus the reconstruction error (right), a dot a point, a colour a network."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
     names = {kind: COLOR[kind] for kind in ("contractive", "denoising")}
     for ax, column, label in zip(axes, ("integral", "minus_error"), ("line integral of $(r-x)/\\sigma^2$", "$-\\|r-x\\|^2$")):  # fmt: skip

@@ -193,7 +193,8 @@ def slopes(errors: pd.DataFrame, below: float = 0.03) -> pd.DataFrame:
 
 
 def kernel_field(x: Tensor, sigma: float) -> Callable[[Tensor], Tensor]:
-    """The denoising optimum r of the empirical law of ``x (m, n)``: weights softmax(−‖x̃ − x_i‖²/(2σ²)) on the points.
+    """The denoising optimum r of the empirical law of ``x (m, n)``:
+    weights softmax(−‖x̃ − x_i‖²/(2σ²)) on the points.
 
     No network with this training set has a smaller denoising loss on it.
     """
@@ -248,7 +249,8 @@ class Mixture:
         return (log.softmax(1)[:, :, None] * pull).sum(1)
 
     def kernel_score(self, sigma: float) -> Callable[[Tensor], Tensor]:
-        """`score` at one σ for components that share one multiple of the identity as covariance: much cheaper."""
+        """`score` at one σ for components that share one multiple of the identity as
+        covariance: much cheaper."""
         variance = self.covariances[0, 0, 0] + sigma**2
         same = self.covariances[0, 0, 0] * torch.eye(self.means.shape[1], dtype=torch.float64)
         alike = torch.equal(self.covariances, same.expand_as(self.covariances))
@@ -281,7 +283,8 @@ def ring(components: int = 5) -> Mixture:
 
 
 def cloud(n: int, components: int = 5, seed: int = 0) -> Mixture:
-    """A mixture in n dimensions: centres normal with unit variance, covariances with eigenvalues from 0.02 to 0.3."""
+    """A mixture in n dimensions: centres normal with unit variance,
+    covariances with eigenvalues from 0.02 to 0.3."""
     generator = torch.Generator().manual_seed(seed)
     means = torch.randn(components, n, dtype=torch.float64, generator=generator)
     q = torch.linalg.qr(torch.randn(components, n, n, dtype=torch.float64, generator=generator)).Q
@@ -291,7 +294,8 @@ def cloud(n: int, components: int = 5, seed: int = 0) -> Mixture:
 
 
 def spiral(turns: float = 2.0, thickness: float = 0.04, nodes: int = 400) -> Mixture:
-    """A band around an Archimedean spiral, of radius from 0.3 to 1.5: `nodes` equal Gaussians, evenly spaced along it."""
+    """A band around an Archimedean spiral, of radius from 0.3 to 1.5: `nodes` equal Gaussians,
+    evenly spaced along it."""
     phase = np.linspace(0, 1, 20_001)
     radius = 0.3 + 1.2 * phase
     steps = np.hypot(np.diff(radius), radius[1:] * np.diff(2 * np.pi * turns * phase))

@@ -44,7 +44,8 @@ def mixture(n: int) -> Mixture:
 def mixture_errors(
     protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
-    """Relative error of trained denoisers as score estimates, against σ and training length. The protocol plays no part.
+    """Relative error of trained denoisers as score estimates, against σ and training length.
+    The protocol plays no part.
 
     Columns ``n, sigma, seed, step``; ``smoothed``: √(E‖ŝ − s_σ‖²/E‖s_σ‖²) over x ~ p ∗ N_σ;
     ``clean``: the same against ∇log p over x ~ p; ``floor``: the latter for s_σ itself, the
@@ -67,10 +68,10 @@ def mixture_errors(
             for i, (s, seed) in enumerate(levels):
                 x = law.sample(4_000, fresh, s)
                 smoothed = law.score(x, s)
-                floor = _relative(law.score(clean, s), truth)
+                floor = relative(law.score(clean, s), truth)
                 for step, weights in kept.items():
                     field = net.load(weights, "p").field(i)
-                    errors = _relative(field(x), smoothed), _relative(field(clean), truth)
+                    errors = relative(field(x), smoothed), relative(field(clean), truth)
                     rows.append((n, s, seed, step, *errors, floor))
         return pd.DataFrame(rows, columns=["n", "sigma", "seed", "step", "smoothed", "clean", "floor"])
 
@@ -79,12 +80,14 @@ def mixture_errors(
     return (store or Store()).table("score", fields, compute, "companions/score-mixtures")
 
 
-def _relative(estimate: Tensor, truth: Tensor) -> float:
-    return float(((estimate - truth).square().sum() / truth.square().sum()).sqrt())
+def relative(estimate: Tensor, truth: Tensor, base: Tensor | float = 0.0) -> float:
+    """√(Σ‖estimate − truth‖²/Σ‖truth − base‖²)."""
+    return float(((estimate - truth).square().sum() / (truth - base).square().sum()).sqrt())
 
 
 def spiral_networks(protocol: Protocol, settings: Settings, store: Store | None = None) -> Residual:
-    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained. The protocol plays no part."""
+    """The denoiser and the contractive autoencoder of the spiral (`KINDS`), loaded or trained.
+    The protocol plays no part."""
     sigma, steps, batch = settings.spiral_sigma, settings.spiral_steps, settings.spiral_batch
     net = Residual(2, settings.spiral_hidden, [sigma] * 2, torch.Generator().manual_seed(7))
 
@@ -223,7 +226,8 @@ def zeros(
 def spiral_tables(
     protocol: Protocol, settings: Settings, store: Store | None = None
 ) -> dict[str, pd.DataFrame]:
-    """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields: loaded if stored or published."""
+    """``zeros`` (`zero_table`) and ``crossings`` (`crossing_table`) of the spiral's fields:
+    loaded if stored or published."""
     networks = lambda: spiral_networks(protocol, settings, store)
     tables = {
         "zeros": lambda: zero_table(settings, networks()),
@@ -235,7 +239,8 @@ def spiral_tables(
 def zero_table(settings: Settings, net: Residual) -> pd.DataFrame:
     """The zeros of the exact field of the spiral and of its two estimates, with the density there.
 
-    Columns of `zeros`, with ``field`` and ``log_density``, log (p ∗ N_σ) less its largest value on the spiral.
+    Columns of `zeros`, with ``field`` and ``log_density``, log (p ∗ N_σ)
+    less its largest value on the spiral.
     """
     law, sigma = spiral(), settings.spiral_sigma
     eye = torch.eye(2, dtype=torch.float64)

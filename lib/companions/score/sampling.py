@@ -112,7 +112,8 @@ def _normal(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def energy_distance(x: Tensor, y: Tensor) -> float:
-    """2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ without bias; 0 for equal laws, and a little below by chance (Székely & Rizzo)."""
+    """2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖ without bias; 0 for equal laws,
+    and a little below by chance (Székely & Rizzo)."""
     x, y = x.double(), y.double()
     m, n = len(x), len(y)
     return float(

@@ -1,4 +1,5 @@
-"""The second order: the slope of r against the Hessian of log p ∗ N_σ, moments in a ball, and two readings as an energy."""
+"""The second order: the slope of r against the Hessian of log p ∗ N_σ, moments in a ball,
+and two readings as an energy."""
 
 from __future__ import annotations
 
@@ -15,19 +16,21 @@ from ...store import Store
 from . import VERSION, Settings
 from .denoiser import Residual, train_residual
 from .optimum import Mixture, spiral
-from .plane import KINDS, mixture, spiral_fields
+from .plane import KINDS, mixture, relative, spiral_fields
 from .sampling import energy_difference
 
 __all__ = [
     "expanded_moments", "ball_moments", "second_order", "energies", "energy_table", "mixture_orders",
 ]  # fmt: skip
 
-#: Points at which the second order is taken; radius of the ball; points of the energies, and nodes of their line integrals.
+#: Points at which the second order is taken; radius of the ball; points of the energies,
+#: and nodes of their line integrals.
 POINTS, RADIUS, SPREAD, NODES = 300, 0.04, 1_500, 96
 
 
 def expanded_moments(s: Tensor, h: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Mean ``(b, n)`` less the centre, and covariance ``(b, n, n)``, of a density in a ball, to second order in its radius δ.
+    """Mean ``(b, n)`` less the centre, and covariance ``(b, n, n)``, of a density in a ball,
+    to second order in its radius δ.
 
     With s = ∇log p, H = ∇² log p, A = H + ssᵀ, c = δ²/(n + 2) and e = δ²/(n + 4) they are c s and
     c [I + e(A + ½ tr A · I) − ½ c tr A · I] − c² ssᵀ.
@@ -54,37 +57,47 @@ def ball_moments(log_density: Callable[[Tensor], Tensor], x: Tensor, radius: flo
     return mean, torch.einsum("bq,bqi,bqj->bij", weight, gap, gap)
 
 
-def _relative(estimate: Tensor, truth: Tensor, base: Tensor | float = 0.0) -> float:
-    return float(((estimate - truth).square().sum() / (truth - base).square().sum()).sqrt())
+def second_order(settings: Settings, net: Residual) -> pd.DataFrame:
+    """Slopes of the spiral's networks against the known Hessian, at draws x of p ∗ N_σ; a row a field,
+    the exact one as control.
 
-
-def second_order(settings: Settings, net: Residual, law: Mixture | None = None) -> pd.DataFrame:
-    """Slopes of the spiral's networks against the known Hessian, at draws x of p ∗ N_σ; a row a field, the exact one as control.
-
-    Columns ``field``; ``hessian``, relative error of (∂r/∂x − I)/σ²; ``asymmetry``, ‖J − Jᵀ‖/(2‖J − I‖) pooled over points;
-    ``negative``, the share of points at which ∂r/∂x has an eigenvalue with negative real part; ``mean`` and ``covariance``,
-    relative errors of `expanded_moments` from the field and its slope, the covariance's relative to what makes it differ from cI.
+    Columns ``field``; ``hessian``, relative error of (∂r/∂x − I)/σ²; ``asymmetry``, ‖J − Jᵀ‖/(2‖J − I‖)
+    pooled over points; ``negative``, the share of points at which ∂r/∂x has an eigenvalue with negative real
+    part; ``mean`` and ``covariance``, relative errors of `expanded_moments` from the field and its slope, the
+    covariance's relative to what makes it differ from cI.
     """
-    law, sigma = law or spiral(), settings.spiral_sigma
+    law, sigma = spiral(), settings.spiral_sigma
     x = law.sample(POINTS, torch.Generator().manual_seed(3), sigma)
     eye = torch.eye(2, dtype=torch.float64)
     slopes = {"exact": eye + sigma**2 * law.hessian(x, sigma)}
     slopes |= {kind: net.slope(i, x) for i, kind in enumerate(KINDS)}
-    flat = RADIUS**2 / 4 * eye
-    mean, covariance = ball_moments(lambda v: law.log_density(v, sigma), x, RADIUS)
+    moments = ball_moments(lambda v: law.log_density(v, sigma), x, RADIUS)
     rows = []
     for name, field in spiral_fields(settings, net).items():
-        m, c = expanded_moments(field(x), (slopes[name] - eye) / sigma**2, RADIUS)
         row = {"field": name} | _slope_errors(slopes[name], slopes["exact"], sigma)
-        rows.append(row | {"mean": _relative(m, mean), "covariance": _relative(c, covariance, flat)})
+        rows.append(row | _moment_errors(moments, field(x), slopes[name], sigma, RADIUS))
     return pd.DataFrame(rows)
 
 
+def _moment_errors(
+    moments: tuple[Tensor, Tensor], score: Tensor, slope: Tensor, sigma: float, radius: float
+) -> dict[str, float]:
+    """``mean`` and ``covariance`` of `second_order`,
+    against the moments in a ball around points of the plane."""
+    eye = torch.eye(2, dtype=torch.float64)
+    mean, covariance = expanded_moments(score, (slope - eye) / sigma**2, radius)
+    return {
+        "mean": relative(mean, moments[0]),
+        "covariance": relative(covariance, moments[1], radius**2 / 4 * eye),
+    }
+
+
 def _slope_errors(j: Tensor, exact: Tensor, sigma: float) -> dict[str, float]:
-    """``hessian``, ``asymmetry`` and ``negative`` of `second_order` for slopes ∂r/∂x ``(b, n, n)``, and those of the optimum."""
+    """``hessian``, ``asymmetry`` and ``negative`` of `second_order` for slopes ∂r/∂x ``(b, n, n)``,
+    and those of the optimum."""
     eye = torch.eye(j.shape[1], dtype=j.dtype)
     return {
-        "hessian": _relative((j - eye) / sigma**2, (exact - eye) / sigma**2),
+        "hessian": relative((j - eye) / sigma**2, (exact - eye) / sigma**2),
         "asymmetry": float((j - j.transpose(1, 2)).norm() / (2 * (j - eye).norm())),
         "negative": float((torch.linalg.eigvals(j).real.amin(1) < 0).double().mean()),
     }
@@ -93,14 +106,16 @@ def _slope_errors(j: Tensor, exact: Tensor, sigma: float) -> dict[str, float]:
 def mixture_orders(
     protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
-    """First and second order, and both readings as an energy, of denoisers of the mixtures against σ. The protocol plays no part.
+    """First and second order, and both readings as an energy, of denoisers of the mixtures against σ.
+    The protocol plays no part.
 
-    A row for n, σ and ``step``, a quarter of the training and all of it (a quarter of that of `plane.mixture_errors`, the first seed);
-    step 0 is the exact field, the control. At draws x of p ∗ N_σ: ``score``, relative error of the field; ``hessian``,
-    ``asymmetry``, ``negative`` of `second_order`; in the plane ``mean`` and ``covariance`` too, in a ball of radius 0.4 times the
-    least standard deviation of p ∗ N_σ, which is √(.01 + σ²). At draws of p ∗ N_2σ, which cover troughs as well: ``integral`` and
-    ``error``, Spearman's correlation of the line integral from the densest centre, and of −‖r(x) − x‖², with the log-density;
-    ``off``, the integral's median absolute error.
+    A row for n, σ and ``step``, a quarter of the training and all of it (a quarter of that of
+    `plane.mixture_errors`, the first seed); step 0 is the exact field, the control. At draws x of p ∗ N_σ:
+    ``score``, relative error of the field; ``hessian``, ``asymmetry``, ``negative`` of `second_order`; in the
+    plane ``mean`` and ``covariance`` too, in a ball of radius 0.4 times the least standard deviation of
+    p ∗ N_σ, which is √(.01 + σ²). At draws of p ∗ N_2σ, which cover troughs as well: ``integral`` and
+    ``error``, Spearman's correlation of the line integral from the densest centre, and of −‖r(x) − x‖², with
+    the log-density; ``off``, the integral's median absolute error.
     """
 
     spread = min(SPREAD, settings.held_out)
@@ -117,21 +132,21 @@ def mixture_orders(
                 fresh = torch.Generator().manual_seed(1_000 + n)
                 x, wide = law.sample(POINTS, fresh, sigma), law.sample(spread, fresh, 2 * sigma)
                 exact = torch.eye(n, dtype=torch.float64) + sigma**2 * law.hessian(x, sigma)
+                if n == 2:
+                    radius = 0.4 * (0.01 + sigma**2) ** 0.5
+                    moments = ball_moments(lambda v, s=sigma: law.log_density(v, s), x, radius)
                 fields = {0: (lambda v, s=sigma: law.score(v, s), exact)}
                 for step, weights in kept.items():
                     one = net.load(weights, "p")
                     fields[step] = one.field(i), one.slope(i, x)
                 for step, (field, slope) in fields.items():
-                    row = {
-                        "n": n,
-                        "sigma": sigma,
-                        "step": step,
-                        "score": _relative(field(x), law.score(x, sigma)),
-                    }
+                    row = {"n": n, "sigma": sigma, "step": step}
+                    row["score"] = relative(field(x), law.score(x, sigma))
                     row |= _slope_errors(slope, exact, sigma)
                     if n == 2:
-                        row |= _local(law, field, slope, x, sigma)
-                    rows.append(row | _readings(law, field, wide, sigma))
+                        row |= _moment_errors(moments, field(x), slope, sigma, radius)
+                    told = energy_table(_readings("", law, field, wide, sigma)).drop(columns="field")
+                    rows.append(row | told.iloc[0].to_dict())
         return pd.DataFrame(rows)
 
     fields = {"experiment": "mixtures, second order", "version": VERSION, "dims": tuple(dims)}
@@ -140,46 +155,32 @@ def mixture_orders(
     return (store or Store()).table("score", fields, compute, "companions/score-mixtures-second")
 
 
-def _local(law: Mixture, field: Callable, slope: Tensor, x: Tensor, sigma: float) -> dict[str, float]:
-    """``mean`` and ``covariance`` of `mixture_orders`."""
-    eye, radius = torch.eye(2, dtype=torch.float64), 0.4 * (0.01 + sigma**2) ** 0.5
-    mean, covariance = ball_moments(lambda v: law.log_density(v, sigma), x, radius)
-    m, c = expanded_moments(field(x), (slope - eye) / sigma**2, radius)
-    return {"mean": _relative(m, mean), "covariance": _relative(c, covariance, radius**2 / 4 * eye)}
-
-
-def _readings(law: Mixture, field: Callable, x: Tensor, sigma: float) -> dict[str, float]:
-    """``integral``, ``error`` and ``off`` of `energy_table` for a field at the points x."""
+def _readings(name: str, law: Mixture, field: Callable, x: Tensor, sigma: float) -> pd.DataFrame:
+    """The rows of `energies` of one field at the points x."""
     at = law.log_density(law.means, sigma)
     along = energy_difference(field, law.means[at.argmax()].expand_as(x), x, NODES) + at.max()
-    found = {"field": "", "log_density": law.log_density(x, sigma), "integral": along}
-    found["minus_error"] = -(sigma**2 * field(x)).square().sum(1)
-    return energy_table(pd.DataFrame(found)).iloc[0].drop("field").to_dict()
+    found = {"field": name, "log_density": law.log_density(x, sigma), "integral": along}
+    return pd.DataFrame(found | {"minus_error": -(sigma**2 * field(x)).square().sum(1)})
 
 
 def energies(settings: Settings, net: Residual, reach: float = 1.5) -> pd.DataFrame:
-    """Log-density of p ∗ N_σ at points spread evenly over the disc that the spiral fills, and two readings of r as one.
+    """Log-density of p ∗ N_σ at points spread evenly over the disc that the spiral fills,
+    and two readings of r as one.
 
-    Columns ``field, log_density``; ``integral``, ∫ (r(x) − x)/σ² · dx along the straight line from the densest node of the
-    spiral, plus the log-density there; ``minus_error``, −‖r(x) − x‖².
+    Columns ``field, log_density``; ``integral``, ∫ (r(x) − x)/σ² · dx along the straight line from the
+    densest node of the spiral, plus the log-density there; ``minus_error``, −‖r(x) − x‖².
     """
     law, sigma = spiral(), settings.spiral_sigma
     u, v = torch.rand(2, SPREAD, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     x = reach * u.sqrt()[:, None] * torch.stack([(2 * torch.pi * v).cos(), (2 * torch.pi * v).sin()], 1)
-    at = law.log_density(law.means, sigma)
-    start, log = law.means[at.argmax()], law.log_density(x, sigma)
-    parts = []
-    for name, field in spiral_fields(settings, net).items():
-        along = energy_difference(field, start.expand_as(x), x, NODES) + at.max()
-        error = (sigma**2 * field(x)).square().sum(1)
-        parts.append(
-            pd.DataFrame({"field": name, "log_density": log, "integral": along, "minus_error": -error})
-        )
+    fields = spiral_fields(settings, net).items()
+    parts = [_readings(name, law, field, x, sigma) for name, field in fields]
     return pd.concat(parts, ignore_index=True)
 
 
 def energy_table(found: pd.DataFrame) -> pd.DataFrame:
-    """How well each reading orders the points: Spearman's correlation with the log-density, and the integral's median absolute error."""
+    """How well each reading orders the points: Spearman's correlation with the log-density,
+    and the integral's median absolute error."""
     rows = [
         {
             "field": name,

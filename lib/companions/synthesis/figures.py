@@ -52,7 +52,8 @@ def share_figure(shares: pd.DataFrame) -> Figure:
 
 @styled
 def sign_figure(table: pd.DataFrame) -> Figure:
-    """The four signs of instability, one panel each: a row a network, a dot a data set, means over d and seeds."""
+    """The four signs of instability, one panel each: a row a network, a dot a data set,
+    means over d and seeds."""
     mean = sign_table(table)["means"]
     networks = list(dict.fromkeys(mean.network))
     fig, axes = plt.subplots(1, len(SIGNS), figsize=(WIDTH, 0.34 * len(networks) + 1.4), sharey=True)
@@ -75,7 +76,8 @@ def sign_table(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 @styled
 def trade_figure(table: pd.DataFrame) -> Figure:
-    """What each variant pays: share of noise cells above the training cell, against the held-out error over the plain networks'."""
+    """What each variant pays: share of noise cells above the training cell,
+    against the held-out error over the plain networks'."""
     summary = instability(table)
     fig, ax = plt.subplots(figsize=(WIDTH, 4))
     look = {

@@ -38,14 +38,17 @@ __all__ = [
 #: Columns of the results table behind each figure of the paper, with a short name.
 STATISTICS = {
     "distance_median": r"$\|\lambda_I-\lambda_L\|^2/d$, median", "distance_mean": "mean",
-    "I_mean": r"mean $|\lambda_I|$", "L_mean": r"mean $|\lambda_L|$", "I_geometric": r"geometric, $I$", "L_geometric": r"geometric, $L$",
+    "I_mean": r"mean $|\lambda_I|$", "L_mean": r"mean $|\lambda_L|$", "I_geometric": r"geometric, $I$",
+    "L_geometric": r"geometric, $L$",
     "I_log_median": r"median $\log|\lambda_I|$", "L_log_median": r"median $\log|\lambda_L|$",
     "I_sd_log": r"sd $\log|\lambda_I|$", "L_sd_log": r"sd $\log|\lambda_L|$",
-    "I_reversed": r"reversed, $I$", "L_reversed": r"reversed, $L$", "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$", "L_arg_mean": r"$|\mathrm{Arg}\,\lambda_L|$",
+    "I_reversed": r"reversed, $I$", "L_reversed": r"reversed, $L$",
+    "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$", "L_arg_mean": r"$|\mathrm{Arg}\,\lambda_L|$",
     "error": "error",
 }  # fmt: skip
 
-#: The paper's signs of instability: statistic → what it is called here. Each is larger off the training distribution than on it.
+#: The paper's signs of instability: statistic → what it is called here.
+#: Each is larger off the training distribution than on it.
 SIGNS = {
     "distance_median": r"$\|\lambda_I-\lambda_L\|^2/d$", "I_sd_log": r"sd $\log|\lambda_I|$",
     "I_reversed": "reversed", "I_arg_mean": r"$|\mathrm{Arg}\,\lambda_I|$",
@@ -94,13 +97,15 @@ def cells(protocol: Protocol, settings: Settings, store: Store | None = None) ->
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``network``: ``plain``, a twin, ``untrained``, or the regulariser with its strength."""
+    """The table with a column ``network``: ``plain``, a twin, ``untrained``,
+    or the regulariser with its strength."""
     names = [r if r == "untrained" else label(r, s) for r, s in zip(table.regulariser, table.strength)]
     return table.assign(network=names)
 
 
 def every_statistic(table: pd.DataFrame) -> pd.DataFrame:
-    """Every statistic of Figures 1–6 by network (regulariser and strength) and data set, means over d and seeds."""
+    """Every statistic of Figures 1–6 by network (regulariser and strength) and data set,
+    means over d and seeds."""
     cell_table = named(table)
     order = {name: i for i, name in enumerate(dict.fromkeys(cell_table.network))}
     sets = {name: i for i, name in enumerate(dict.fromkeys(cell_table.set))}
@@ -150,22 +155,20 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
     """One verdict a variant, its signs with the gap over the plain networks'.
 
-    The *gap* of a sign is its mean over the noise sets less its value on the training law, in
-    the same network; the plain networks and their twins give it a range, from chance alone. A
-    sign is *cured* where the variant's gap is at most `near` times the low end of that range,
-    *eased* where it is at most half of it, *worse* where it exceeds the high end by half; else it
-    *stays*. A sign whose range reaches zero is not compared. A variant *cures* when every sign is cured and the
-    held-out error grows by no more than a tenth, and *eases* when at least half of the signs are
-    eased or cured.
+    The *gap* of a sign is its mean over the noise sets less its value on the training law, in the same
+    network; the plain networks and their twins give it a range, from chance alone. A sign is *cured* where
+    the variant's gap is at most `near` times the low end of that range, *eased* where it is at most half of
+    it, *worse* where it exceeds the high end by half; else it *stays*. A sign whose range reaches zero is not
+    compared. A variant *cures* when every sign is cured and the held-out error grows by no more than a tenth,
+    and *eases* when at least half of the signs are eased or cured.
     """
     summary = instability(table).set_index("network")
-    alike = [n for n in summary.index if n == "plain" or n.startswith("twin")]
+    gaps, alike = _gaps(summary)
     rows = []
     for name, row in summary.drop(index=[*alike, "untrained"], errors="ignore").iterrows():
         words = {}
-        for sign, title in SIGNS.items():
-            before = summary.loc[alike, sign] - summary.loc[alike, f"{sign}_train"]
-            after = row[sign] - row[f"{sign}_train"]
+        for title, gap in gaps.items():
+            before, after = gap[alike], gap[name]
             low, high = before.min(), before.max()
             if low <= 0:
                 words[title] = "not compared"
@@ -183,16 +186,22 @@ def verdicts(table: pd.DataFrame, near: float = 0.1) -> pd.DataFrame:
 
 def chance(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Sign → lowest and highest gap among the plain networks and their twins."""
-    summary = instability(table).set_index("network")
-    alike = summary[[n == "plain" or n.startswith("twin") for n in summary.index]]
-    gaps = {title: alike[sign] - alike[f"{sign}_train"] for sign, title in SIGNS.items()}
-    return {title: (gap.min(), gap.max()) for title, gap in gaps.items()}
+    gaps, alike = _gaps(instability(table).set_index("network"))
+    return {title: (gap[alike].min(), gap[alike].max()) for title, gap in gaps.items()}
+
+
+def _gaps(summary: pd.DataFrame) -> tuple[dict[str, pd.Series], list[str]]:
+    """Sign → its mean over noise less its value on the training law, by network;
+    and the networks that are plain, or twins."""
+    alike = [n for n in summary.index if n == "plain" or n.startswith("twin")]
+    return {title: summary[sign] - summary[f"{sign}_train"] for sign, title in SIGNS.items()}, alike
 
 
 def nearest_image(
     protocol: Protocol, settings: Settings | None = None, store: Store | None = None, points: int = 200
 ) -> pd.DataFrame:
-    """Median Euclidean distance of a noise set's points to the nearest of (at most 20,000) training images: columns ``set, distance``."""
+    """Median Euclidean distance of a noise set's points to the nearest of (at most 20,000) training images:
+    columns ``set, distance``."""
 
     def compute() -> pd.DataFrame:
         train = data.load(protocol.training_set).train[:20_000]
@@ -205,7 +214,8 @@ def nearest_image(
 
 
 def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
-    """Shares of non-real and of negative real eigenvalues of the round trip by network and data set, means over d and seeds."""
+    """Shares of non-real and of negative real eigenvalues of the round trip by network and data set,
+    means over d and seeds."""
     columns = ["I_nonreal", "I_negative_real"]
     return named(table).groupby(["network", "set"], sort=False)[columns].mean().reset_index()
 
@@ -217,7 +227,8 @@ def asymmetry(
     names: Sequence[str] = ("train", "uniform"),
     points: int = 40,
 ) -> pd.DataFrame:
-    """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: columns ``network, set, ratio``.
+    """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points:
+    columns ``network, set, ratio``.
 
     With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
     It is 0 for a symmetric J, and 1/√2 where tr K² is small beside ‖J‖².

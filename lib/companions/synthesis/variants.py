@@ -35,7 +35,8 @@ NEIGHBOURS = 5
 def stack(
     dims: tuple[int, ...], strengths: tuple[float, ...], seed: int, dtype: torch.dtype = torch.float32
 ) -> Ensemble:
-    """One ensemble with every d at every strength, strength by strength, all drawn from `seed` as the plain networks are."""
+    """One ensemble with every d at every strength, strength by strength,
+    all drawn from `seed` as the plain networks are."""
     return Ensemble(
         [Autoencoder(d, torch.Generator().manual_seed(seed)).to(dtype) for _ in strengths for d in dims], seed
     )

@@ -1,4 +1,5 @@
-"""What the trained networks do on their manifolds: errors and their measure, antipodal pairs, spectra along curves."""
+"""What the trained networks do on their manifolds: errors and their measure, antipodal pairs,
+spectra along curves."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ from .training import Trained, train
 SHOWN = 1
 
 __all__ = [
-    "shown", "select", "first", "cloud", "errors", "by_width_and_step", "survival", "antipodal_circle", "antipodal_sphere", "exhibits",
+    "shown", "select", "first", "cloud", "errors", "by_width_and_step", "survival", "antipodal_circle",
+    "antipodal_sphere", "exhibits",
     "exhibit_table", "along", "thinned", "cut", "cut_bounds", "around_cut", "spectra", "at_cuts", "nearest_codes",
 ]  # fmt: skip
 
@@ -38,13 +40,15 @@ def select(nets: Iterable[Trained], **fields) -> list[Trained]:
 
 
 def first(nets: Iterable[Trained], settings: Settings) -> dict[str, Trained]:
-    """For each manifold the network that examples are taken from: trained to the end, d = k, the main width, the first seed."""
+    """For each manifold the network that examples are taken from: trained to the end, d = k,
+    the main width, the first seed."""
     own = {"width": settings.width, "seed": settings.seeds[0], "step": settings.steps}
     return {name: select(nets, manifold=name, d=s.dim, **own)[0] for name, s in MANIFOLDS.items()}
 
 
 def cloud(space: Manifold, points: int) -> tuple[Tensor, np.ndarray]:
-    """Coordinates ``(n, cube)`` that cover a manifold evenly for a picture, and its points in space: curves ``(n, 3)``, surfaces ``(a, b, 3)``."""
+    """Coordinates ``(n, cube)`` that cover a manifold evenly for a picture, and its points in space:
+    curves ``(n, 3)``, surfaces ``(a, b, 3)``."""
     if space.dim == 1:
         q, shape = space.grid(points), (points // space.cube * space.cube,)
     else:
@@ -57,7 +61,8 @@ def cloud(space: Manifold, points: int) -> tuple[Tensor, np.ndarray]:
     return q, torch.nn.functional.pad(x, (0, 3 - x.shape[1])).view(*shape, 3).numpy()
 
 
-#: Errors at which the share of the measure beyond is kept: of the networks for the circle, and of all of one width.
+#: Errors at which the share of the measure beyond is kept: of the networks for the circle,
+#: and of all of one width.
 DELTAS = {
     name: np.array([float(f"{d:.4g}") for d in np.geomspace(*ends)])
     for name, ends in {"circle": (3e-3, 2.2, 200), "dimensions": (3e-4, 2.4, 250)}.items()
@@ -65,8 +70,8 @@ DELTAS = {
 
 
 def errors(nets: Iterable[Trained], points: int, deltas: np.ndarray, limit: float = 0.1) -> pd.DataFrame:
-    """Reconstruction errors on a grid of equal measures, a row for each network: their mean, the largest, the share above `limit`,
-    and in the columns named by `deltas` the share above each."""
+    """Reconstruction errors on a grid of equal measures, a row for each network: their mean, the largest,
+    the share above `limit`, and in the columns named by `deltas` the share above each."""
     rows = []
     for net in nets:
         e = net.error(net.space.grid(points)).sort().values.numpy()
@@ -77,7 +82,8 @@ def errors(nets: Iterable[Trained], points: int, deltas: np.ndarray, limit: floa
 
 
 def by_width_and_step(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of `errors` for the circle by ``width`` after the whole training, and by ``step`` at the width that is followed."""
+    """The rows of `errors` for the circle by ``width`` after the whole training,
+    and by ``step`` at the width that is followed."""
     followed = table.width[table.step < table.step.max()].unique()
     return {"width": table[table.step == table.step.max()], "step": table[table.width.isin(followed)]}
 
@@ -123,9 +129,9 @@ def _enclosed(
 ) -> list[Tensor]:
     """Centres of small triangles on the sphere around which an odd map into R² winds.
 
-    An odd map turns an odd number of times around 0 along the equator, so it winds around one of the four faces of the
-    octahedron above it, and around one of the four parts of such a face, and so on: bisection in two dimensions. Edges are
-    sampled the more finely the larger the turn between two samples.
+    An odd map turns an odd number of times around 0 along the equator, so it winds around one of the four
+    faces of the octahedron above it, and around one of the four parts of such a face, and so on: bisection in
+    two dimensions. Edges are sampled the more finely the larger the turn between two samples.
 
     Parameters
     ----------
@@ -166,8 +172,8 @@ def antipodal_sphere(
 ) -> Tensor:
     """Unit vectors u with f(Qu) = f(−Qu), for f from the sphere into R², as far as they are found.
 
-    Borsuk–Ulam promises one. Newton's method starts from small triangles around which the gap of the codes winds, and from the
-    points of a grid where the codes of antipodes are nearest.
+    Borsuk–Ulam promises one. Newton's method starts from small triangles around which the gap of the codes
+    winds, and from the points of a grid where the codes of antipodes are nearest.
 
     Parameters
     ----------
@@ -210,14 +216,15 @@ def antipodal_sphere(
 def exhibits(net: Trained) -> pd.DataFrame:
     """Antipodal pairs that the encoder cannot tell apart, a row each, with the error at both points.
 
-    Columns: component, ``q`` (first coordinate of the first point), ``gap`` = ‖f_enc(x) − f_enc(x')‖, ``first``, ``second``
-    (errors at x and at x'), ``largest``. On the circles and the sphere the two errors sum to at
-    least 2 less what a gap above 0 lets the decoder do.
+    Columns: component, ``q`` (first coordinate of the first point), ``gap`` = ‖f_enc(x) − f_enc(x')‖,
+    ``first``, ``second`` (errors at x and at x'), ``largest``. On the circles and the sphere the two errors
+    sum to at least 2 less what a gap above 0 lets the decoder do.
     """
     space = net.space
     if net.d != space.dim or space.bound == 0 or space.name == "torus":
         raise ValueError(
-            f"exhibits: expected a circle, linked circles or a sphere with d = {space.dim}, got {space.name} with d = {net.d}"
+            f"exhibits: expected a circle, linked circles or a sphere with d = {space.dim}, "
+            f"got {space.name} with d = {net.d}"
         )
     pairs: list[tuple[str, Tensor, Tensor]] = []
     if isinstance(space, Sphere):
@@ -239,14 +246,17 @@ def exhibits(net: Trained) -> pd.DataFrame:
         gap = (net.encode(net.points(p)) - net.encode(net.points(q))).norm()
         first, second = net.error(p)[0], net.error(q)[0]
         rows.append({
-            "manifold": net.manifold, "width": net.width, "seed": net.seed, "component": label, "q": float(p[0, 0]),
-            "gap": float(gap), "first": float(first), "second": float(second), "largest": float(max(first, second)),
+            "manifold": net.manifold, "width": net.width, "seed": net.seed, "component": label,
+            "q": float(p[0, 0]),
+            "gap": float(gap), "first": float(first), "second": float(second),
+            "largest": float(max(first, second)),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def exhibit_table(nets: Sequence[Trained]) -> pd.DataFrame:
-    """For every network the pair of `exhibits` with the largest error, and the least ``largest`` that any network got away with last."""
+    """For every network the pair of `exhibits` with the largest error,
+    and the least ``largest`` that any network got away with last."""
     pairs = pd.concat([exhibits(net) for net in nets], ignore_index=True)
     best = pairs.loc[pairs.groupby(["manifold", "width", "seed", "component"]).largest.idxmax()]
     return best.sort_values("largest", ascending=False).reset_index(drop=True)
@@ -255,8 +265,8 @@ def exhibit_table(nets: Sequence[Trained]) -> pd.DataFrame:
 def along(net: Trained, points: int = 20_000, component: float = 0.0, start: float = 0.0) -> pd.DataFrame:
     """One network with d = 1 along its curve.
 
-    Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t, t⟩ with the unit
-    tangent t, and the two 1×1 matrices ``k_i`` and ``k_l``.
+    Columns: ``q`` (arc length), ``code``, ``error``, ``speed`` = ‖Dy·t‖, ``tangential`` = ⟨Dy·t,
+    t⟩ with the unit tangent t, and the two 1×1 matrices ``k_i`` and ``k_l``.
     """
     span = getattr(net.space, "span", 2 * math.pi)
     q = start + (torch.arange(points, dtype=torch.float64) + 0.5) / points * span
@@ -267,16 +277,19 @@ def along(net: Trained, points: int = 20_000, component: float = 0.0, start: flo
     step = (g[0] @ (e[0] @ tangent[:, :, None]))[:, :, 0]
     k_i, k_l = net.matrices(q)
     columns = {
-        "q": q[:, 0], "code": z[0, :, 0], "error": (y[0] - net.points(q)).norm(dim=1), "speed": step.norm(dim=1),
+        "q": q[:, 0], "code": z[0, :, 0], "error": (y[0] - net.points(q)).norm(dim=1),
+        "speed": step.norm(dim=1),
         "tangential": (step * tangent).sum(1), "k_i": k_i[:, 0, 0], "k_l": k_l[:, 0, 0],
     }  # fmt: skip
     return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
 
 
 def cut(net: Trained, epsilon: float, points: int = 20_000) -> tuple[float, float, float]:
-    """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w, the least largest error).
+    """The smallest arc of the circle outside of which the error is at most ε: (its middle, its length w,
+    the least largest error).
 
-    The last is 2 cos(w'/4) − ε with w' = max(w, 2 arcsin ε), or the general bound 1 where that is more or w' > 2π/3.
+    The last is 2 cos(w'/4) − ε with w' = max(w, 2 arcsin ε),
+    or the general bound 1 where that is more or w' > 2π/3.
     """
     q = net.space.grid(points)
     bad = q[net.error(q) > epsilon, 0].numpy()
@@ -306,8 +319,8 @@ def around_cut(net: Trained) -> pd.DataFrame:
 def thinned(line: pd.DataFrame, columns: Sequence[str], points: int = 2_000) -> pd.DataFrame:
     """The rows of a finely sampled line that its picture needs, to seven digits.
 
-    They are evenly spaced along the way that ``q`` and the `columns` go in the picture, where each has its whole range for a
-    height; large values are drawn logarithmically.
+    They are evenly spaced along the way that ``q`` and the `columns` go in the picture,
+    where each has its whole range for a height; large values are drawn logarithmically.
     """
     drawn = [np.arcsinh(line[c].to_numpy()) for c in columns] + [line.q.to_numpy()]
     way = np.concatenate([[0], sum(np.abs(np.diff(v)) / max(np.ptp(v), 1e-12) for v in drawn).cumsum()])
@@ -322,21 +335,24 @@ def _parts(tables: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
 def spectra(net: Trained, points: int) -> pd.DataFrame:
     """Error, orientation and spectra of K_I and K_L at points of equal measure.
 
-    Columns: ``error``, ``reversed`` (det K_I < 0), ``mean_i`` and ``mean_l`` (mean |λ|), ``distance`` = ‖λ_I − λ_L‖²/d in the
-    order of falling modulus, the statistic of the main paper's first figure.
+    Columns: ``error``, ``reversed`` (det K_I < 0), ``mean_i`` and ``mean_l`` (mean |λ|),
+    ``distance`` = ‖λ_I − λ_L‖²/d in the order of falling modulus, the statistic of the
+    main paper's first figure.
     """
     q = net.space.grid(points)
     k_i, k_l = net.matrices(q)
     lam_i, lam_l = eigenvalues(k_i), eigenvalues(k_l)
     columns = {
-        "error": net.error(q), "reversed": torch.linalg.det(k_i) < 0, "mean_i": lam_i.abs().mean(1), "mean_l": lam_l.abs().mean(1),
+        "error": net.error(q), "reversed": torch.linalg.det(k_i) < 0, "mean_i": lam_i.abs().mean(1),
+        "mean_l": lam_l.abs().mean(1),
         "distance": (lam_i - lam_l).abs().square().mean(1),
     }  # fmt: skip
     return pd.DataFrame({name: t.numpy() for name, t in columns.items()})
 
 
 def nearest_codes(net: Trained, points: int) -> tuple[float, float]:
-    """Among points that lie at least 1 apart on the manifold, the pair with the nearest codes: (gap of the codes, intrinsic distance).
+    """Among points that lie at least 1 apart on the torus, the pair with the nearest codes:
+    (gap of the codes, intrinsic distance).
 
     The gap is in units of the root mean square distance of the codes from their mean.
     """
@@ -351,7 +367,8 @@ def nearest_codes(net: Trained, points: int) -> tuple[float, float]:
 
 
 def at_cuts(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of `spectra` away from the cuts and at them: share of the manifold, of it the share reversed, and medians."""
+    """Tables of `spectra` away from the cuts and at them: share of the manifold,
+    of it the share reversed, and medians."""
     rows = []
     for name, t in found.items():
         for where, part in (("error below 0.1", t[t.error < 0.1]), ("error above 0.5", t[t.error > 0.5])):
@@ -363,7 +380,8 @@ def at_cuts(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def cut_bounds(nets: Iterable[Trained]) -> pd.DataFrame:
-    """For networks of the circle with d = 1: ``least``, the best bound of `cut` over five ε, and ``largest``, the largest error seen."""
+    """For networks of the circle with d = 1: ``least``, the best bound of `cut` over five ε, and ``largest``,
+    the largest error seen."""
     rows = []
     for net in nets:
         least = max(cut(net, eps)[2] for eps in (0.03, 0.05, 0.1, 0.2, 0.3))
@@ -377,10 +395,11 @@ def shown(
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
     """What the page shows, by name: loaded if stored or published, else taken from the networks.
 
-    ``pairs`` (`exhibit_table`), ``cuts`` (`cut_bounds`), ``circle`` and ``dimensions`` (`errors`), ``curves`` (`along` of the
-    first network on each curve), ``cut`` (`around_cut`), ``spectra`` (`at_cuts`), ``angles`` (of the first circle network's pairs),
-    ``torus`` (`nearest_codes`), and ``points``, float32: errors ``cloud.<manifold>`` on the points of `cloud`, and of `spectra`
-    ``error.<manifold>``, ``distance.<manifold>``, ``reversed.<manifold>``.
+    ``pairs`` (`exhibit_table`), ``cuts`` (`cut_bounds`), ``circle`` and ``dimensions`` (`errors`), ``curves``
+    (`along` of the first network on each curve), ``cut`` (`around_cut`), ``spectra`` (`at_cuts`), ``angles``
+    (of the first circle network's pairs), ``torus`` (`nearest_codes`), and ``points``, float32: errors
+    ``cloud.<manifold>`` on the points of `cloud`, and of `spectra` ``error.<manifold>``,
+    ``distance.<manifold>``, ``reversed.<manifold>``.
     """
 
     @functools.cache

@@ -1,4 +1,5 @@
-"""Is the intrinsic dimension recognised? Largest and mean error of trained autoencoders against the latent dimension."""
+"""Is the intrinsic dimension recognised? Largest and mean error of trained autoencoders
+against the latent dimension."""
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ from .training import group
 
 __all__ = ["DIMS", "SEEDS", "constant", "sizes", "by_dimension", "steepest", "recognised"]
 
-#: Latent dimensions, beside 0, which is the best constant; and how many of the chapter's seeds are trained at each.
+#: Latent dimensions, beside 0, which is the best constant;
+#: and how many of the chapter's seeds are trained at each.
 DIMS, SEEDS = (1, 2, 3, 4), 3
 
 
 def constant(points: int) -> pd.DataFrame:
-    """Errors where nothing is encoded: every point of a manifold is returned as the mean of all; ``manifold, d, seed, mean, largest``."""
+    """Errors where nothing is encoded: every point of a manifold is returned as the mean of all;
+    ``manifold, d, seed, mean, largest``."""
     rows = []
     for name, space in MANIFOLDS.items():
         x = space.points(space.grid(points))
@@ -32,7 +35,8 @@ def constant(points: int) -> pd.DataFrame:
 
 
 def sizes(settings: Settings) -> Settings:
-    """Those of the comparison of dimensions: the first seeds, a quarter of the batch, at most 1,000 steps. That is time's choice, made before any result."""
+    """Those of the comparison of dimensions: the first seeds, a quarter of the batch, at most 1,000 steps.
+    That is time's choice, made before any result."""
     few = {
         "seeds": settings.seeds[:SEEDS],
         "batch": settings.batch // 4,
@@ -42,11 +46,13 @@ def sizes(settings: Settings) -> Settings:
 
 
 def by_dimension(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """Mean and largest reconstruction error, a row for each manifold, latent dimension in 0 and `DIMS`, and seed.
+    """Mean and largest reconstruction error, a row for each manifold,
+    latent dimension in 0 and `DIMS`, and seed.
 
-    All are of the main width and trained alike, shorter than the chapter's own (`sizes`). Errors are taken on a grid of equal
-    measures; where antipodes are known that d = k gives one code (`exhibits`), the largest counts these too: a grid may miss them.
-    The protocol plays no part. Columns ``manifold, d, seed, mean, largest``.
+    All are of the main width and trained alike, shorter than the chapter's own (`sizes`). Errors are taken on
+    a grid of equal measures; where antipodes are known that d = k gives one code (`exhibits`), the largest
+    counts these too: a grid may miss them. The protocol plays no part. Columns
+    ``manifold, d, seed, mean, largest``.
     """
 
     def compute() -> pd.DataFrame:
@@ -76,7 +82,8 @@ def steepest(errors: Sequence[float]) -> int:
 
 
 def recognised(table: pd.DataFrame) -> pd.DataFrame:
-    """The dimension that errors point to, the `steepest` fall, by manifold, seed and ``error`` (``mean`` or ``largest``), in ``d``; ``k`` is the manifold's own."""
+    """The dimension that errors point to, the `steepest` fall, by manifold,
+    seed and ``error`` (``mean`` or ``largest``), in ``d``; ``k`` is the manifold's own."""
     rows = []
     for name, part in table.groupby("manifold", sort=False):
         first = part[part.d == 0]

@@ -48,7 +48,8 @@ FRONTS = {"circle": (0.0, -0.8, 1), "linked": (-0.4, -1, 0.6)}
 
 @styled
 def manifolds(points: Mapping[str, Tensor], count: int) -> Figure:
-    """Each manifold in space, coloured by reconstruction error: ``points`` of `analysis.shown`, `count` of `analysis.cloud`."""
+    """Each manifold in space, coloured by reconstruction error: ``points`` of `analysis.shown`,
+    `count` of `analysis.cloud`."""
     names = [name for name in MANIFOLDS if f"cloud.{name}" in points]
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.6), subplot_kw={"projection": "3d"})
     norm = Normalize(0, 2)
@@ -127,7 +128,8 @@ def _survival_lines(ax: Axes, table: pd.DataFrame, column: str, name: str) -> No
 
 @styled
 def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
-    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error; ``circle`` of `analysis.shown`."""
+    """Above: share of the circle with error > δ against δ. Below: share above one δ, and the largest error;
+    ``circle`` of `analysis.shown`."""
     tables = by_width_and_step(circle)
     names = {"width": "hidden width", "step": "training steps"}
     fig, axes = plt.subplots(2, 2, figsize=(WIDTH, 5.8), sharey="row")
@@ -154,7 +156,8 @@ def bad_sets(circle: pd.DataFrame, delta: float = 0.1) -> Figure:
 
 @styled
 def dimensions(table: pd.DataFrame) -> Figure:
-    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed; ``dimensions`` of `analysis.shown`."""
+    """Share of the measure with error > δ for latent dimension k and k + 1, a line for each seed;
+    ``dimensions`` of `analysis.shown`."""
     names = [name for name in table.manifold.unique() if name != "arc"]
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.5), sharey=True, sharex=True)
     shares = _shares(table)
@@ -175,7 +178,8 @@ def dimensions(table: pd.DataFrame) -> Figure:
 
 @styled
 def by_dimension(table: pd.DataFrame) -> Figure:
-    """Mean and largest error against the latent dimension, a panel for each manifold; seeds are dots, lines join their medians; of `dimension.by_dimension`."""
+    """Mean and largest error against the latent dimension, a panel for each manifold; seeds are dots,
+    lines join their medians; of `dimension.by_dimension`."""
     names = table.manifold.unique()
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
     for ax, name in zip(axes, names):
@@ -194,7 +198,8 @@ def by_dimension(table: pd.DataFrame) -> Figure:
 
 @styled
 def cuts(lines: pd.DataFrame) -> Figure:
-    """K_I and K_L (numbers, d = 1) around the circle, and near its cut against the distance from the cut's middle; of `analysis.around_cut`."""
+    """K_I and K_L (numbers, d = 1) around the circle,
+    and near its cut against the distance from the cut's middle; of `analysis.around_cut`."""
     whole, close = (lines[lines.part == part] for part in ("whole", "close"))
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
     for ax, line in ((left, whole), (right, close)):
@@ -215,7 +220,8 @@ def cuts(lines: pd.DataFrame) -> Figure:
 
 @styled
 def scatter(points: Mapping[str, Tensor]) -> Figure:
-    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red; ``points`` of `analysis.shown`."""
+    """‖λ_I − λ_L‖²/d against the reconstruction error, point by point; orientation-reversing points in red;
+    ``points`` of `analysis.shown`."""
     names = [name for name in MANIFOLDS if f"error.{name}" in points]
     fig, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.7), sharey=True, sharex=True)
     for ax, name in zip(axes, names):

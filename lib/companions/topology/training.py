@@ -67,7 +67,8 @@ class Trained:
 
 
 def placement(space: Manifold, ambient: int) -> Tensor:
-    """The isometry that a manifold is placed with, ``(ambient, m)``: one for each manifold, the same for every network."""
+    """The isometry that a manifold is placed with, ``(ambient, m)``: one for each manifold,
+    the same for every network."""
     return isometry(space.m, ambient, torch.Generator().manual_seed(sum(space.name.encode())))
 
 
@@ -84,7 +85,8 @@ def _groups(settings: Settings) -> dict[int, list[tuple[str, int]]]:
 
 
 def train(protocol: Protocol, settings: Settings, store: Store | None = None) -> list[Trained]:
-    """Every network of the chapter after its training, and those of the circle at every kept step: loaded if stored, else trained. The protocol plays no part."""
+    """Every network of the chapter after its training, and those of the circle at every kept step:
+    loaded if stored, else trained. The protocol plays no part."""
     return [
         net
         for width, nets in _groups(settings).items()
@@ -95,7 +97,8 @@ def train(protocol: Protocol, settings: Settings, store: Store | None = None) ->
 def group(
     settings: Settings, width: int, nets: list[tuple[str, int]], store: Store | None, name: str | None = None
 ) -> Iterator[Trained]:
-    """Networks of one width for every (manifold, d) of `nets` and every seed: loaded if stored, or published under `name`, else trained."""
+    """Networks of one width for every (manifold, d) of `nets` and every seed: loaded if stored,
+    or published under `name`, else trained."""
     members = [(name, d, seed) for name, d in nets for seed in settings.seeds]
     n = settings.ambient
     sizes = [(n, width, width, d) for _, d, _ in members]
@@ -121,7 +124,8 @@ def group(
 def _train(
     settings: Settings, members: list, encoder: Stack, decoder: Stack, keep: dict[int, list[int]], label: str
 ) -> dict[str, Tensor]:
-    """Mean squared distance on fresh points; every network on the same manifold sees the same points. Kept are the members in ``keep[step]``."""
+    """Mean squared distance on fresh points; every network on the same manifold sees the same points.
+    Kept are the members in ``keep[step]``."""
     names = list(dict.fromkeys(name for name, _, _ in members))
     which = torch.tensor([names.index(name) for name, _, _ in members])
     places = {name: placement(MANIFOLDS[name], settings.ambient).float() for name in names}

@@ -4,7 +4,7 @@
 import uPlot from "uplot";
 import style from "uplot/dist/uPlot.min.css";
 import { NOISE_SETS } from "./noise.js";
-import { element, indexed, number } from "./view.js";
+import { element, indexed, number, raised } from "./view.js";
 
 const WORDS = { train: "training data", test: "held-out images", ...NOISE_SETS };
 const DASHES = [[], [6, 4], [2, 3], [8, 3, 2, 3]];
@@ -163,7 +163,7 @@ class Panel {
       scales: { x: { time: false, range: [all.x[0] - 0.6, all.x[all.x.length - 1] + 0.6] }, y: { distr: all.log ? 3 : 1, range: () => this.range() } },
       axes: [
         { ...axis, size: 26, splits: () => (all.x.length < 8 ? all.x : all.x.filter((d) => d % 4 === 0)), values: (_, at) => at.map(String) },
-        { ...axis, size: 52, ...(all.ticks && { splits: () => all.ticks.map(([v]) => v), values: () => all.ticks.map(([, text]) => text) }), ...(all.log && { filter: (_, at) => at, splits: (u) => decades(u.scales.y.min, u.scales.y.max), values: (_, at) => at.map(power) }) },
+        { ...axis, size: 52, values: (_, at) => at.map(plain), ...(all.ticks && { splits: () => all.ticks.map(([v]) => v), values: () => all.ticks.map(([, text]) => text) }), ...(all.log && { filter: (_, at) => at, splits: (u) => decades(u.scales.y.min, u.scales.y.max), values: (_, at) => at.map(power) }) },
       ],
       series, bands,
       hooks: {
@@ -287,7 +287,8 @@ function decades(low, high) {
   return powers.flatMap((p) => factors.map((f) => Number((f * p).toPrecision(6)))).filter((v) => v >= low && v <= high);
 }
 
-const power = (v) => (v >= 0.01 && v <= 1000 ? String(v) : `10${String(Math.round(Math.log10(v))).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`);
+const plain = (v) => v.toLocaleString("en", { maximumFractionDigits: 6 }).replace("-", "−");
+const power = (v) => (v >= 0.01 && v <= 1000 ? plain(v) : `10${raised(Math.round(Math.log10(v)))}`);
 
 function start() {
   document.head.append(element("style", {}, style));

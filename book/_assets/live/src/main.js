@@ -224,7 +224,7 @@ function announce() {
     const { d, trained, seed } = about(state.network);
     const usual = held.inside[state.network]?.["relative error"];
     const error = result.scores["relative error"];
-    const among = usual ? `, ${standingInWords(error, held.levels, usual).replace(" %", " percent of held-out images")}` : "";
+    const among = usual ? `, ${standingInWords(error, held.levels, usual).replace("%", " percent of held-out images")}` : "";
     return `Network of ${d} latent dimensions, seed ${seed}${trained ? "" : ", untrained"}. Relative error ${number(error)}${among}. ` +
       `Jacobian at the input: rank ${result.I.rank}, orientation ${kept(result.I)}, largest modulus of an eigenvalue ${number(Math.hypot(...result.I.lam[0]))}. ` +
       `Jacobian at the reconstruction: orientation ${kept(result.L)}, largest modulus ${number(Math.hypot(...result.L.lam[0]))}.` +
@@ -361,7 +361,7 @@ async function start() {
   if (!place || !links.length) return;
   files = { networks: {}, planes: {} };
   for (const { href, textContent } of links) {
-    const [, seed, what] = /^seed (\d+), (?:d = )?(\w+)/.exec(textContent.trim()) ?? [];
+    const [, seed, what] = /^seed (\d+), (?:d\s=\s)?(\w+)/.exec(textContent.trim()) ?? [];
     if (!seed) files.images = href;
     else if (what === "plane") files.planes[seed] = href;
     else files.networks[`${seed}.${what}`] = href;

@@ -78,7 +78,7 @@ export function standing(value, levels, quantiles) {
 
 /** The same in words. */
 export function standingInWords(value, levels, quantiles) {
-  const percent = (q) => `${Math.round(100 * q)} %`;
+  const percent = (q) => `${Math.round(100 * q)}%`;
   const above = levels.filter((_, i) => value > quantiles[i]);
   const below = levels.filter((_, i) => value < quantiles[i]);
   if (!below.length && above.length) return `more than ${percent(above[above.length - 1])}`;
@@ -101,11 +101,17 @@ export function gauge(part) {
 const minus = (text) => text.replace("-", "−");
 const short = (v) => minus(String(v));
 
-/** Three digits, a true minus sign. */
+/** A whole number set high. */
+export const raised = (n) => String(n).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+
+/** Three digits, a true minus sign, 1,230 and not 1.23e+3. */
 export function number(v) {
-  if (v === 0) return "0";
   const size = Math.abs(v);
-  return minus(size >= 1e-3 && size < 1e4 ? v.toPrecision(3) : v.toExponential(2)).replace("e-", "e−");
+  if (v === 0) return "0";
+  if (size >= 999.5 && size < 1e6) return minus(Number(v.toPrecision(3)).toLocaleString("en"));
+  if (size >= 1e-3 && size < 1e3) return minus(v.toPrecision(3));
+  const [factor, exponent] = v.toExponential(2).split("e");
+  return `${minus(factor)}·10${raised(Number(exponent))}`;
 }
 
 export const complex = (re, im) => (im === 0 ? number(re) : `${number(re)} ${im > 0 ? "+" : "−"} ${number(Math.abs(im))}i`);
