@@ -57,8 +57,8 @@ bench: $(STAMP) ## measure the two hot paths beside what one would write instead
 verify: $(STAMP) ## check the published files and recompute a random sample of published cells (CELLS=4)
 	@$(RUN) -m lib verify --cells "$$CELLS"
 
-compare: $(STAMP) ## hold a finished run of the profile paper against the published one, by verdicts and intervals
-	@$(RUN) -m lib compare
+compare: $(STAMP) ## hold the judging networks, trained here where they are not stored, against the published ones, by verdicts and intervals
+	@$(RUN) -m lib compare --set "$$SET"
 
 pdf: $(TESTS) ## print the finished pages to _build/html/book.pdf (needs Chromium)
 	@$(RUN) -m lib pdf

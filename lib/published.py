@@ -1,8 +1,9 @@
 """The published results, read: the paper's protocol on MNIST, with their provenance, under ``book/published/``.
 
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
-trained networks with their training curves; the rest is what the book's chapters draw. ``manifest.json`` says what
-all that is, how it came about, and the SHA-256 of every file. `lib.press.publish` writes the folder.
+trained networks with their training curves; the rest is what the book's chapters draw. The folder `JUDGES` has the
+same of the seeds that judge the claims. ``manifest.json`` says what all that is, how it came about, and the SHA-256
+of every file. `lib.press.publish` writes the folder.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from .store import Store, digest, read_table, read_tensors
 
 __all__ = [
     "FOLDER",
+    "JUDGES",
     "Mismatch",
     "manifest",
     "part",
     "digests",
     "file",
     "table",
+    "whole",
     "tensors",
     "cells",
     "ensembles",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 FOLDER = paths.PUBLISHED
+#: Within the folder, what belongs to the seeds that judge.
+JUDGES = "judges"
 
 
 class Mismatch(RuntimeError):
@@ -109,6 +114,12 @@ def table(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
     return None if path is None else read_table(path)[0]
 
 
+def whole(name: str, folder: Path = FOLDER) -> pd.DataFrame | None:
+    """A published table with the rows of the judging seeds after the others, or None while there is none."""
+    parts = [t for t in (table(name, folder), table(f"{JUDGES}/{name}", folder)) if t is not None]
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
 def tensors(name: str, folder: Path = FOLDER) -> dict[str, Tensor] | None:
     """Published tensors by the name of their file, or None while there are none."""
     path = file(f"{name}.safetensors", folder)
@@ -120,10 +131,11 @@ def cells(folder: Path = FOLDER) -> pd.DataFrame | None:
     return table("cells", folder)
 
 
-def ensembles(folder: Path = FOLDER) -> list[Ensemble]:
-    """The published networks, an ensemble a seed, by seed; empty while there are none."""
-    _note(folder, "networks-seed*")
-    names = [n for n in (_manifest(folder) or {"files": ()})["files"] if n.startswith("networks-seed")]
+def ensembles(folder: Path = FOLDER, within: str = "") -> list[Ensemble]:
+    """The published networks, an ensemble a seed, by seed, those that judge ``within=JUDGES``; empty while there are none."""
+    prefix = f"{within}/networks-seed".lstrip("/")
+    _note(folder, prefix + "*")
+    names = [n for n in (_manifest(folder) or {"files": ()})["files"] if n.startswith(prefix)]
     read = [read_tensors(file(name, folder)) for name in names]
     return sorted((Ensemble.from_tensors(t, meta["seed"]) for t, meta in read), key=lambda e: e.seed)
 
@@ -142,7 +154,7 @@ def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.
     about = _manifest(folder)
     store, protocol = store or Store(), Protocol.from_mapping(published | {"points": points})
     fields = {
-        "networks": {name: sha for name, sha in about["files"].items() if name.startswith("networks")},
+        "networks": {name: sha for name, sha in about["files"].items() if name.startswith("networks-seed")},
         "sets": protocol.sets,
         "points": points,
         "spectrum": spectrum.VERSION,

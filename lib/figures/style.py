@@ -92,7 +92,7 @@ def picture(fig: Figure) -> bytes:
     """
     buffer = io.BytesIO()
     with plt.style.context(STYLE):  # ticks are made, and identifiers salted, when a figure is saved
-        # laid out and measured once: `savefig` goes through all that is drawn twice more
+        # laid out and measured once: `savefig` would do so again, and draws twice what has a layout engine
         FigureCanvasSVG(fig)
         for axis in (axis for ax in fig.axes for axis in (ax.xaxis, ax.yaxis)):
             if (
@@ -102,7 +102,8 @@ def picture(fig: Figure) -> bytes:
         fig.set_dpi(72)
         if engine := fig.get_layout_engine():
             engine.execute(fig)
-            fig.set_layout_engine("none")
+            with plt.rc_context({"figure.constrained_layout.use": False}):
+                fig.set_layout_engine(None)
         box = fig.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
         fig.savefig(buffer, format="svg", bbox_inches=box, metadata={"Date": None})
     return compact(twofold(buffer.getvalue().decode())).encode()
@@ -186,8 +187,7 @@ def shades(count: int) -> list[str]:
 def plane(
     ax: Axes, lam_i: Tensor, lam_l: Tensor, reach: float | None = None, size: float = 5, **look
 ) -> float:
-    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape,
-    in the plane with the unit circle.
+    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape, with the unit circle.
 
     Parameters
     ----------

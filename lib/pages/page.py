@@ -278,7 +278,7 @@ def claim(
     rows = [list(map(written, row)) for row in estimates.itertuples(index=False)]
     cells = "\n".join(_rows([estimates.columns, *rows]))
     counted = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
-    word = next((word for word in ("holds", "refuted") if word in verdict), "open")
+    word = next((word for word in ("holds", "refuted") if word in verdict.lower()), "open")
     myst = f"""`````{{admonition}} {number}. {says}
 :class: verdict {word}
 :name: claim-{number}

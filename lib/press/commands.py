@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
     held = "hold a finished run of the paper's protocol against the published one, by verdicts and intervals"
     compare = add(_compare, held)
-    _fields(compare, 'single fields of the profile paper, for instance "seeds=0"')
+    _fields(compare, "single fields of the profile paper (default: the seeds that judge and their d)")
 
     _distributed(book, notebook, publish, sensitivity, detection, companions, verify, compare)
 
@@ -278,30 +278,38 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from ..studies.claims import JUDGES, published_evidence
+    from ..studies.claims import JUDGED_DIMS, JUDGES, judging, published_evidence
     from . import begin
     from .build import BuildError
     from .compare import compare, missing, retrained
+
+    def comparable(whose: str, evidence: Any) -> bool:
+        lacking = missing(evidence)
+        if lacking:
+            print(
+                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not wholly in {whose}, "
+                "and without them no claim has a verdict or an interval."
+            )
+        return not lacking
 
     there = published_evidence()
     if there is None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
         )
-    here = retrained(begin("paper", options.set).protocol)
-    if here.cells.equals(there.cells):
+    if not comparable("the published results", there):
+        return
+    judges = f"dims={','.join(map(str, JUDGED_DIMS))} seeds={JUDGES[0]}..{JUDGES[-1]}"
+    here = retrained(begin("paper", options.set or judges).protocol)
+    if not comparable("this run", here):
+        return
+    first, second = judging(there), judging(here)
+    if first.cells.reset_index(drop=True).equals(second.cells.reset_index(drop=True)):
         print(
             "This run's cells are the published ones, digit for digit: "
             "nothing was trained anew, or training comes out the same here to the last bit."
         )
-    for whose, evidence in (("the published results", there), ("this run", here)):
-        if lacking := missing(evidence):
-            print(
-                f"Not comparable: judging seeds {', '.join(map(str, lacking))} are not in {whose}, "
-                "and without them no claim has a verdict or an interval."
-            )
-            return
-    table = compare(there.stage(JUDGES), here.stage(JUDGES))
+    table = compare(first, second)
     print(table.rename(columns={"first": "published", "second": "this run"}).to_string(index=False))
     other = table[(table["first"] != table["second"]) | (table["apart"] > 0)]
     if len(other):
@@ -337,8 +345,7 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _clean_results(options: argparse.Namespace) -> None:
-    """Remove what `lib.store` has written, which is known by its names,
-    and the folders that are empty then."""
+    """Remove what `lib.store` has written, known by its names, and the folders that are empty then."""
     folder, removed, stages = paths.results(), 0, set()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from .. import results
 from ..protocol import Protocol
-from ..studies.claims import CLAIMS, JUDGES, judge, stages
+from ..studies.claims import CLAIMS, JUDGED_DIMS, JUDGES, judge, stages
 from ..studies.evidence import Evidence
 from ..training import train, untrained
 from .publish import NULL_POINTS
@@ -20,13 +20,12 @@ __all__ = ["compare", "missing", "retrained"]
 
 
 def missing(evidence: Evidence) -> tuple[int, ...]:
-    """Judging seeds that are not in a run: without them it is not comparable."""
-    return tuple(s for s in JUDGES if s not in evidence.seeds)
+    """Judging seeds that are not in a run, or not with all networks that judge: without them it is not comparable."""
+    return tuple(s for s in JUDGES if evidence.stage((s,), JUDGED_DIMS) is None)
 
 
 def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
-    """Claim by claim: both verdicts by all seeds of each run,
-    and the estimates whose 95 % intervals do not meet.
+    """Claim by claim: both verdicts by all seeds of each run, and estimates whose 95 % intervals do not meet.
 
     Returns
     -------

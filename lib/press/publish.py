@@ -1,7 +1,8 @@
 """Writing the published folder: tables and networks from finished runs, and the manifest that says what they are.
 
 ``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv`` (along families of
-noise), ``pairs.csv`` (Theorem I.2) and what the first page draws; ``make sensitivity`` adds ``sensitivity.csv`` and
+noise), ``pairs.csv`` (Theorem I.2) and what the first page draws, and for the seeds that judge the first four of these
+into the folder ``judges/``; ``make sensitivity`` adds ``sensitivity.csv`` and
 ``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make studies`` those of `STUDIES`, ``make companions`` the
 folder ``companions/``. What is stored is loaded, what is not is computed.
 """
@@ -26,10 +27,11 @@ from ..companions.catalogue import CHAPTERS, SHOWN
 from ..model import Ensemble
 from ..paths import ROOT
 from ..protocol import REPRESENTATIVES, Protocol
-from ..published import FOLDER, Mismatch, digests, ensembles, manifest, table
+from ..published import FOLDER, JUDGES, Mismatch, digests, ensembles, manifest, table, tensors
 from ..store import Store, digest, write_atomically, write_table, write_tensors
 from ..studies import (
     attractors,
+    claims,
     detection,
     detection_cases,
     findings,
@@ -40,7 +42,6 @@ from ..studies import (
     sensitivity,
     theory,
 )
-from ..studies.claims import stages
 from ..studies.detection_quantiles import quantiles
 from ..training import train, train_side_by_side, untrained
 from .provenance import git
@@ -90,37 +91,42 @@ def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
     about = manifest(folder)
     if about is None or about["numbers"] != _numbers():
         return ()
-    protocol = Protocol.from_mapping(about["protocol"])
-    for e in ensembles(folder):
-        store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
-    null = protocol.replace(points=NULL_POINTS)
-    for name, run, trained in (("cells", protocol, True), ("untrained", null, False)):
-        for (seed, set_), part in table(name, folder).groupby(["seed", "set"]):
-            fields = results.cell_fields(run, seed, set_, trained)
-            store.table("cells", fields, lambda: part.reset_index(drop=True))
-    return protocol.seeds
+    for within, part in {"": about, JUDGES: about.get(JUDGES)}.items():
+        if part is None:
+            continue
+        protocol = Protocol.from_mapping(part["protocol"])
+        for e in ensembles(folder, within):
+            store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
+        null = protocol.replace(points=NULL_POINTS)
+        for name, run, trained in (("cells", protocol, True), ("untrained", null, False)):
+            for (seed, set_), rows in table(f"{within}/{name}".lstrip("/"), folder).groupby(["seed", "set"]):
+                fields = results.cell_fields(run, seed, set_, trained)
+                store.table("cells", fields, lambda: rows.reset_index(drop=True))
+    return tuple(about["protocol"]["seeds"])
 
 
 def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDER) -> Path:
     """Write the published folder from a finished run; what is stored is loaded, what is not is computed.
 
-    Seeds that are published already stay.
+    Seeds that are published already stay. Of seeds that judge (`lib.studies.claims`) those networks are published that judge.
 
     Raises
     ------
     Mismatch
-        When the run is not the paper's: another training set, fewer epochs or points, or fewer dimensions.
+        When the run is not the paper's: another training set, fewer epochs or points, or other dimensions; or when some
+        of its seeds judge and others do not.
     """
-    _check_is_paper(protocol)
-    store = store or Store()
-    protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *restore(store, folder)})))
-    networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
-    for e in networks:
-        about = {"seed": e.seed, "epochs": protocol.epochs}
-        write_tensors(folder / f"networks-seed{e.seed}.safetensors", e.tensors(), about)
-    write_table(folder / "cells.csv", results.cells(networks, protocol, store))
-    write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
-    write_table(folder / "characters.csv", stages(networks, protocol, store))
+    judging = _judging(protocol.seeds)
+    _check_is_paper(protocol, judging)
+    store, before = store or Store(), _published(folder) if judging else manifest(folder) or {}
+    kept = restore(store, folder)
+    if judging:
+        kept = before[JUDGES]["protocol"]["seeds"] if JUDGES in before else ()
+    protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *kept})))
+    networks = _write_stage(protocol, store, folder / JUDGES if judging else folder)
+    if judging:
+        before[JUDGES] = {"protocol": vars(protocol), "numbers": _numbers(), **origin()}
+        return write_manifest(before, folder)
     few = protocol.replace(points=SWEPT_POINTS)
     swept = [name for family in noise.FAMILIES.values() for name in family]
     write_table(folder / "sweep.csv", results.cells(networks, few, store, swept)[SWEPT])
@@ -136,8 +142,20 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
         "training data SHA-256": data.digest(protocol.training_set),
         **origin(),
     }
-    before, beside = manifest(folder) or {}, ("sensitivity", "detection", "studies", "companions")
+    beside = ("sensitivity", "detection", "studies", "companions", JUDGES)
     return write_manifest(about | {k: before[k] for k in beside if k in before}, folder)
+
+
+def _write_stage(protocol: Protocol, store: Store, folder: Path) -> list[Ensemble]:
+    """Write the networks of a protocol and their tables; the networks."""
+    networks, null = train(protocol, store), protocol.replace(points=NULL_POINTS)
+    for e in networks:
+        about = {"seed": e.seed, "epochs": protocol.epochs}
+        write_tensors(folder / f"networks-seed{e.seed}.safetensors", e.tensors(), about)
+    write_table(folder / "cells.csv", results.cells(networks, protocol, store))
+    write_table(folder / "untrained.csv", results.cells(untrained(null), null, store))
+    write_table(folder / "characters.csv", claims.stages(networks, protocol, store))
+    return networks
 
 
 def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
@@ -148,8 +166,27 @@ def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor
     return findings.opening(net, inputs | {name: noise.sample(name, 0, OPENING_POINTS) for name in names})
 
 
-def _check_is_paper(protocol: Protocol) -> None:
-    paper = Protocol()
+def _judging(seeds: Sequence[int]) -> bool:
+    """Whether these are seeds that judge; some of them alone are not asked for with others."""
+    judging = {*seeds} & {*claims.JUDGES}
+    if judging and judging != {*seeds}:
+        raise Mismatch(
+            f"seeds: expected seeds that judge, {claims.JUDGES[0]} to {claims.JUDGES[-1]}, or others, got both in {', '.join(map(str, seeds))}; "
+            "ask for them one after the other"
+        )
+    return bool(judging)
+
+
+def _run(about: dict[str, Any], seeds: Sequence[int] | None) -> Protocol:
+    """The published protocol with these seeds, default its own; seeds that judge with the networks that judge."""
+    protocol = Protocol.from_mapping(about["protocol"])
+    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
+    dims = tuple(d for d in claims.JUDGED_DIMS if d in protocol.dims)
+    return run.replace(dims=dims) if _judging(run.seeds) else run
+
+
+def _check_is_paper(protocol: Protocol, judging: bool = False) -> None:
+    paper = Protocol(dims=claims.JUDGED_DIMS) if judging else Protocol()
     for name in (n for n in vars(paper) if n != "seeds"):
         if getattr(protocol, name) != getattr(paper, name):
             raise Mismatch(
@@ -217,7 +254,7 @@ def publish_detection(
     ----------
     seeds : default: the published ones.
     without : a digit that is left out of training; default: none is, and the untrained networks, single cases and costs
-        are published as well.
+        are published as well, unless the seeds judge.
     epochs : of networks that a digit is left out of; default: the protocol's.
 
     Raises
@@ -226,15 +263,14 @@ def publish_detection(
         While nothing is published.
     """
     about = _published(folder)
-    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    store, run = store or Store(), _run(about, seeds)
     restore(store, folder)
-    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     if without is not None:
-        run = detection.held_out(run, without).replace(epochs=epochs or protocol.epochs)
+        run = detection.held_out(run, without).replace(epochs=epochs or run.epochs)
     train_side_by_side([run], store)
     networks = train(run, store)
     found = [detection.table(networks, run, store)]
-    if without is None:
+    if without is None and not _judging(run.seeds):
         null = untrained(run.replace(seeds=run.seeds[:1]))
         found.append(detection.table(null, run, store, points=DETECTION_NULL))
         d = min(networks[0].dims, key=lambda d: abs(d - detection_cases.SHOWN_DIM))
@@ -243,7 +279,7 @@ def publish_detection(
         write_table(folder / "detection-counts.csv", counts)
         write_tensors(folder / "detection-pictures.safetensors", pictures)
         write_table(folder / "detection-costs.csv", detection_cases.costs(networks[0], run.training_set, d))
-        dims = [d for d in detection.DIMS if d in protocol.dims]
+        dims = [d for d in detection.DIMS if d in run.dims]
         usual = quantiles(networks, run.training_set, dims)
         write_table(folder / "detection-quantiles.csv", usual.round(8))
     new, before, place = pd.concat(found), table("detection", folder), ["training_set", "seed", "epochs"]
@@ -261,6 +297,8 @@ def publish_study(
 ) -> Path:
     """Add the tables of one of `STUDIES` to what is published; what is stored is loaded, what is not is computed.
 
+    Rows and pictures of other seeds that are published already stay.
+
     Parameters
     ----------
     seeds : default: the published ones; others are trained.
@@ -273,18 +311,24 @@ def publish_study(
     about = _published(folder)
     if name not in STUDIES:
         raise Mismatch(f"studies: expected one of {', '.join(STUDIES)}, got {name}")
-    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
+    store, run = store or Store(), _run(about, seeds)
     restore(store, folder)
-    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
     number, compute = STUDIES[name]
     made = compute(train(run, store), run, store)
     about = manifest(folder)  # another study may have been added meanwhile
+    before, numbers = about.get("studies", {}).get(name), _numbers() | {name: number}
+    others = {*before["seeds"]} - {*run.seeds} if before and before["numbers"] == numbers else {}
     for file_, content in made.items():
         if isinstance(content, pd.DataFrame):
+            there = table(file_, folder) if others else None
+            if there is not None:
+                content = pd.concat([there[there.seed.isin(others)], content], ignore_index=True)
             write_table(folder / f"{file_}.csv", content)
         else:
-            write_tensors(folder / f"{file_}.safetensors", content)
-    entry = {"numbers": _numbers() | {name: number}, "seeds": run.seeds, **origin()}
+            there = tensors(file_, folder) if others else None
+            kept = {n: t for n, t in (there or {}).items() if int(n.partition("/")[0]) in others}
+            write_tensors(folder / f"{file_}.safetensors", kept | content)
+    entry = {"numbers": numbers, "seeds": sorted({*run.seeds, *others}), **origin()}
     about["studies"] = about.get("studies", {}) | {name: entry}
     return write_manifest(about, folder)
 

@@ -52,7 +52,7 @@ def verify(
         )
     for name in about["files"]:
         published.file(name, folder)
-    whole, networks = published.cells(folder), {e.seed: e for e in published.ensembles(folder)}
+    whole, networks = published.whole("cells", folder), {e.seed: e for e in _ensembles(folder)}
     here = [seed in networks and d in networks[seed].dims for seed, d in zip(whole.seed, whole.d)]
     chosen = whole[here].sample(min(count, sum(here)), random_state=np.random.default_rng(seed))
     protocol, rows = Protocol.from_mapping(about["protocol"]), []
@@ -85,7 +85,11 @@ def _networks(folder: Path, wanted: str, seed: int, dims: tuple[int, ...]) -> En
             f"verify: expected the published manifest {wanted} in {folder}, found {found}; "
             "check out the same version"
         )
-    return next(e for e in published.ensembles(folder) if e.seed == seed).part(dims)
+    return next(e for e in _ensembles(folder) if e.seed == seed).part(dims)
+
+
+def _ensembles(folder: Path) -> list[Ensemble]:
+    return published.ensembles(folder) + published.ensembles(folder, published.JUDGES)
 
 
 def _codes(_, folder: Path, wanted: str, protocol: Protocol, seed: int, dims: tuple[int, ...]):

@@ -1,7 +1,8 @@
 """The paper's claims, each a set of parts that the tables of results can answer, and how they are judged.
 
 **Two stages.** Seeds `EXPLORERS` (and six d of seed 2 after 100 epochs) are where we looked before these definitions
-were written. Seeds `JUDGES` judge; the definitions were committed before any spectrum of theirs was computed.
+were written. Seeds `JUDGES` judge, with the networks of nine d each; the definitions were committed before any spectrum
+of theirs was computed.
 
 **Units.** The seed is the independent unit. A part is a statistic of each network, pooled over a range of d to *one
 number a seed*, on the log scale for ratios and on the logit scale for shares; a t interval over the seeds judges
@@ -33,6 +34,7 @@ from .statistics import LEVEL
 __all__ = [
     "EXPLORERS",
     "JUDGES",
+    "JUDGED_DIMS",
     "LOW",
     "MODERATE",
     "CHARACTER",
@@ -50,6 +52,7 @@ __all__ = [
     "verdicts",
     "stages",
     "published_evidence",
+    "judging",
     "evidence_or_own",
     "by_part",
     "MARKS",
@@ -59,6 +62,8 @@ __all__ = [
 
 #: Seeds on which definitions and thresholds were made, and seeds that judge.
 EXPLORERS, JUDGES = (0, 1), range(3, 11)
+#: Networks of each judging seed: all *low* d, and every third above.
+JUDGED_DIMS = (2, 3, 4, 5, 8, 11, 14, 17, 20)
 #: Ranges of d: the paper's *low*, *moderate*, *high enough for one character* and *large*. There are no others.
 LOW, MODERATE, CHARACTER, LARGE = range(2, 5), range(5, 12), range(12, 21), range(14, 21)
 ALL = (LOW, MODERATE, CHARACTER)
@@ -92,9 +97,14 @@ def stages(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None
 
 
 def published_evidence() -> Evidence | None:
-    """The published tables, or None while there are none."""
-    cells, null, characters = (published.table(name) for name in ("cells", "untrained", "characters"))
-    return None if cells is None else Evidence(cells, null, characters)
+    """The published tables, those of the judging seeds among them, or None while there are none."""
+    tables = [published.whole(name) for name in ("cells", "untrained", "characters")]
+    return None if tables[0] is None else Evidence(*tables)
+
+
+def judging(evidence: Evidence) -> Evidence | None:
+    """The evidence of the judging networks alone, or None until every one of them is there."""
+    return evidence.stage(JUDGES, JUDGED_DIMS)
 
 
 def evidence_or_own(protocol: Protocol) -> Evidence:
@@ -138,8 +148,8 @@ def by_part(estimates: Sequence[Estimate]) -> dict[Part, str]:
     return {part: _together(of) for part, of in found.items()}
 
 
-def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
-    """The estimates of a claim as a table for reading, without the columns that nothing is known for yet."""
+def numbers(estimates: Sequence[Estimate], explored: Sequence[Estimate] = ()) -> pd.DataFrame:
+    """The estimates of a claim as a table for reading, and beside them the values of the same in the seeds `explored`."""
 
     def bound(p: Part) -> str:
         if p.scale == "yes":
@@ -167,7 +177,10 @@ def numbers(estimates: Sequence[Estimate]) -> pd.DataFrame:
         "measured": e.label, "range": e.part.range, "value": e.value, "95 % interval": interval(e.low, e.high), "wanted": bound(e.part),
         "p": "" if np.isnan(e.wanted) else f"{e.wanted:.2g}", "verdict": o or "–", "trained against untrained": gain(e),
     } for e, o in zip(estimates, outcomes(estimates))]  # fmt: skip
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if explored:
+        table.insert(3, "explored", [e.value for e in explored])
+    return table
 
 
 def asked(statements: Sequence[Part], evidence: Evidence) -> pd.DataFrame:
@@ -217,7 +230,7 @@ def summary(evidence: Evidence, estimates: dict[Claim, list[Estimate]] | None = 
 
 def verdicts(evidence: Evidence) -> dict[int, str]:
     """Claim → verdict by the judging seeds; all are *open* until every one of these is there."""
-    judges = evidence.stage(JUDGES)
+    judges = judging(evidence)
     return {c.number: judge(c.estimates(judges)) if judges else "open" for c in CLAIMS}
 
 

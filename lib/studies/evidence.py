@@ -6,6 +6,7 @@ together say about one column of it. What is claimed of them stands in `lib.stud
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,9 +81,13 @@ class Evidence:
         tables = self.cells, self.null, self.characters
         return Evidence(*(None if t is None else t[keep(t)] for t in tables))
 
-    def stage(self, seeds: Collection[int]) -> Evidence | None:
-        """The evidence of these seeds alone, or None unless all of them are there."""
-        return self.where(lambda t: t.seed.isin(list(seeds))) if {*seeds} <= {*self.seeds} else None
+    def stage(self, seeds: Collection[int], dims: Collection[int] = ()) -> Evidence | None:
+        """The evidence of these seeds alone, and of these d if any are named, or None unless all these networks are there."""
+        wanted = set(itertools.product(seeds, dims)) if dims else {(s,) for s in seeds}
+        key = ["seed", "d"] if dims else ["seed"]
+        if not wanted <= set(self.cells[key].itertuples(index=False, name=None)):
+            return None
+        return self.where(lambda t: t.seed.isin(list(seeds)) & (t.d.isin(list(dims)) if dims else True))
 
     def without(self, networks: Collection[tuple[int, int]]) -> Evidence:
         """The evidence without some networks, named by (seed, d)."""

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib import data, published, results, training
+from lib import data, published, results, training, workers
 from lib.paths import ROOT
 from lib.press import checksums, commands, launch, places
 from lib.press.freshness import Job
@@ -110,7 +110,7 @@ def train(folder: Path) -> None:
 def train_in_processes(folder: Path) -> None:
     training.WORTHWHILE = 0
     training.CHECKPOINT_SECONDS = 0
-    training.joblib.cpu_count = lambda: 2
+    workers.width = lambda: 2
     training.train(PROTOCOL.replace(seeds=(0, 1)), Store(folder, None), progress=False)
 
 
@@ -120,7 +120,7 @@ def spectra(folder: Path) -> None:
 
 def spectra_in_processes(folder: Path) -> None:
     results.WORTHWHILE = 0
-    results.joblib.cpu_count = lambda: 2
+    workers.width = lambda: 2
     spectra(folder)
 
 
@@ -155,7 +155,10 @@ def kept_is_whole(folder: Path) -> None:
 
 
 def kept_content(folder: Path) -> dict:
-    return {p.name: digests(p) for p in (folder / "kept").iterdir() if not p.name.startswith(".")}
+    """All but how long each took."""
+    timed = ("seconds", checksums.NAME)
+    kept = {p.name: digests(p) for p in (folder / "kept").iterdir() if not p.name.startswith(".")}
+    return {name: {n: sha for n, sha in files.items() if n not in timed} for name, files in kept.items()}
 
 
 def pages(folder: Path, text: str) -> Path:

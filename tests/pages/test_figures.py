@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 from ipywidgets.embed import embed_minimal_html
 
 from lib import published
 from lib.pages import albums, answers
+from lib.pages import page as paper_page
 from lib.protocol import LABELS, SETS
 
 DIMS, SEEDS = (2, 5, 8), (0, 1)
@@ -133,3 +136,15 @@ def test_labels_are_the_papers(table):
     assert {name: LABELS[name] for name in SETS} == {
         name: rf"$\mathcal{{D}}_{{{about['sets'][name]['label']}}}$" for name in SETS
     }
+
+
+@pytest.mark.parametrize(
+    "verdict, word", [("● Holds", "holds"), ("✕ Refuted", "refuted"), ("◇ Open", "open")]
+)
+def test_a_claims_box_has_the_class_of_its_verdict(verdict, word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paper_page, "_write", lambda name, raw, suffix: f"{name}.{suffix}")
+    block = paper_page.claim(
+        1, "It holds.", "So.", verdict, {"hold": 1}, plt.figure(), pd.DataFrame({"measured": ["x"]}), "fig-1"
+    )
+    assert f":class: verdict {word}\n" in block._repr_mimebundle_()["text/markdown"]

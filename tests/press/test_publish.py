@@ -18,7 +18,7 @@ from lib.press import publish, verify
 from lib.protocol import Protocol
 from lib.published import Mismatch
 from lib.store import Store, write_table
-from lib.studies import sensitivity
+from lib.studies import claims, sensitivity
 
 RUN = Protocol(training_set="digits", dims=(2, 5), seeds=(0,), epochs=2, points=20)
 
@@ -27,7 +27,7 @@ RUN = Protocol(training_set="digits", dims=(2, 5), seeds=(0,), epochs=2, points=
 def small():
     """Stands in for the paper's scale, and says so nowhere else."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish, "_check_is_paper", lambda protocol: None)
+        patch.setattr(publish, "_check_is_paper", lambda *_: None)
         patch.setattr(publish, "NULL_POINTS", 10)
         patch.setattr(publish, "SWEPT_POINTS", 5)
         patch.setattr(publish, "PAIRS_POINTS", 5)
@@ -181,6 +181,52 @@ def test_a_seed_is_added_without_training_the_published_one(folder, small, tmp_p
     pd.testing.assert_frame_equal(after[after.seed == 0].reset_index(drop=True), before)
     assert published.table("characters", folder).from_seeds.notna().all()
     assert [e.seed for e in published.ensembles(folder)] == [0, 1]
+
+
+def test_seeds_that_judge_are_published_apart_with_the_networks_that_judge(
+    folder, small, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(claims, "JUDGED_DIMS", (5,))
+    before, store = published.manifest(folder), Store(tmp_path / "store")
+    with pytest.raises(Mismatch, match="expected seeds that judge, 3 to 10, or others, got both in 0, 3"):
+        publish.publish(RUN.replace(seeds=(0, 3)), store, folder)
+    for seed in (4, 3):
+        publish.publish(RUN.replace(seeds=(seed,), dims=(5,)), store, folder)
+    about = published.manifest(folder)
+    assert about["judges"]["protocol"]["seeds"] == [3, 4] and about["judges"]["protocol"]["dims"] == [5]
+    assert before["files"].items() <= about["files"].items() and about["protocol"] == before["protocol"]
+    assert [(e.seed, e.dims) for e in published.ensembles(folder, published.JUDGES)] == [(3, (5,)), (4, (5,))]
+    assert [e.seed for e in published.ensembles(folder)] == [0]
+    assert {*published.whole("cells", folder).seed} == {0, 3, 4}
+    assert published.whole("characters", folder).query("seed == 3").from_seeds.notna().all()
+    table, absent = verify.verify(1_000, progress=False, folder=folder)
+    assert {*table.seed} == {0, 3, 4} and absent == 0
+    # what is published is not computed again elsewhere
+    monkeypatch.setattr(training, "_trained", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(results, "_evaluated", lambda *_: pytest.fail("evaluated again"))
+    other = Store(tmp_path / "other")
+    publish.restore(other, folder)
+    run = RUN.replace(seeds=(3, 4), dims=(5,))
+    assert len(results.cells(training.train(run, other), run, other)) == 2 * 12
+
+
+def test_a_study_of_other_seeds_leaves_the_rows_and_pictures_of_those_before(folder, monkeypatch, tmp_path):
+    def compute(networks, protocol, store):
+        rows = [{"seed": e.seed, "d": d, "n": e.epochs} for e in networks for d in e.dims]
+        return {"rows": pd.DataFrame(rows), "first": {f"{e.seed}/{e.dims[0]}": e.theta[:3] for e in networks}}
+
+    monkeypatch.setitem(publish.STUDIES, "made up", (7, compute))
+    monkeypatch.setattr(claims, "JUDGED_DIMS", (5,))
+    store = Store(tmp_path / "store")
+    for seeds in (None, (3,), (3, 4)):
+        publish.publish_study("made up", seeds, store, folder)
+    found = published.table("rows", folder)
+    assert list(found[["seed", "d"]].itertuples(index=False, name=None)) == [(0, 2), (0, 5), (3, 5), (4, 5)]
+    assert {*published.tensors("first", folder)} == {"0/2", "3/5", "4/5"}
+    assert published.manifest(folder)["studies"]["made up"]["seeds"] == [0, 3, 4]
+    monkeypatch.setitem(publish.STUDIES, "made up", (8, compute))  # other numbers are not mixed with these
+    publish.publish_study("made up", (4,), store, folder)
+    assert {*published.table("rows", folder).seed} == {4}
 
 
 def test_other_choices_are_added_one_at_a_time(folder, small, tmp_path, monkeypatch):

@@ -12,7 +12,19 @@ from lib import paths
 from lib.protocol import GROUPS
 from lib.spectrum import ARG_BINS, LOG_BINS
 from lib.studies import claims
-from lib.studies.claims import CLAIMS, EXPLORERS, JUDGES, LOW, Claim, judge, numbers, outcomes, summary
+from lib.studies.claims import (
+    CLAIMS,
+    EXPLORERS,
+    JUDGED_DIMS,
+    JUDGES,
+    LOW,
+    Claim,
+    judge,
+    judging,
+    numbers,
+    outcomes,
+    summary,
+)
 from lib.studies.evidence import NOISE, Evidence, Part
 
 SIDES = {name: group for group, names in GROUPS.items() for name in names}
@@ -148,6 +160,8 @@ def test_a_claim_holds_where_the_paper_is_right_and_is_refuted_where_its_number_
         if o not in ("holds", "")
     ]
     assert verdict(claim.number, spoilt(*AGAINST[claim.number])) == "refuted"
+    assert judge(claim.estimates(judging(right))) == "holds"
+    assert judge(claim.estimates(judging(spoilt(*AGAINST[claim.number])))) == "refuted"
 
 
 def test_every_claim_has_a_number_a_figure_and_ranges_that_were_agreed():
@@ -171,6 +185,7 @@ def test_definitions_are_those_on_record():
         for c in CLAIMS
         for p in c.parts
     ]
+    said = [tuple(JUDGES), JUDGED_DIMS, *said]
     digest = hashlib.sha256(repr(said).encode()).hexdigest()[:16]
     assert digest in (paths.ROOT / "book" / "appendices" / "changes.md").read_text(encoding="utf-8"), digest
 
@@ -274,6 +289,8 @@ def test_a_stage_is_there_wholly_or_not_at_all(right):
     both = Evidence(pd.concat([right.cells, as_the_paper_says(seeds=EXPLORERS).cells]))
     assert both.stage(JUDGES).seeds == tuple(JUDGES) and both.stage(EXPLORERS).seeds == EXPLORERS
     assert both.where(lambda t: t.seed != 5).stage(JUDGES) is None
+    assert {*judging(both).cells.d} == {*JUDGED_DIMS} and judging(both).seeds == tuple(JUDGES)
+    assert judging(both.where(lambda t: (t.seed != 5) | (t.d != 3))) is None
 
 
 def test_training_is_held_against_the_untrained_network_of_the_same_seed_where_both_have_full_rank(right):
