@@ -157,7 +157,10 @@ def written(value: object, form: str = "{:.3g}") -> str:
         return typeset(str(value))
     if isinstance(value, Integral):
         return typeset(f"{value:,}")
-    return "–" if value != value else typeset(THOUSANDS.sub(lambda n: f"{int(n[0]):,}", form.format(value)))
+    if value != value:
+        return "–"
+    text = form.format(value).replace("inf", "∞")
+    return typeset(THOUSANDS.sub(lambda n: f"{int(n[0]):,}", text))
 
 
 THOUSANDS = re.compile(r"(?<![\d.])\d{4,}")
@@ -207,6 +210,8 @@ def readable(frame: pd.DataFrame) -> str:
         return re.sub(r"([λKJ])_([IL])", r"\1<sub>\2</sub>", html.escape(text))
 
     def title(column: str) -> str:
+        if column in LABELS:
+            return plain(LABELS[column])
         j, _, rest = str(column).partition("_")
         if j in ("I", "L") and rest in WORDS:
             return low(WORDS[rest].format(f"_{j}"))

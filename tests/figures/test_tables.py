@@ -22,7 +22,7 @@ def test_a_cell_is_text_whatever_it_begins_with(text):
     assert tree.astext() == text
 
 
-@pytest.mark.parametrize("value, text", [(8e3, "8,000"), (-0.25, "−0.25"), (5e-5, r"$5\cdot10^{-5}$"), (1e-9, "$10^{-9}$"), (2e7, r"$2\cdot10^{7}$")])  # fmt: skip
+@pytest.mark.parametrize("value, text", [(8e3, "8,000"), (-0.25, "−0.25"), (5e-5, r"$5\cdot10^{-5}$"), (1e-9, "$10^{-9}$"), (2e7, r"$2\cdot10^{7}$"), (float("inf"), "∞")])  # fmt: skip
 def test_numbers_are_written_as_they_are_read(value, text):
     assert written(value) == text
 
@@ -57,4 +57,5 @@ def test_columns_and_data_sets_have_words():
     html = readable(pd.DataFrame({"set": ["bernoulli_0.87"], "I_mean": [-1e-7], "L_reversed": [0.5]}))
     assert "<th>mean |λ<sub>I</sub>|</th>" in html and "<th>reversed, K<sub>L</sub></th>" in html
     assert '<td class="word">𝒟<sub>.87</sub></td>' in html and "<td>−10<sup>−7</sup></td>" in html
+    assert "<th>𝒟<sub>.87</sub></th>" in readable(pd.DataFrame({"bernoulli_0.87": [0.5]}))
     assert plain("$d$") == "d"
