@@ -184,11 +184,11 @@ def _source(name: str) -> _Source:
     cache = Store().root / name
     if name == "fashion-mnist":
         return _Source(
-            "Fashion-MNIST", "FASHION_MNIST_DIR", FASHION_FILES, paths.fashion_mnist(), cache, (FASHION_DEBIAN,),
-            FASHION_URL, "set FASHION_MNIST_DIR to a folder with its two original test files",
+            "Fashion-MNIST", "FASHION_MNIST_DIR", FASHION_FILES, paths.named("FASHION_MNIST_DIR"), cache,
+            (FASHION_DEBIAN,), FASHION_URL, "set FASHION_MNIST_DIR to a folder with its two original test files",
         )  # fmt: skip
     return _Source(
-        "MNIST", "MNIST_DIR", MNIST_FILES, paths.mnist(), cache, (), MNIST_URL,
+        "MNIST", "MNIST_DIR", MNIST_FILES, paths.named("MNIST_DIR"), cache, (), MNIST_URL,
         "set MNIST_DIR to a folder with the four original files, or use training_set=digits",
     )  # fmt: skip
 

@@ -73,8 +73,7 @@ def round_trip(net: Autoencoder, x: Tensor) -> RoundTrip:
 
 
 def at_codes(net: Autoencoder, z: Tensor) -> RoundTrip:
-    """The trip that begins at codes ``z (n, d)`` with the decoder; there is no x,
-    so that K_L stands for K_I as well."""
+    """The trip that begins at codes ``z (n, d)`` with the decoder; with no x, K_L stands for K_I too."""
     a, at_z = _through(net.decoder, z)  # the last pre-activation, (n, 784)
     slope = sech2(a)
     y = a.tanh_()
@@ -197,13 +196,11 @@ def reduced(net: Autoencoder, trip: RoundTrip, at: list[Tensor], k: Tensor) -> T
 
 
 def reference(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation:
-    slow, for comparison."""
+    """J_I(x) ``(n, 784, 784)`` and J_L(z) ``(n, d, d)`` by automatic differentiation: slow, to compare."""
     there = derivative(lambda v: net.decoder(net.encoder(v)), x)
     return there, derivative(lambda v: net.encoder(net.decoder(v)), net.encoder(x))
 
 
 def derivative(f: Callable[[Tensor], Tensor], x: Tensor, forward: bool = False) -> Tensor:
-    """Df at every row of ``x (n, p)``, shape (n, q, p),
-    by automatic differentiation in reverse or `forward` mode."""
+    """Df at every row of ``x (n, p)``, shape (n, q, p), by automatic differentiation reverse or `forward`."""
     return torch.func.vmap((torch.func.jacfwd if forward else torch.func.jacrev)(f))(x)

@@ -101,8 +101,7 @@ def distribution(name: str) -> stats.distributions.rv_frozen:
 
 
 def _beta_part(mean: float, variance: float, zeros: float) -> tuple[float, float] | None:
-    """Parameters of the Beta law that, with a share of zeros, gives a mean and a variance;
-    None where none does."""
+    """Parameters of the Beta law that, with a share of zeros, gives a mean and a variance, or None."""
     if not 0 <= zeros < 1:
         return None
     mu = mean / (1 - zeros)

@@ -15,8 +15,7 @@ __all__ = [
     "PUBLISHED",
     "CONTENTS",
     "results",
-    "mnist",
-    "fashion_mnist",
+    "named",
     "pictures",
     "device",
     "note",
@@ -40,18 +39,8 @@ def results() -> Path:
     ).absolute()
 
 
-def mnist() -> Path | None:
-    """The folder with the original MNIST files, ``MNIST_DIR``, or None where none is named."""
-    return _named("MNIST_DIR")
-
-
-def fashion_mnist() -> Path | None:
-    """The folder with the original files of Fashion-MNIST, ``FASHION_MNIST_DIR``,
-    or None where none is named."""
-    return _named("FASHION_MNIST_DIR")
-
-
-def _named(variable: str) -> Path | None:
+def named(variable: str) -> Path | None:
+    """The folder that a variable of `FOLDERS` names, or None where it names none."""
     folder = os.environ.get(variable)
     return Path(folder).absolute() if folder else None
 

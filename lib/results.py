@@ -77,8 +77,7 @@ def evaluate(
     progress: bool = True,
     laws: Laws | None = None,
 ) -> list[pd.DataFrame]:
-    """The rows of one data set, a table for each ensemble:
-    each block is drawn once and passed through all networks.
+    """The rows of one data set, a table for each ensemble: each block is drawn once for all networks.
 
     Parameters
     ----------
@@ -259,8 +258,7 @@ def by_seed(
     function: Callable[..., Any], stored: Callable[..., bool], networks: Sequence[Ensemble], protocol: Protocol, store: Store,
     *more: Any, units: int = 1, **look: Any,
 ) -> list[Any]:  # fmt: skip
-    """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for
-    the networks of each seed.
+    """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for each seed.
 
     What is not `stored` yet, which is asked with the same arguments but the first,
     is computed as `lib.workers` shares it out.

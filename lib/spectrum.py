@@ -102,8 +102,7 @@ class Cell:
         self.sums["y_square"] += trip.y.square().sum(0).cpu().numpy()
 
     def _put(self, name: str, values: np.ndarray) -> None:
-        """Append to a column. Many small arrays among large ones that come and go
-        would break up the memory."""
+        """Append to a column. Many small arrays among large ones that come and go would fragment memory."""
         end = self.points + len(values)
         if name not in self.columns or len(self.columns[name]) < end:
             grown = np.empty((2 * end, *values.shape[1:]), values.dtype)

@@ -239,8 +239,7 @@ class Store:
         return None if table is None else table.folder[0]
 
     def alone(self, stage: str, fields: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
-        """Only one process at a time is inside for the same fields.
-        The system's lock dies with its holder."""
+        """Only one process at a time is inside for the same fields. The lock dies with its holder."""
         path = self.path(stage, fields, "lock")
         return locked(path, f"{stage} {path.stem}")
 

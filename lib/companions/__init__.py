@@ -38,8 +38,7 @@ class Sizes:
 
     @classmethod
     def published(cls, folder: Path = FOLDER) -> tuple[Protocol, Self] | None:
-        """Protocol and settings under which the chapter's published results are found,
-        or None while there are none."""
+        """Protocol and settings of the chapter's published results, or None while there are none."""
         chapter = cls.__module__.split(".")[-1]
         about = part("companions", chapter, folder=folder)
         if about is None:
@@ -59,8 +58,7 @@ def shown(
     store: Store | None = None,
     **tensors: Callable[[], Mapping[str, Tensor]],
 ) -> dict[str, pd.DataFrame | dict[str, Tensor]]:
-    """What a chapter's page shows, by name:
-    each loaded if stored or published for `fields`, else computed."""
+    """What a chapter's page shows, by name: loaded if stored or published for `fields`, else computed."""
     store, found = store or Store(), {}
     for keep, parts in ((store.table, tables), (store.tensors, tensors)):
         for name, compute in parts.items():

@@ -40,8 +40,7 @@ def _labels(names: Sequence[str]) -> list[str]:
 
 @styled
 def heat(table: pd.DataFrame) -> Figure:
-    """Mean AUROC over networks, a row a score, a column a set, the noise sets as one;
-    one half, chance, is white."""
+    """Mean AUROC over networks, a row a score, a column a set, the noise sets as one; chance is white."""
     scores = [s for s in (*SCORES, *FURTHER) if s in set(table.score)]
     merged = table.assign(set=table.set.where(~table.set.isin(NOISE_SETS), "noise"))
     sets = [s for s in dict.fromkeys(merged.set) if s != "noise"] + ["noise"] * ("noise" in set(merged.set))
@@ -106,8 +105,7 @@ def curves(table: pd.DataFrame) -> Figure:
 
 @styled
 def pareto(table: pd.DataFrame) -> Figure:
-    """Mean AUROC over the near sets against cost in round trips;
-    those that no other beats at less cost are joined.
+    """Mean AUROC over the near sets against cost in round trips; those that none beats at less cost joined.
 
     `table` has the columns ``score``, ``near sets`` and ``cost``.
     """
@@ -128,8 +126,7 @@ def pareto(table: pd.DataFrame) -> Figure:
 
 @styled
 def primary(table: pd.DataFrame) -> Figure:
-    """Differences in AUROC from each rival on the primary sets, a dot a seed;
-    the interval where eight seeds judge.
+    """Differences in AUROC from each rival on the primary sets, a dot a seed; an interval where eight judge.
 
     `table` has the columns ``statement``, ``rival``, ``difference``, ``low`` and ``high``.
     """

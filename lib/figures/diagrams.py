@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Polygon
 
@@ -119,19 +118,14 @@ def charts() -> Figure:
 
 @styled
 def serpentine(passes: Sequence[int], points: np.ndarray) -> Figure:
-    """Points of the unit square and the curve that runs through its horizontal strips,
-    one panel a number of strips."""
+    """Points of the unit square and the curve through its horizontal strips, a panel a number of strips."""
     fig, axes = plt.subplots(1, len(passes), figsize=(WIDTH, 2.4))
     for ax, k in zip(axes, passes):
         ax.plot(*points.T, ".", color=INK, ms=2, alpha=0.6)
-        _strips(ax, k)
+        heights = (np.arange(k) + 0.5) / k
+        ends = np.array([(0, 1) if i % 2 == 0 else (1, 0) for i in range(k)])
+        ax.plot(ends.ravel(), np.repeat(heights, 2), color=RED, lw=1.8)
         ax.set(aspect="equal", xticks=[], yticks=[], title="a projection" if k == 1 else f"{k} strips")
         ax.grid(False)
         ax.spines[:].set_visible(False)
     return fig
-
-
-def _strips(ax: Axes, k: int) -> None:
-    heights = (np.arange(k) + 0.5) / k
-    ends = np.array([(0, 1) if i % 2 == 0 else (1, 0) for i in range(k)])
-    ax.plot(ends.ravel(), np.repeat(heights, 2), color=RED, lw=1.8)

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 
 from ..protocol import NOISE_SETS
 from ..studies.noise_design import FACTORS, JUDGED, RESPONSES
-from .style import BLUE, COLORS, FAINT, INK, LABELS, LINES, ORDERED, RED, WIDTH, shades, styled
+from .sets import tones
+from .style import BLUE, COLORS, FAINT, INK, LABELS, LINES, ORDERED, RED, WIDTH, styled
 
 __all__ = ["design", "effects", "answer", "dependence", "placed", "paths"]
 
@@ -27,15 +28,6 @@ def _panels(columns: int = 2, height: float = 2.2, **shared) -> tuple[Figure, di
     for ax, (_, _, title) in zip(axes.flat, RESPONSES.values()):
         ax.set_title(title)
     return fig, dict(zip(RESPONSES, axes.flat))
-
-
-def _dims(fig: Figure, table: pd.DataFrame) -> dict[int, str]:
-    """A tone for each d, and the legend that says so."""
-    dims = sorted(table.d.unique())
-    tones = dict(zip(dims, shades(len(dims))))
-    handles = [Line2D([], [], color=tone, label=f"$d={d}$") for d, tone in tones.items()]
-    fig.legend(handles=handles, loc="outside upper center", ncols=6)
-    return tones
 
 
 @styled
@@ -60,16 +52,14 @@ def effects(table: pd.DataFrame) -> Figure:
     """Standardised effects of the factors, a panel a response, a mark a network:
     the colour is d, the form the seed."""
     fig, axes = _panels(sharex=True, sharey=True)
-    tones, seeds = _dims(fig, table), sorted(table.seed.unique())
+    tone, seeds = tones(fig, table), sorted(table.seed.unique())
     for response, ax in axes.items():
         ax.axvline(0, color=FAINT, lw=0.8)
         part = table[table.response == response]
         for row in part.itertuples():
-            place = (
-                list(FACTORS).index(row.factor) + 0.5 * (list(tones).index(row.d) + 0.5) / len(tones) - 0.25
-            )
+            place = list(FACTORS).index(row.factor) + 0.5 * (list(tone).index(row.d) + 0.5) / len(tone) - 0.25
             mark = MARKS[seeds.index(row.seed) % len(MARKS)]
-            ax.plot(row.effect, place, mark, color=tones[row.d], ms=3.2, alpha=0.9)
+            ax.plot(row.effect, place, mark, color=tone[row.d], ms=3.2, alpha=0.9)
         ax.set_yticks(range(len(FACTORS)), FACTORS.values())
         ax.set_ylim(len(FACTORS) - 0.5, -0.5)
     fig.supxlabel("standardised effect")
@@ -101,12 +91,12 @@ def answer(table: pd.DataFrame, by_seed: pd.DataFrame) -> Figure:
 def dependence(table: pd.DataFrame) -> Figure:
     """Partial dependence: a row a response, a column a factor, a line a network."""
     fig, axes = plt.subplots(len(RESPONSES), len(FACTORS), figsize=(WIDTH, 10), sharex="col", sharey="row")
-    tones = _dims(fig, table)
+    tone = tones(fig, table)
     for axs, (response, (_, _, title)) in zip(axes, RESPONSES.items()):
         for ax, factor in zip(axs, FACTORS):
             part = table[(table.response == response) & (table.factor == factor)]
             for (seed, d), line in part.groupby(["seed", "d"]):
-                ax.plot(line.value, line.predicted, LINES[seed % len(LINES)], color=tones[d], lw=1.1)
+                ax.plot(line.value, line.predicted, LINES[seed % len(LINES)], color=tone[d], lw=1.1)
         axs[0].set_ylabel(title.replace(" (", "\n("))
     for ax, label in zip(axes[-1], FACTORS.values()):
         ax.set_xlabel(label.replace(" ", "\n", 1) if len(label) > 12 else label)

@@ -182,8 +182,7 @@ def layers(table: pd.DataFrame) -> Figure:
 
 @styled
 def hamming(table: pd.DataFrame, dims: tuple[int, ...] = (8, 14, 20)) -> Figure:
-    """Reversed points under K_I (solid) and K_L (dashed)
-    by the number of encoder units that switch between x and y."""
+    """Reversed points under K_I (solid) and K_L (dashed) by the encoder units that switch between x and y."""
     dims = [d for d in dims if d in set(table.d)] or sorted(table.d.unique())
     fig, axes = plt.subplots(1, len(KINDS), figsize=(WIDTH, 3.2), sharey=True)
     names = [f"{a + 1}–{b}" if b > a + 1 else str(b) for a, b in zip((-1, *EDGES), EDGES)]
@@ -215,8 +214,7 @@ def hamming(table: pd.DataFrame, dims: tuple[int, ...] = (8, 14, 20)) -> Figure:
 
 @styled
 def training(table: pd.DataFrame) -> Figure:
-    """Negative eigenvalues a point, and reversed points, against epochs of training;
-    a line a latent dimension.
+    """Negative eigenvalues a point, and reversed points, by epochs of training; a line a latent dimension.
 
     `table` is that of `lib.studies.orientation.along`.
     """

@@ -1,5 +1,4 @@
-"""Eigenvalues in the complex plane, a plane for each data set: of `lib.studies.diagnose`,
-and on the first page."""
+"""Eigenvalues in the complex plane, a plane a data set: of `lib.studies.diagnose`, and on the first page."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ def planes(diagnoses: Mapping[str, Diagnosis], reach: float = 2.0) -> Figure:
 
 @styled
 def opening(tensors: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
-    """Images, their reconstructions and the eigenvalues of K_I,
-    a row of two strips and a plane for each data set.
+    """Images, their reconstructions and the eigenvalues of K_I, two strips and a plane a data set.
 
     Parameters
     ----------

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..protocol import GROUPS
-from .style import COLORS, INK, LABELS, LINES, WIDTH, log_axis
+from .style import COLORS, INK, LABELS, LINES, WIDTH, log_axis, shades
 from .tables import ordered
 
-__all__ = ["by_group", "legend", "by_seed", "seeds", "dimensions", "chosen", "NETWORKS"]
+__all__ = ["by_group", "legend", "by_seed", "seeds", "dimensions", "tones", "chosen", "NETWORKS"]
 
 
 #: Networks a page offers at most, spread over the latent dimensions there are.
@@ -81,6 +81,15 @@ def dimensions(ax: Axes, table: pd.DataFrame) -> None:
     """Ticks at latent dimensions there are, about five of them."""
     dims = sorted(table.d.unique())
     ax.set_xticks(dims if len(dims) < 6 else [d for d in dims if d % 4 == 0])
+
+
+def tones(fig: Figure, table: pd.DataFrame, columns: int = 6) -> dict[int, str]:
+    """A tone for each d, and the legend above the figure that says so."""
+    dims = sorted(table.d.unique())
+    found = dict(zip(dims, shades(len(dims))))
+    handles = [Line2D([], [], color=tone, label=f"$d={d}$") for d, tone in found.items()]
+    fig.legend(handles=handles, loc="outside upper center", ncols=columns)
+    return found
 
 
 def legend(fig: Figure, table: pd.DataFrame, marker: str | None = None, columns: int = 7) -> None:

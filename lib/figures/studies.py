@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
-from .sets import by_group, legend
+from .sets import by_group, legend, tones
 from .style import COLORS, FAINT, INK, LABELS, WIDTH, log_axis, plain_ticks, shades, styled
 from .tables import ordered, variant
 
@@ -40,16 +39,18 @@ def training_curves(curves: Mapping[int, Mapping[str, Tensor]], dims: Sequence[i
     curves : seed → ``{"train": (epochs, k), "test": (epochs, k)}``
     """
     fig, axes = plt.subplots(1, len(curves), figsize=(WIDTH, 3.6), sharey=True, squeeze=False)
-    tones = shades(len(dims))
+    by_width = shades(len(dims))
     for ax, (seed, pair) in zip(axes.flat, curves.items()):
         epochs = np.arange(1, len(pair["train"]) + 1)
-        for i, tone in enumerate(tones):
+        for i, tone in enumerate(by_width):
             ax.plot(epochs, pair["train"][:, i], color=tone, lw=0.7)
             ax.plot(epochs, pair["test"][:, i], color=tone, lw=1.5)
         ax.set(title=f"seed {seed}", xlabel="epoch", yscale="log", xscale="log")
     axes[0, 0].set_ylabel("mean squared pixel error")
     bounds = BoundaryNorm(np.arange(len(dims) + 1) - 0.5, len(dims))
-    bar = fig.colorbar(plt.cm.ScalarMappable(bounds, ListedColormap(tones)), ax=axes, label="$d$", aspect=30)
+    bar = fig.colorbar(
+        plt.cm.ScalarMappable(bounds, ListedColormap(by_width)), ax=axes, label="$d$", aspect=30
+    )
     few = range(0, len(dims), 1 if len(dims) < 8 else 3)
     bar.set_ticks(list(few), labels=[str(dims[i]) for i in few])
     bar.ax.minorticks_off()
@@ -126,19 +127,16 @@ def sweep(
     Thin lines are single networks, heavy ones their median over the seeds, coloured by d.
     """
     fig, axes = plt.subplots(1, len(statistics), figsize=(WIDTH, 3.3), squeeze=False)
-    dims = sorted(table.d.unique())
-    tones = dict(zip(dims, shades(len(dims))))
+    tone = tones(fig, table, columns=4)
     for ax, (column, title) in zip(axes.flat, statistics.items()):
         for d, of_width in table.groupby("d"):
             for _, part in of_width.groupby("seed"):
-                ax.plot(part[parameter], part[column], color=tones[d], lw=0.7, alpha=0.5)
-            ax.plot(of_width.groupby(parameter)[column].median(), color=tones[d])
+                ax.plot(part[parameter], part[column], color=tone[d], lw=0.7, alpha=0.5)
+            ax.plot(of_width.groupby(parameter)[column].median(), color=tone[d])
         ax.set_title(title)
         if column in log:
             log_axis(ax.yaxis, table[column])
     fig.supxlabel(label)
-    handles = [Line2D([], [], color=tone, label=f"$d={d}$") for d, tone in tones.items()]
-    fig.legend(handles=handles, loc="outside upper center", ncols=4)
     return fig
 
 
@@ -175,8 +173,7 @@ def choices(table: pd.DataFrame, column: str, label: str, dims: Sequence[int], l
 def lengths(
     table: pd.DataFrame, statistics: Mapping[str, str], dims: Sequence[int], log: Sequence[str] = ()
 ) -> Figure:
-    """Statistics against epochs of training: a row a statistic,
-    a column a latent dimension, a line a data set."""
+    """Statistics by epochs of training: a row a statistic, a column a latent dimension, a line a data set."""
     table = table[table.choice == "length"]
     size = (WIDTH, 1.6 * len(statistics) + 1.2)
     fig, axes = plt.subplots(

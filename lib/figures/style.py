@@ -187,8 +187,7 @@ def shades(count: int) -> list[str]:
 def plane(
     ax: Axes, lam_i: Tensor, lam_l: Tensor, reach: float | None = None, size: float = 5, **look
 ) -> float:
-    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape,
-    in the plane with the unit circle.
+    """Eigenvalues of K_I (circles) and K_L (crosses), complex of any shape, with the unit circle.
 
     Parameters
     ----------

@@ -19,8 +19,7 @@ __all__ = ["spectra", "counterexamples", "rays", "bounds", "circle", "ellipse", 
 
 @styled
 def spectra(full: Tensor, small: Tensor) -> Figure:
-    """Eigenvalues of J_I (784×784) and of K_I (d×d) at one point: in the complex plane,
-    and their moduli by rank."""
+    """Eigenvalues of J_I (784×784) and of K_I (d×d) at one point: in the plane, and their moduli by rank."""
     fig, (plane, moduli) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), width_ratios=(1, 1.25))
     plane.plot(
         full.real, full.imag, "o", mfc="none", color=BLUE, ms=9, label=r"$J_\mathcal{I}$, $784\times784$"
@@ -39,8 +38,7 @@ def spectra(full: Tensor, small: Tensor) -> Figure:
 
 @styled
 def counterexamples(nilpotent: pd.DataFrame, crossing: pd.DataFrame) -> Figure:
-    """Both sides of the inequality ‖λ(A) − λ(B)‖² ≤ ‖A − B‖_F² for two families of
-    pairs, by their parameter."""
+    """Both sides of the inequality ‖λ(A) − λ(B)‖² ≤ ‖A − B‖_F² for two families of pairs, by parameter."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
     titles = (r"$A$, $B$ not normal", r"$A$, $B$ symmetric, order by modulus")
     for ax, table, title, name in zip(axes, (nilpotent, crossing), titles, (r"\varepsilon", r"\delta")):

@@ -1,5 +1,4 @@
-"""Pictures drawn beforehand that the reader switches in a page without a kernel,
-and what is shown so as d grows.
+"""Pictures drawn beforehand that a reader switches without a kernel, and what is shown so as d grows.
 
 The pictures are SVGs put together by hand: dozens of them travel inside one page.
 """
@@ -50,8 +49,7 @@ WORDS = {"train": "training data"} | {name: f"{group} noise" for group, name in 
 def album(
     frames: Mapping[tuple[str, ...], str], labels: Sequence[str], alt: str, width: int = 720
 ) -> widgets.Widget:
-    """Pictures drawn beforehand, switched in the browser: the last key by a slider,
-    the others by lists of choices.
+    """Pictures drawn beforehand, switched in the browser: the last key by a slider, the others by lists.
 
     Parameters
     ----------

@@ -111,8 +111,7 @@ def _by_group(table: pd.DataFrame, rows: dict[str, str], y: str, **more: Any) ->
 
 
 def _middle(some: pd.DataFrame, table: pd.DataFrame, column: str, colours: list[str], of: str) -> Answers:
-    """Median and quartiles of a column at each d, over data sets and seeds;
-    hidden while data sets are picked."""
+    """Median and quartiles of a column at each d, over sets and seeds; hidden while data sets are picked."""
     grouped = some.groupby("d")[column]
     quantile = {key: grouped.quantile(q).reindex(sorted(table.d.unique())) for key, q in QUARTILES.items()}
     values = {key: _rounded(v) for key, v in quantile.items()}
@@ -140,8 +139,7 @@ def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Answers:
 
 
 def _series(table: pd.DataFrame, sets: Iterable[str], columns: dict[str, str], **more: Any) -> list[Answers]:
-    """One for each data set and seed: ``columns`` of the table against all its d,
-    None where a cell is missing."""
+    """One a data set and seed: ``columns`` of the table against all its d, None where a cell is missing."""
     dims = sorted(table.d.unique())
     found = []
     for name in sets:

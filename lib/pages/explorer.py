@@ -19,16 +19,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import data, jacobian, noise, paths, published, spectrum
+from .. import data, jacobian, noise, paths, spectrum
 from ..figures.style import plane, styled
-from ..model import Autoencoder, Ensemble
+from ..model import Autoencoder
 from ..protocol import REPRESENTATIVES, Protocol
 from ..studies.orientation_cell import halves
-from ..training import train, untrained
+from ..training import untrained
 from . import live
 from .albums import BLUE, GREEN, INK, RED, album, picture, shown, svg, text
 
-__all__ = ["Look", "look", "Codes", "drawing", "frames", "still", "grid", "Explorer", "show"]
+__all__ = ["Look", "look", "Codes", "drawing", "frames", "still", "Explorer", "show"]
 
 #: How often the autoencoder has been applied in the drawing.
 TIMES = (1, 4, 64)
@@ -187,8 +187,7 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
 
 
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
-    """The code among training codes, along their two principal axes;
-    a code beyond the frame is drawn at its edge."""
+    """The code among training codes, along their two principal axes; one beyond the frame at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
     at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
     dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
@@ -228,11 +227,11 @@ def points(protocol: Protocol, sets: Mapping[str, str] | None = None) -> dict[st
 
 
 def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
-    """Drawings of `points` for the networks of `grid`, by (data set, seed, d)."""
-    images, ensembles, inputs = data.load(protocol.training_set), grid(protocol)[0], points(protocol)
+    """Drawings of `points` for all networks shown, by (data set, seed, d)."""
+    images, inputs = data.load(protocol.training_set), points(protocol)
     shown_codes = live.as_known(protocol, few(images.train))
     out = {}
-    for ensemble in ensembles:
+    for ensemble in live.networks(protocol, None)[0]:
         for d in live.chosen(ensemble.dims):
             net = ensemble.member(d).double()
             codes = Codes(net, shown_codes, _named(protocol)["codes"])
@@ -245,10 +244,10 @@ def frames(protocol: Protocol) -> dict[tuple[str, str, str], str]:
 
 @styled
 def still(protocol: Protocol) -> Figure:
-    """A held-out image, the paper's three representatives and the first ensemble of `grid` as one picture:
+    """A held-out image, the paper's three representatives and the first ensemble as one picture:
     reconstructions, and spectra below them, for growing d."""
     groups = {name: f"{group} noise" for group, name in REPRESENTATIVES.items()}
-    ensemble, inputs = grid(protocol)[0][0], points(protocol, groups)
+    ensemble, inputs = live.networks(protocol)[0][0], points(protocol, groups)
     dims = live.chosen(ensemble.dims)
     fig, axes = plt.subplots(
         2 * len(inputs),
@@ -273,12 +272,6 @@ def still(protocol: Protocol) -> Figure:
     return fig
 
 
-def grid(protocol: Protocol) -> tuple[list[Ensemble], str]:
-    """The ensembles shown, published if there are any and else of this build, and which they are."""
-    which = live.networks(protocol)[1]
-    return published.ensembles() or train(protocol), which
-
-
 # --- with a kernel --------------------------------------------------------------------------------
 
 
@@ -297,7 +290,7 @@ class Explorer:
     def __init__(self, protocol: Protocol):
         self.protocol, self.images, self.names = protocol, data.load(protocol.training_set), _named(protocol)
         self.around = live.as_known(protocol, few(self.images.train))
-        ensembles, which = grid(protocol)
+        ensembles, which = live.networks(protocol, None)
         self.nets: dict[tuple, Autoencoder] = {}
         self.all_codes: dict[tuple, Codes] = {}
         start = untrained(protocol.replace(dims=ensembles[0].dims, seeds=tuple(e.seed for e in ensembles)))
@@ -390,8 +383,7 @@ def _drawn(name: str) -> Tensor:
 
 
 def show(protocol: Protocol) -> widgets.Widget:
-    """The explorer: the live one in a notebook, the album of pictures in the book,
-    whose pages have no kernel."""
+    """The explorer: the live one in a notebook, the album in the book, whose pages have no kernel."""
     if paths.pictures():
         return album(frames(protocol), ("data set", "seed", "d"), "Input, reconstructions and spectra")
     return Explorer(protocol).widget

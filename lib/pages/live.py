@@ -67,20 +67,19 @@ SIDE = 96
 USUAL_POINTS = 200
 
 
-def networks(protocol: Protocol) -> tuple[list[Ensemble], str]:
-    """Ensembles of the first `SEEDS` seeds, published if there are any and else of this build,
+def networks(protocol: Protocol, seeds: int | None = SEEDS) -> tuple[list[Ensemble], str]:
+    """Ensembles of the first seeds, or of all (None), published if there are any and else of this build,
     and a phrase that says which."""
     found = published.ensembles()
     which = "published networks (MNIST, the paper's protocol)"
     if not found:
         found = train(protocol)
         which = f"networks of this build ({NAMES[protocol.training_set]}, {protocol.epochs} epochs)"
-    return found[:SEEDS], which
+    return found[:seeds], which
 
 
 def dimensions(ensemble: Ensemble) -> list[int]:
-    """The latent dimensions that the page offers: those that the detection study scores,
-    or a few evenly spread."""
+    """The latent dimensions offered: those that the detection study scores, or a few evenly spread."""
     return (
         [d for d in detection.DIMS if d in ensemble.dims]
         if published.part("protocol")
@@ -103,8 +102,7 @@ def knows_mnist(protocol: Protocol) -> bool:
 
 
 def rounded(net: Autoencoder) -> Autoencoder:
-    """The network whose weights are those of `net` rounded to float16, in float64:
-    what the browser computes with."""
+    """The network whose weights are those of `net` rounded to float16, in float64: what the browser has."""
     copy = Autoencoder(
         net.d, widths=[m.in_features for m in net.encoder if isinstance(m, torch.nn.Linear)]
     ).double()
@@ -175,8 +173,7 @@ def export(net: Autoencoder, path: Path) -> Path:
 
 
 def export_images(protocol: Protocol, path: Path) -> Path:
-    """Write `samples` as a classic script, one byte a pixel,
-    with what is `usual` for the networks offered."""
+    """Write `samples` as a classic script, one byte a pixel, with what is `usual` for these networks."""
     x, labels = samples(protocol)
     pixels = _base64((x * 255).round().to(torch.uint8).numpy())
     content = {"labels": labels.tolist(), "pixels": pixels, "framed": knows_mnist(protocol)}
@@ -184,8 +181,7 @@ def export_images(protocol: Protocol, path: Path) -> Path:
 
 
 def usual(protocol: Protocol) -> dict:
-    """Quantiles of scores over held-out images,
-    and medians of the difference between two seeds on noise, by network.
+    """Quantiles of scores over held-out images, and medians of two seeds' difference on noise, by network.
 
     ``{"levels": […], "inside": {"0.8": {score: […]}}, "noise": {"0.8": {score: {"bright": …}}}}``,
     a network being called seed.d.

@@ -156,8 +156,7 @@ def environment() -> dict[str, Any]:
         model = named[1].strip() if named else model
     packages = {name: version(name) for name in ("torch", "numpy", "numba", "scipy")}
     capability = torch.backends.cpu.get_cpu_capability()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    machine = {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": load}
+    machine = {"cpu": model, "vectors": capability, "cores": joblib.cpu_count(), "load": os.getloadavg()[0]}
     return machine | {"python": platform.python_version()} | packages
 
 
@@ -221,8 +220,7 @@ def _naive(net: Autoencoder, x: Tensor) -> Tensor:
 
 
 def _through_the_waist(net: Autoencoder, x: Tensor) -> tuple[Tensor, Tensor]:
-    """K_I and K_L by `torch.func`: reverse mode for E, which has d rows,
-    forward mode for G, which has d columns."""
+    """K_I and K_L by `torch.func`: reverse mode for E, with its d rows, forward for G with its d columns."""
     z, y = net(x)
     g = jacobian.derivative(net.decoder, z, forward=True)
     return jacobian.derivative(net.encoder, x) @ g, jacobian.derivative(net.encoder, y) @ g
@@ -282,8 +280,7 @@ def _stacked(seed: int = 0, times: int = 1) -> Callable[[], None]:
 
 
 def _differentiated() -> Callable[[], None]:
-    """The steps of `_stacked` on the same parameters,
-    with gradients and errors by automatic differentiation."""
+    """The steps of `_stacked` on its parameters, with gradients and errors by automatic differentiation."""
     dims = tuple(range(2, 21))
     x, nets = noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float(), Ensemble.initial(dims, 0)
     theta = nets.theta.requires_grad_(True)
@@ -307,8 +304,7 @@ def _seed(_, seed: int, times: int) -> float:
 
 
 def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]:
-    """Seconds of one step of nineteen networks on 128 images: stacked, one after another,
-    and with a `DataLoader`."""
+    """Seconds a step of nineteen networks on 128 images: stacked, one after another, with a `DataLoader`."""
     dims, x = tuple(range(2, 21)), noise.sample("bernoulli_0.13", 0, BATCH * STEPS).float()
 
     def single(loader: bool) -> Callable[[], None]:
@@ -335,8 +331,7 @@ def training(timer: Callable[[], float] = time.process_time) -> dict[str, float]
 
 
 def _step_operations() -> int:
-    """Floating-point operations in the products of one step of nineteen networks;
-    there is no gradient at the input."""
+    """Floating-point operations in one step of nineteen networks; there is no gradient at the input."""
     layers = 784 * 128 + 128 * 64 + 64 * 32
     return BATCH * sum(6 * 2 * (layers + 32 * d) - 2 * 784 * 128 for d in range(2, 21))
 
@@ -387,7 +382,7 @@ def all_cores() -> dict[str, Any] | None:
     None on a busy machine: threads that wait for one another would be measured waiting for someone else.
     """
     cores, clock = joblib.cpu_count(), time.perf_counter
-    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1 + cores / 4:  # 1 is this process
+    if os.getloadavg()[0] > 1 + cores / 4:  # 1 is this process
         return None
     torch.set_num_threads(cores)
     x = noise.sample("uniform", 0, POINTS)
@@ -444,8 +439,7 @@ def growth() -> list[dict[str, float]]:
 
 
 def memory() -> list[dict[str, float]]:
-    """Peak resident memory in MB of a process that evaluates five networks,
-    as each of several processes does."""
+    """Peak resident memory in MB of a process that evaluates five networks, as one of several does."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         return pool.map(_peak, (1_000, 10_000, 70_000), chunksize=1)
 

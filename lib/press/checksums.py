@@ -1,5 +1,4 @@
-"""Digests of every file in a folder, so that whoever has it can tell that it is whole:
-the site, kept notebooks."""
+"""Digests of every file in a folder, to tell that it is whole: the site, kept notebooks."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ def of(path: Path) -> str:
 
 
 def write(html: Path) -> Path:
-    """Write ``SHA256SUMS`` of every other file in the folder `html`,
-    in the format of ``sha256sum --check``."""
+    """Write ``SHA256SUMS`` of every other file in the folder `html`, for ``sha256sum --check``."""
     target = html / NAME
     files = sorted(p for p in html.rglob("*") if p.is_file() and p != target)
     lines = [f"{of(p)}  ./{p.relative_to(html).as_posix()}\n" for p in files]

@@ -345,8 +345,7 @@ def _notebooks(options: argparse.Namespace) -> None:
 
 
 def _clean_results(options: argparse.Namespace) -> None:
-    """Remove what `lib.store` has written, which is known by its names,
-    and the folders that are empty then."""
+    """Remove what `lib.store` has written, known by its names, and the folders that are empty then."""
     folder, removed, stages = paths.results(), 0, set()
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))

@@ -25,8 +25,7 @@ def missing(evidence: Evidence) -> tuple[int, ...]:
 
 
 def compare(first: Evidence, second: Evidence) -> pd.DataFrame:
-    """Claim by claim: both verdicts by all seeds of each run,
-    and the estimates whose 95 % intervals do not meet.
+    """Claim by claim: both verdicts by all seeds of each run, and estimates whose 95 % intervals do not meet.
 
     Returns
     -------

@@ -61,8 +61,7 @@ class Kernels:
             self._ready = None
 
     def manager(self, environment: dict[str, str]) -> type[AsyncKernelManager]:
-        """The class of a manager, as nbclient takes it, of one kernel in this environment,
-        which nbclient then ends."""
+        """A manager's class, as nbclient takes it, of one kernel in this environment, which it ends."""
         file = tempfile.mktemp(dir=self._folder.name, suffix=".json")
         transport = "ipc" if len(file) < 80 else "tcp"  # a socket's path has at most 107 bytes
         kernels = self if self._forks() else None
@@ -146,8 +145,7 @@ class _Manager(AsyncKernelManager):
 
 
 def _serve() -> None:
-    """Import, say how many threads there are, and fork a kernel for each line,
-    until there are no more lines."""
+    """Import, say how many threads there are, and fork a kernel for each line, while there are lines."""
     for statement in json.loads(sys.stdin.readline()):
         with contextlib.suppress(Exception):  # the notebook will meet it again, and say so
             exec(statement, {})

@@ -74,29 +74,17 @@ def write(output: Path, root: Path = ROOT) -> list[Path]:
             notebook.cells[:0] = _setup(root)
             for i, cell in enumerate(notebook.cells):
                 cell["id"] = f"cell-{i}"
-            written.append(
-                write_atomically(
-                    output / "book" / f"{name}.ipynb", (nbformat.writes(notebook) + "\n").encode()
-                )
-            )
+            content = (nbformat.writes(notebook) + "\n").encode()
+            written.append(write_atomically(output / "book" / f"{name}.ipynb", content))
     return written
 
 
 def _setup(root: Path) -> list[NotebookNode]:
-    """Colab's cell, folded away in Colab and JupyterLab and kept off pages;
-    none while there is no address."""
-    where = _repository(root)
+    """Colab's cell, folded away in Colab and JupyterLab and kept off pages; none without an address."""
+    where = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
     if not where.get("url"):
         return []
     name = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     code = SETUP.format(name=name, branch=where["branch"], url=where["url"], wanted=requirements(root))
-    return [
-        nbformat.v4.new_code_cell(
-            code.rstrip(),
-            metadata={"tags": ["remove-cell"], "cellView": "form", "jupyter": {"source_hidden": True}},
-        )
-    ]
-
-
-def _repository(root: Path) -> dict[str, str]:
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    hidden = {"tags": ["remove-cell"], "cellView": "form", "jupyter": {"source_hidden": True}}
+    return [nbformat.v4.new_code_cell(code.rstrip(), metadata=hidden)]

@@ -16,8 +16,7 @@ SIZE = {"width": 820, "height": 960}
 
 
 def write(html: Path, place: Path = ROOT / "book" / "_assets" / "page.png", browser=None) -> Path:
-    """Take the picture of ``html/live.html`` once its network has answered,
-    in `browser` or in a Chromium of its own.
+    """Take the picture of ``html/live.html`` once its network has answered, in `browser` or its own Chromium.
 
     `BuildError` where there is no such page.
     """

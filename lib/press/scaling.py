@@ -1,5 +1,4 @@
-"""What more workers bring: measured on this machine with one and two,
-and simulated for more from measured times.
+"""What more workers bring: measured here with one and two, and simulated for more from measured times.
 
 `measure` needs the extra ``cluster``. `estimate` computes nothing but a schedule: its numbers are simulated,
 from the seconds that items took where they were measured and the order in which a scheduler hands them out.
@@ -226,10 +225,10 @@ def estimate(
     return pd.DataFrame(rows)
 
 
-def store_load(count: int, protocol: Protocol | None = None) -> dict[str, float]:
+def store_load(count: int) -> dict[str, float]:
     """Bytes that training leaves in the store: of a seed's networks, of its checkpoint,
     and a second from `count` workers."""
-    ensemble = Ensemble.initial((protocol or Protocol()).dims, 0)
+    ensemble = Ensemble.initial(Protocol().dims, 0)
     networks = sum(t.numel() * t.element_size() for t in ensemble.tensors().values())
     checkpoint = 3 * ensemble.theta.numel() * ensemble.theta.element_size()  # weights, and Adam's two means
     return {

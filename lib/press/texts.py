@@ -92,8 +92,7 @@ def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> N
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what papermill wrote about this machine and this moment,
-    and hide the defaults that did not apply."""
+    """Take out what papermill wrote of this machine and moment, and hide the defaults that did not apply."""
     notebook.metadata.pop("papermill", None)
     injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in notebook.cells)
     for cell in notebook.cells:

@@ -183,8 +183,7 @@ def table(
     starts: int = STARTS,
     progress: bool = True,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[tuple[int, int], Tensor]]:
-    """The cells, the ends and their images of the networks of a protocol,
-    loaded where stored and computed where not.
+    """The cells, the ends and their images of the networks of a protocol, loaded if stored, else computed.
 
     Returns
     -------
@@ -262,8 +261,7 @@ def overlap(
     ends: pd.DataFrame,
     images: Mapping[tuple[int, int], Tensor],
 ) -> pd.DataFrame:
-    """Distance from a network's ends, by their basins on noise,
-    to the nearest end of another network, and by chance.
+    """Distance from a network's ends, by their basins on noise, to another's nearest end, and by chance.
 
     Pairs have the same seed, or the same d and seeds of one stage: both among those that judge, or neither.
 

@@ -1,5 +1,4 @@
-"""A small convolutional autoencoder, for the page on diagnosing one's own:
-nothing of the paper's architecture."""
+"""A small convolutional autoencoder, for the page on diagnosing one's own: nothing of the paper's."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ IMAGES = 1_500
 
 
 def convolutional(d: int, generator: torch.Generator) -> tuple[nn.Sequential, nn.Sequential]:
-    """Encoder ``(n, 1, 28, 28) -> (n, d)`` and decoder back,
-    two strided convolutions and one affine layer each.
+    """Encoder ``(n, 1, 28, 28) -> (n, d)`` and decoder back, two strided convolutions, one affine layer each.
 
     >>> encoder, decoder = convolutional(4, torch.Generator().manual_seed(0))
     >>> decoder(encoder(torch.zeros(2, 1, 28, 28))).shape

@@ -1,5 +1,4 @@
-"""Single cases of the detection study: what one score finds and another does not, ROC curves,
-costs, and a summary."""
+"""Single cases of the detection study: what one score alone finds, ROC curves, costs, a summary."""
 
 from __future__ import annotations
 
@@ -101,8 +100,7 @@ def alone(pictures: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def costs(ensemble: Ensemble, training_set: str, d: int = SHOWN_DIM) -> pd.DataFrame:
-    """What a score costs a point, as a multiple of one round trip:
-    median over `REPEATED` timings of `TIMED` points.
+    """What a score costs a point, in round trips: median over `REPEATED` timings of `TIMED` points.
 
     Only ratios are kept: they depend on the machine less than seconds do.
     """
@@ -157,8 +155,7 @@ def _median(f: Callable) -> float:
 
 
 def summary(found: pd.DataFrame, cost: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a score: formula, mean AUROC over the near sets,
-    the set it does worst on, noise, untrained, cost.
+    """One row a score: formula, mean AUROC over the near sets, its worst set, noise, untrained, cost.
 
     Means are over all networks of the judged d.
     """
@@ -206,8 +203,7 @@ def differences(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_order(found: pd.DataFrame) -> pd.DataFrame:
-    """What the first-order defects add to the re-encoding shift, of order zero:
-    AUROCs by set, over the judged d."""
+    """What the first-order defects add to the re-encoding shift: AUROCs by set, over the judged d."""
     judged = near(found[found.d.isin(detection.JUDGED) & (found.epochs > 0)])
     wide = judged.pivot_table(index="set", columns="score", values="auroc", sort=False)
     shift, defect, whole = (wide[name] for name in ("re-encoding shift", "K_L defect", "K_I defect"))

@@ -1,5 +1,4 @@
-"""The data of the detection study: three disjoint parts of the held-out images,
-and the sets they are held against.
+"""The data of the detection study: three disjoint parts of held-out images, and the sets held against them.
 
 Nothing here has been trained on. The held-out images of a training set (MNIST's 10,000 test images)
 are put in an order of their own and cut into a part for *calibration*, a part that is
@@ -221,8 +220,7 @@ SETS = ("untouched", "fashion", "letters", *TRANSFORMED, *NOISE_SETS)
 
 
 def letters(n: int, framing: str) -> Tensor:
-    """Letters, each in a font, of a character and at an angle drawn from `generator`;
-    ``(n, 784)`` float64 in [0, 1].
+    """Letters, each of a font, character and angle drawn from `generator`; ``(n, 784)`` float64 in [0, 1].
 
     Framed as the digits of `framing` are: ``mnist``, fitted into a box of 20 by 20 with the centre of mass in
     the middle of 28 by 28; ``digits``, fitted into 32 by 32, averaged over blocks of four by four, and
@@ -236,8 +234,7 @@ def letters(n: int, framing: str) -> Tensor:
 
 
 def _glyph(font: str, letter: str, angle: float) -> Tensor:
-    """A letter some hundred pixels high, cut out, ``(h, w)``;
-    drawn by the FreeType that is inside matplotlib."""
+    """A letter some hundred pixels high, cut out, ``(h, w)``; drawn by matplotlib's FreeType."""
     face = FT2Font(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf"))
     face.set_size(128, 72)
     face.set_text(letter, angle, LoadFlags.NO_HINTING)
@@ -263,8 +260,7 @@ def _framed(glyph: Tensor, framing: str) -> Tensor:
 
 
 def centred(ink: Tensor) -> Tensor:
-    """A picture of at most 28×28 in a black frame of that size,
-    its centre of mass in the middle, to whole pixels."""
+    """A picture of at most 28×28 in a black frame, its centre of mass in the middle, to whole pixels."""
     frame, corner = torch.zeros(28, 28, dtype=ink.dtype), []
     for axis, length in enumerate(ink.shape):
         centre = (ink.sum(1 - axis) * torch.arange(length)).sum() / ink.sum()

@@ -1,5 +1,4 @@
-"""What is usual: quantiles of a few cheap scores over held-out images and noise,
-against which one input is read.
+"""What is usual: quantiles of a few cheap scores over held-out images and noise, to read one input against.
 
 The scores are those of `lib.studies.detection_scores` that need one round trip, one more encoding and a d×d
 matrix, and the difference between two seeds' reconstructions, ‖y − y'‖²/784, which asks whether networks

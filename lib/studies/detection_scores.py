@@ -92,8 +92,7 @@ class Probe:
 
 @torch.no_grad()
 def probe(net: Autoencoder, x: Tensor) -> Probe:
-    """The probe of one of the paper's networks, by the explicit chain of `lib.jacobian`;
-    in the dtype of `net`."""
+    """The probe of one of the paper's networks, by the chain of `lib.jacobian`; in the dtype of `net`."""
     found = [_probe(net, part) for part in x.split(PART)]
     return Probe(*(np.concatenate([getattr(p, f.name) for p in found]) for f in fields(Probe)))
 
@@ -157,8 +156,7 @@ class Fitted:
 
 
 def fit(first: Probe, second: Probe, pixels: bool = True) -> Fitted:
-    """Fit densities and regressions to the probe of the first half of the calibration
-    images, p-values to the second.
+    """Fit densities, regressions to the probe of the calibration images' first half, p-values to the second.
 
     The mixture has `COMPONENTS` components or as many as the codes can support;
     the principal components of the images are as many as a code has entries.
@@ -307,8 +305,7 @@ FURTHER = {
 
 
 def evaluate(p: Probe, fitted: Fitted, names: tuple[str, ...] = tuple(SCORES)) -> dict[str, np.ndarray]:
-    """The scores `names` of every point, each ``(n,)``,
-    and their combination where all of its scores are there."""
+    """The scores `names` of every point, each ``(n,)``, and their combination where all are there."""
     layers = p.hamming.shape[1]
     absent = {n for n in SCORES if n.startswith("hamming") and (not layers or n[8:] > str(layers))}
     found = {name: SCORES[name].of(p, fitted) for name in names if name not in absent}

@@ -1,5 +1,4 @@
-"""Anyone's module as a function that has a Jacobian at every single point: checked,
-differentiated, left as it was.
+"""Anyone's module as a function with a Jacobian at every single point: checked, differentiated, left as is.
 
 A derivative of a batch is taken for that of each of its points, and what automatic differentiation
 gives for the derivative of the outputs. Both can be wrong in silence: batch statistics, a dimension
@@ -121,8 +120,7 @@ def untouched(*modules: Function) -> Iterator[None]:
 
 
 def call(name: str, f: Function, at: Tensor) -> tuple[Tensor, Tensor]:
-    """The leaf that derivatives are taken in and the output of `f`, which sees a clone:
-    it may write into its input."""
+    """The leaf to differentiate by and the output of `f`, which sees a clone: it may write into its input."""
     leaf = at.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     got = f"shape {tuple(at.shape)} of {str(at.dtype)[6:]}"
     try:
@@ -184,8 +182,7 @@ class _Bytes(torch.autograd.graph.saved_tensors_hooks):
 
 
 def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Function, torch.Size, int]:
-    """Both as functions that write over nothing they need, the shape of a code,
-    and the bytes that a point takes.
+    """Both as functions that write over nothing they need, the shape of a code, and the bytes of a point.
 
     Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
     twice, alone what they give together, and derivatives that difference quotients confirm.

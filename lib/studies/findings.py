@@ -23,8 +23,7 @@ LARGE = range(14, 21)
 
 @torch.no_grad()
 def opening(net: Autoencoder, inputs: Mapping[str, Tensor], shown: int = 6) -> dict[str, Tensor]:
-    """What a network makes of some data sets: a few images, their reconstructions,
-    and the spectra of many points.
+    """What a network makes of data sets: a few images, their reconstructions, and the spectra of many points.
 
     Parameters
     ----------

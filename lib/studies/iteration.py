@@ -100,8 +100,7 @@ def _approached(net: Autoencoder, z: Tensor, steps: int) -> tuple[Tensor, np.nda
 
 
 def _settled(net: Autoencoder, z: Tensor, taken: np.ndarray, steps: int, tolerance: float) -> Ends:
-    """Codes that have taken some steps, iterated on in double precision to a fixed point,
-    a cycle or the last step."""
+    """Codes after some steps, iterated on in double precision to a fixed point, a cycle or the last step."""
     z, taken, period = z.clone(), taken.copy(), np.full(len(z), -1)
     at = np.flatnonzero(taken < steps)
     here, anchor = z[at], z[at]
@@ -137,8 +136,7 @@ def _derivative(net: Autoencoder, z: Tensor) -> Tensor:
 
 
 def _newton(net: Autoencoder, start: Tensor, tolerance: float, tries: int = 8) -> tuple[Tensor, np.ndarray]:
-    """Stable fixed points near codes that have not settled, and which were found;
-    a code without one stays."""
+    """Stable fixed points near codes that have not settled, which were found; a code without one stays."""
     if not len(start):
         return start, np.zeros(0, bool)
     z, one = start.clone(), torch.eye(start.shape[1], dtype=start.dtype)

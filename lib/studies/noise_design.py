@@ -1,5 +1,4 @@
-"""Which property of noise does it? A space-filling design of noise sets,
-and models of what networks do on them.
+"""Which property of noise does it? A space-filling design of noise sets, and models of what networks do.
 
 **Design.** A scrambled Sobol sequence in the box of mean pixel, variance, logarithm of the correlation length
 and share of zeros; its first `COUNT` places that some field of `lib.noise` has are the design. The factors of
@@ -127,8 +126,7 @@ def table(
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """The columns `KEPT` of the results table on the sets of a design,
-    loaded where stored and computed where not.
+    """The columns `KEPT` of the results table on the sets of a design, loaded if stored, else computed.
 
     Parameters
     ----------
@@ -196,8 +194,7 @@ def scaled(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def responses(found: pd.DataFrame, sets: Sequence[str] | None = None) -> pd.DataFrame:
-    """The responses on their scales: a row a set, columns (response, seed, d);
-    networks with a gap are left out."""
+    """Responses on their scales: a row a set, columns (response, seed, d); networks with a gap left out."""
     wide = scaled(found).pivot(index="set", columns=["seed", "d"], values=list(RESPONSES))
     wide.columns.names = ["response", "seed", "d"]
     return wide.loc[list(sets or dict.fromkeys(found.set))].dropna(axis=1)
@@ -221,8 +218,7 @@ def _solve(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def left_over(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Squared errors (y − ŷ)² of each set, ŷ from the folds that it is not in;
-    set i is in fold i modulo `FOLDS`.
+    """Squared errors (y − ŷ)² of each set, ŷ from the other folds; set i is in fold i modulo `FOLDS`.
 
     Parameters
     ----------
@@ -246,8 +242,7 @@ def held_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def effects(f: pd.DataFrame, y: pd.DataFrame) -> pd.DataFrame:
-    """Standardised effects, the linear model's coefficients:
-    columns ``response, seed, d, factor, effect``."""
+    """Standardised effects, the linear model's coefficients: ``response, seed, d, factor, effect``."""
     z = (y - y.mean()) / y.std(ddof=0)
     found = pd.DataFrame(_solve(terms(f, degree=1), z.to_numpy())[1:], index=list(FACTORS), columns=y.columns)
     return found.rename_axis("factor").T.stack().rename("effect").reset_index()
@@ -443,8 +438,7 @@ def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) ->
 
 
 class Evidence(NamedTuple):
-    """What the chapter draws: factors and responses of a design,
-    the paper's sets placed in it, and straight paths."""
+    """What the chapter draws: a design's factors and responses, the paper's sets in it, straight paths."""
 
     factors: pd.DataFrame
     responses: pd.DataFrame
@@ -465,8 +459,7 @@ def published_evidence() -> Evidence | None:
 
 
 def own(protocol: Protocol, store: Store | None = None) -> Evidence:
-    """This build's version, in seconds: the first seed's two largest networks on a smaller
-    design and fewer points."""
+    """This build's version, in seconds: the first seed's two largest networks on fewer sets and points."""
     store, first = store or Store(), protocol.replace(seeds=protocol.seeds[:1])
     networks, dims = train(first, store), protocol.dims[-2:]
     found = table(networks, first, store, names(OWN_COUNT), dims, OWN_POINTS)

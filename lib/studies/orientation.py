@@ -88,8 +88,7 @@ def _train(column: str):
 
 
 def _kept(e: Evidence):
-    """Negative eigenvalues a point, trained over untrained;
-    not a number where the untrained are not known."""
+    """Negative eigenvalues a point, trained over untrained; not a number without the untrained."""
     return on_noise("I_count")(e) / (on_noise("I_count")(Evidence(e.null)) if e.null is not None else np.nan)
 
 
@@ -215,8 +214,7 @@ def along(lengths: pd.DataFrame) -> pd.DataFrame:
 
 
 def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
-    """The tables that are published, by the name of their file:
-    of the trained and of the untrained networks."""
+    """The published tables by the name of their file: of the trained and of the untrained networks."""
     return {
         "orientation": table(networks, protocol, store),
         "orientation-untrained": table(untrained(protocol), protocol, store),
@@ -224,15 +222,13 @@ def published(networks: Sequence[Ensemble], protocol: Protocol, store: Store) ->
 
 
 def lengths(networks: Sequence[Ensemble], protocol: Protocol, store: Store) -> dict[str, pd.DataFrame]:
-    """The table along training to a thousand epochs,
-    of the first seed's networks with these d alone; hours."""
+    """The table along training to a thousand epochs, of the first seed's networks with these d; hours."""
     run = protocol.replace(seeds=protocol.seeds[:1], dims=tuple(d for d in DIMS if d in protocol.dims))
     return {"orientation-lengths": trained_along(run, EPOCHS, store)}
 
 
 def own(protocol: Protocol, store: Store | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """This build's version, in seconds: the first seed's two largest networks,
-    trained and not, on four sets."""
+    """This build's, in seconds: the first seed's two largest networks, trained and not, on four sets."""
     store = store or Store()
     first = protocol.replace(seeds=protocol.seeds[:1])
     few = first.replace(sets=tuple(REPRESENTATIVES.values()))

@@ -1,5 +1,4 @@
-"""One network on one set: counts of negative eigenvalues, orientations by layer,
-and where the negative ones live.
+"""A network on a set: counts of negative eigenvalues, orientations by layer, and where negative ones live.
 
 What is counted is defined in `lib.studies.orientation`.
 """
@@ -70,8 +69,7 @@ def subsets() -> list[tuple[int, ...]]:
 
 
 def parts(reversed_by: dict[tuple[int, ...], float]) -> np.ndarray:
-    """Shapley's value of each layer: its mean effect on v(S),
-    the share that K_S reverses, over the six orders.
+    """Shapley's value of each layer: its mean effect on v(S), what K_S reverses, over the six orders.
 
     >>> parts({s: 0.5 - 0.2 * (1 in s) - 0.1 * (3 in s) for s in subsets()}).round(12).tolist()
     [-0.2, 0.0, -0.1]
@@ -266,8 +264,7 @@ class Cell:
 
 
 def _places(g: Tensor, e: Tensor, rows: Tensor, b: Tensor, rank: np.ndarray) -> np.ndarray:
-    """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE,
-    by falling singular value."""
+    """Σ ⟨u, u_i⟩² (i − 1)/(r − 1) of u = Gb/‖Gb‖ on the left singular vectors of GE, by falling σ."""
     _, triangle = torch.linalg.qr(g.transpose(1, 2))
     u, _, _ = torch.linalg.svd(triangle @ torch.linalg.qr(e.transpose(1, 2)).R.transpose(1, 2))
     direction = triangle[rows] @ b[:, :, None]

@@ -37,8 +37,7 @@ POINTS, NEIGHBOURS = 500, 10_000
 
 @functools.lru_cache(maxsize=2)
 def classifier(name: str) -> tuple[MLPClassifier, float]:
-    """A perceptron with one hidden layer of 256 units trained on the images `name`,
-    and its held-out accuracy."""
+    """A perceptron with one hidden layer of 256 units trained on the images `name`, its held-out accuracy."""
     images = data.load(name)
     labels = images.labels.numpy()
     epochs = 8 if images.trained > 10_000 else 60
@@ -51,8 +50,7 @@ def classifier(name: str) -> tuple[MLPClassifier, float]:
 
 
 def statistics(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None = None) -> pd.DataFrame:
-    """One row for each of the protocol's trained networks and data set,
-    loaded where stored and computed where not.
+    """One row for each of the protocol's trained networks and data set, loaded if stored, else computed.
 
     Columns
     -------

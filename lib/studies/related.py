@@ -35,8 +35,7 @@ def predictors(
     dims: Sequence[int] = DIMS,
     points: int = POINTS,
 ) -> pd.DataFrame:
-    """Rank correlations over held-out images of the squared error with the spectrum of
-    K_I, loaded where stored.
+    """Rank correlations over held-out images of the squared error with the spectrum of K_I, loaded if stored.
 
     Returns
     -------

@@ -81,8 +81,7 @@ def variants(
 
 
 def cells(protocols: dict[tuple[str, str], Protocol], store: Store | None = None) -> pd.DataFrame:
-    """The results tables of `variants`, with the columns of
-    `lib.studies.reconstructions`, one under the other.
+    """The results tables of `variants`, with the columns of `lib.studies.reconstructions`, stacked.
 
     Returns
     -------
@@ -113,8 +112,7 @@ def _statistics(store: Store, protocol: Protocol) -> None:
 
 
 def like(table: pd.DataFrame, choice: str) -> pd.DataFrame:
-    """The rows of one choice beside those of the protocol that they are to be compared
-    with, called *the protocol*.
+    """The rows of one choice beside those of the protocol they are compared with, called *the protocol*.
 
     The protocol's rows are those of the length at which the variants were trained, on the
     same latent dimensions; for the precision, those of the whole training.
@@ -172,8 +170,7 @@ def differences(table: pd.DataFrame, choice: str, value: str, columns: Mapping[s
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """Every claim under every variant, by the values of its estimates alone:
-    one seed gives no interval and no verdict.
+    """Every claim under every variant, by the values of its estimates alone: one seed gives no verdict.
 
     Returns
     -------

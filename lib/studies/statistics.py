@@ -124,8 +124,7 @@ def pseudo_values(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
 
 
 def pairs_without(rows: np.ndarray) -> np.ndarray:
-    """The mean over all pairs of n seeds, each seed left out in turn,
-    from every seed's mean over its own pairs.
+    """The mean over all pairs of n seeds, each left out in turn, from every seed's mean over its own pairs.
 
     With rᵢ = mean of D(i, j) over j ≠ i, the mean over pairs is U = mean rᵢ and,
     without seed i, (nU − 2rᵢ)/(n − 2).

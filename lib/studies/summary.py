@@ -1,5 +1,4 @@
-"""Small tables and numbers that a page says between its figures: of training, of noise,
-and of the results table."""
+"""Small tables and numbers between a page's figures: of training, of noise, and of the results table."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ __all__ = [
 
 
 def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
-    """Mean squared pixel error after the last epoch, by d:
-    a column a seed and part (while training, held out)."""
+    """Mean squared pixel error after the last epoch, by d: by seed and part (while training, held out)."""
     ends = [(e, part) for e in ensembles for part in ("train", "test")]
     words = {"train": "while training", "test": "held out"}
     columns = {f"seed {e.seed}, {words[part]}": e.curves[part][-1].tolist() for e, part in ends}
@@ -28,8 +26,7 @@ def final_errors(ensembles: Sequence[Ensemble]) -> pd.DataFrame:
 
 
 def late_fall(ensembles: Sequence[Ensemble]) -> tuple[pd.DataFrame, int]:
-    """By how much the held-out error falls over the second half of training,
-    as a share of what it was half way.
+    """By how much the held-out error falls over the second half of training, as a share of that half way.
 
     Returns
     -------
@@ -91,8 +88,7 @@ def ratio_to_train(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def by_dimension(values: pd.Series) -> dict[str, float]:
-    """Extremes and median of a series, and its medians at the smallest and the largest d,
-    to be put into a sentence.
+    """Extremes and median of a series, and its medians at the smallest and the largest d, for a sentence.
 
     Returns
     -------

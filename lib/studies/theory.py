@@ -1,5 +1,4 @@
-"""Small exact mathematics behind section I: what bounds a difference of spectra,
-and how projections differentiate.
+"""Exact mathematics behind section I: what bounds a difference of spectra, and how projections differentiate.
 
 Nothing here is needed to regenerate the paper's figures; it is what the pages of section I
 compute. `lib.figures.theory` draws it.
@@ -48,8 +47,7 @@ def nilpotent_pair(epsilon: float) -> tuple[Tensor, Tensor]:
 
 
 def crossing_pair(delta: float) -> tuple[Tensor, Tensor]:
-    """diag(1, −1−δ) and diag(1+δ, −1): symmetric, a distance δ√2 apart,
-    and ordered by modulus the other way round."""
+    """diag(1, −1−δ) and diag(1+δ, −1): symmetric, a distance δ√2 apart, and of the other order by modulus."""
     a = torch.tensor([1.0, -1.0 - delta], dtype=torch.float64)
     b = torch.tensor([1.0 + delta, -1.0], dtype=torch.float64)
     return torch.diag(a), torch.diag(b)
@@ -87,8 +85,7 @@ def frobenius_gap(a: Tensor, b: Tensor) -> Tensor:
 
 
 def eigenvector_condition(a: Tensor) -> Tensor:
-    """κ(V) = ‖V‖₂‖V⁻¹‖₂ of the matrix of unit eigenvectors; 1 for a normal matrix,
-    infinite for a defective one."""
+    """κ(V) = ‖V‖₂‖V⁻¹‖₂ of the unit eigenvectors; 1 for a normal matrix, infinite for a defective one."""
     s = torch.linalg.svdvals(torch.linalg.eig(a).eigenvectors)
     return s[..., 0] / s[..., -1]
 
@@ -191,8 +188,7 @@ def pairs(
     dims: Sequence[int] | None = None,
     store: Store | None = None,
 ) -> pd.DataFrame:
-    """`code_pairs` for the trained networks of one of the protocol's seeds and every data
-    set, loaded where stored.
+    """`code_pairs` for the trained networks of one seed and every data set, loaded where stored.
 
     Parameters
     ----------

@@ -1,5 +1,4 @@
-"""How the trained embeddings distort and bend, what dimension they use,
-and where their straight lines lead."""
+"""How the trained embeddings distort and bend, what dimension they use, and where straight lines lead."""
 
 from __future__ import annotations
 
@@ -76,8 +75,7 @@ def quality(nets: Mapping[tuple[str, str], Trained], pairs: pd.DataFrame, settin
 
 
 def _flat(p: Tensor, length: Tensor) -> Tensor:
-    """Polar coordinates around the centre laid out in the plane: angle kept,
-    distance from the centre kept."""
+    """Polar coordinates around the centre laid out flat: angle kept, distance from the centre kept."""
     return p / p.norm(dim=1, keepdim=True).clamp_min(1e-300) * length[:, None]
 
 
@@ -92,8 +90,7 @@ CLOSED_FORMS = (
 
 
 def references(settings: Settings) -> pd.DataFrame:
-    """Both terms for embeddings in closed form, each at the scale that is best for it,
-    on the pairs of `pair_table`."""
+    """Both terms for embeddings in closed form, each at its best scale, on the pairs of `pair_table`."""
     rows = []
     for manifold, name, phi in CLOSED_FORMS:
         space = SPACES[manifold]
@@ -116,8 +113,7 @@ def principal(net: Trained, points: int) -> np.ndarray:
 
 
 def harmonics(net: Trained, highest: int = 6) -> np.ndarray:
-    """Shares of the codes' variation around the centre by angular harmonic m = 1 … highest,
-    for the sundial and the ellipses.
+    """Shares of the codes' variation by angular harmonic m = 1 … highest, for the sundial and the ellipses.
 
     Codes are taken on circles around the centre, at ¼, ½, ¾ and all of the largest radius,
     and the energy of cos mφ and sin mφ in them is summed over circles and latent coordinates.
@@ -145,8 +141,7 @@ def colouring(manifold: str, p: Tensor) -> Tensor:
 
 
 def embedded(net: Trained, points: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of random points in their first three principal components ``(n, 3)``,
-    and the `colouring` of each ``(n,)``."""
+    """Codes of random points in three principal components ``(n, 3)``, and `colouring` of each ``(n,)``."""
     p = net.space.sample(points, torch.Generator().manual_seed(7))
     z = net.encode(p)
     z = z - z.mean(0)
@@ -191,8 +186,7 @@ def strips(nets: Mapping[str, Trained], p: Tensor, q: Tensor, steps: int = 7) ->
 
 
 def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -> pd.DataFrame:
-    """Root mean square pixel error of interpolated images against the true geodesic's,
-    for independent uniform pairs.
+    """Root mean square pixel error of interpolations against the geodesic's, for independent uniform pairs.
 
     Columns: manifold, kind (``bending``, ``plain``, ``pixels`` for the blend of the two images),
     ``distance``, ``error`` (over t = ¼, ½, ¾), and ``detour``, the largest distance of the segment from the
@@ -226,8 +220,7 @@ def interpolation(nets: Mapping[tuple[str, str], Trained], settings: Settings) -
 
 
 def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
-    """Medians and quartiles of ``error`` and ``detour`` by distance,
-    bins with fewer than five pairs left out."""
+    """Medians and quartiles of ``error`` and ``detour`` by distance, bins with under five pairs left out."""
     rows = []
     for (manifold, kind), part in table.groupby(["manifold", "kind"], sort=False):
         edges = np.linspace(0, part.distance.max(), bins + 1)
@@ -243,8 +236,7 @@ def binned(table: pd.DataFrame, bins: int = 9) -> pd.DataFrame:
 
 
 def medians(table: pd.DataFrame, epsilon: float) -> pd.DataFrame:
-    """Medians of ``error`` and ``detour`` in a table of `interpolation`, over near pairs (d ≤ ε)
-    and far ones (d > 2ε)."""
+    """Medians of ``error`` and ``detour`` of `interpolation`, over near pairs (d ≤ ε) and far (d > 2ε)."""
     pairs = {"near": table[table.distance <= epsilon], "far": table[table.distance > 2 * epsilon]}
     found = {name: t.groupby(["manifold", "kind"])[["error", "detour"]].median() for name, t in pairs.items()}
     return pd.concat(found, names=["pairs"]).reset_index()

@@ -59,8 +59,7 @@ def terms(x: Tensor, y: Tensor, average: Tensor, distance: Tensor) -> tuple[Tens
 def monte_carlo(
     phi: Map, space: Space, u: Tensor, epsilon: float, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """Both terms of every pair that ``u (n, cube + dim)`` in the unit cube gives;
-    codes are computed in `dtype`."""
+    """Both terms of every pair that ``u (n, cube + dim)`` in the unit cube gives; codes are in `dtype`."""
     p, q = space.pairs_at(u, epsilon)
     d = space.distance(p, q)
     keep = d > 0
@@ -71,8 +70,7 @@ def monte_carlo(
 
 @dataclass(frozen=True)
 class Example:
-    """A map in closed form with the limits of both terms of the functional,
-    means over points and unit tangents.
+    """A map in closed form with the limits of both terms, means over points and unit tangents.
 
     Attributes
     ----------

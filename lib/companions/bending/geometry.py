@@ -34,8 +34,7 @@ class Space(Sampled):
     cube: int
 
     def step(self, p: Tensor, u: Tensor, epsilon: float) -> Tensor:
-        """A point at distance at most ε of p,
-        uniform in that ball for uniform ``u (n, dim)``; it may fall outside."""
+        """A point within ε of p, uniform in that ball for uniform ``u (n, dim)``; it may fall outside."""
         raise NotImplementedError
 
     def inside(self, p: Tensor) -> Tensor:

@@ -1,5 +1,4 @@
-"""Images of the points of three manifolds: a post's shadow, a solid without symmetry,
-an ellipse. Smooth in the point."""
+"""Smooth images of the points of three manifolds: a post's shadow, a solid without symmetry, an ellipse."""
 
 from __future__ import annotations
 
@@ -66,8 +65,7 @@ def solid(q: Tensor, pixels: int) -> Tensor:
 
 
 def ellipse(p: Tensor, pixels: int) -> Tensor:
-    """The bright ellipse uᵀP⁻¹u ≤ ρ² on a dark ground, its edge soft.
-    ``p (n, 3) -> (n, pixels²)`` in [0, 1]."""
+    """A bright ellipse uᵀP⁻¹u ≤ ρ² on dark ground, its edge soft. ``p (n, 3) -> (n, pixels²)`` in [0, 1]."""
     u = _screen(pixels, 1.0)
     a, b, c = p[:, 0] - p[:, 1], -p[:, 2], p[:, 0] + p[:, 1]  # P⁻¹ = [[a, b], [b, c]], since det P = 1
     x, y = u.T
@@ -79,8 +77,7 @@ IMAGES = {"sundial": shadow, "solid": solid, "ellipse": ellipse}
 
 
 def draw(name: str, p: Tensor, pixels: int) -> Tensor:
-    """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64,
-    a few hundred at a time to save memory."""
+    """Images of points of a manifold in `SPACES`, ``(n, pixels²)`` float64, a few hundred at a time."""
     return torch.cat([IMAGES[name](part, pixels) for part in p.split(256)])
 
 

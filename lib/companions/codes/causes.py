@@ -1,5 +1,4 @@
-"""Why classes cluster: the same measurements on Gaussian data with the images' moments,
-and with labels that mean less."""
+"""Why classes cluster: the same on Gaussian data with the images' moments, and with labels that mean less."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ CLUSTERS = 10
 
 
 def surrogate(images: Images, kind: str, seed: int = 31) -> Images:
-    """Gaussian vectors in the place of images, with the same labels and the same split;
-    ``images`` are left as they are.
+    """Gaussian vectors in the place of images, with the same labels and split; ``images`` stay as they are.
 
     ``gaussian``: x ~ N(m_y, C_y) with the mean and the covariance of the training images with its label y.
     ``single``: x ~ N(m, C) with those of all training images, whatever the label. Pixels may leave [0, 1].
@@ -72,8 +70,7 @@ def relabelled(images: Images, kind: str, seed: int = 37) -> Images:
 
 
 def _trained(protocol: Protocol, settings: Settings, images: Images, seed: int) -> Ensemble:
-    """Networks of the paper's widths, trained as its own are on whatever `images` holds,
-    for ``source_epochs``."""
+    """Networks of the paper's widths, trained as its own are on `images`, for ``source_epochs``."""
     ensemble, device = Ensemble.initial(settings.source_dims, seed), torch_device()
     trainer = Trainer(ensemble, protocol, device)
     x, held = (t.to(device, torch.float32) for t in (images.train, images.test[:1_000]))

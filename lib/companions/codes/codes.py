@@ -230,8 +230,7 @@ def noise_landing(protocol: Protocol, settings: Settings, store: Store | None = 
 
 @torch.no_grad()
 def class_laws(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """The rows ``class_0`` … ``class_9`` of `noise_landing` with as many images of each
-    class as of every other set.
+    """The rows ``class_0`` … ``class_9`` of `noise_landing` with as many images a class as any other set has.
 
     Columns ``d, seed, set, law, recon``. Where a class has fewer training images, all of them are taken.
     """

@@ -128,8 +128,7 @@ def source_figure(table: pd.DataFrame) -> Figure:
 
 @styled
 def bracket_figure(table: pd.DataFrame) -> Figure:
-    """The measured distance between codes inside its bracket,
-    all pairs of classes in the order of the measured one."""
+    """The measured distance between codes inside its bracket, all pairs of classes in its order."""
     dims = chosen(sorted(table.d.unique()), 3)
     fig, axes = plt.subplots(1, len(dims), figsize=(WIDTH, 3.2), squeeze=False)
     for ax, d in zip(axes.flat, dims):

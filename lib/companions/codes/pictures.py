@@ -72,10 +72,8 @@ def distortion(pictures: dict[str, Tensor], neighbours: int = 10) -> pd.DataFram
         if name == "gaussian":
             row |= {"between": np.nan, "within": np.nan, "silhouette": np.nan, "silhouette_shown": np.nan}
         else:
-            centres = [np.stack([p[labels == c].mean(0) for c in range(10)]) for p in (source, picture)]
             spread = [[pdist(p[labels == c]).mean() for c in range(10)] for p in (source, picture)]
-            between = spearmanr(*map(pdist, centres)).statistic
-            row |= {"between": between, "within": spearmanr(*spread).statistic}
+            row |= {"between": _between(labels, source, picture), "within": spearmanr(*spread).statistic}
             row["silhouette"] = silhouette_score(source, labels)
             row["silhouette_shown"] = silhouette_score(picture, labels)
         means = KMeans(10, n_init=3, random_state=0)
@@ -86,7 +84,11 @@ def distortion(pictures: dict[str, Tensor], neighbours: int = 10) -> pd.DataFram
 
 def agreement(pictures: dict[str, Tensor]) -> float:
     """Rank correlation of the distances between class means in two pictures of the same codes."""
-    labels = pictures["labels"].numpy()
-    shown = [pictures[f"{name}.picture"].numpy() for name in ("codes", "finer")]
-    means = [np.stack([p[labels == c].mean(0) for c in range(10)]) for p in shown]
-    return float(spearmanr(*map(pdist, means)).statistic)
+    shown = (pictures[f"{name}.picture"].numpy() for name in ("codes", "finer"))
+    return float(_between(pictures["labels"].numpy(), *shown))
+
+
+def _between(labels: np.ndarray, *points: np.ndarray) -> float:
+    """Rank correlation of the distances between class means in two sets of points ``(n, ·)``."""
+    means = (np.stack([p[labels == c].mean(0) for c in range(10)]) for p in points)
+    return spearmanr(*map(pdist, means)).statistic

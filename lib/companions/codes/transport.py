@@ -66,8 +66,7 @@ class Bracket:
 
 
 def bracket(x: tuple[Tensor, Tensor], z: tuple[Tensor, Tensor], y: tuple[Tensor, Tensor]) -> Bracket:
-    """The bound for two samples: images `x`,
-    their codes `z` and their reconstructions `y`, each a pair of tensors.
+    """The bound for two samples: images `x`, their codes `z` and their reconstructions `y`, pairs of tensors.
 
     Stretches are taken over the pairs (i, j) with i in the one sample and j in the other: a
     transport plan between the two uses no other pair, which makes the bound exact for the

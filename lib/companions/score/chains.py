@@ -225,7 +225,6 @@ def image_chains(
 
 
 def frames(protocol: Protocol, settings: Settings) -> dict[str, Tensor]:
-    """The denoised states of eight Langevin chains on images (`image_chains`),
-    by the step they were taken at."""
+    """The denoised states of eight Langevin chains on images (`image_chains`), by the step of each."""
     every, states = max(1, settings.image_chain_steps // 8), image_chains(protocol, settings)[1]
     return {f"step {i * every:,}": x for i, x in enumerate(states["denoiser.langevin"])}

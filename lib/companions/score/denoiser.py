@@ -46,8 +46,7 @@ class Residual(Stack):
             p.copy_((torch.rand(p.shape, generator=generator, dtype=torch.float64) * 2 - 1) * bound)
 
     def field(self, member: int) -> Callable[[Tensor], Tensor]:
-        """The score estimate (r(x) − x)/σ² of one network,
-        ``(b, n) -> (b, n)`` in the dtype of its argument."""
+        """The score estimate (r(x) − x)/σ² of one network, ``(b, n) -> (b, n)`` in its argument's dtype."""
         one, sigma = self.member(member).to(torch.float64), self.sigmas[member]
         return lambda x: (one(x.double())[0] / sigma).to(x.dtype)
 

@@ -80,8 +80,7 @@ def error_figure(errors: pd.DataFrame) -> Figure:
 
 @styled
 def mixture_figure(table: pd.DataFrame) -> Figure:
-    """Errors of trained denoisers against σ: to the smoothed score by training length,
-    and to the score of the data."""
+    """Errors of denoisers against σ: to the smoothed score by training length, and to the data's score."""
     dims = sorted(table.n.unique())
     fig, axes = plt.subplots(2, len(dims), figsize=(WIDTH, 6), sharex=True, sharey="row", squeeze=False)
     steps = sorted(table.step.unique())

@@ -249,8 +249,7 @@ class Mixture:
         return (log.softmax(1)[:, :, None] * pull).sum(1)
 
     def kernel_score(self, sigma: float) -> Callable[[Tensor], Tensor]:
-        """`score` at one σ for components that share one multiple of the identity as
-        covariance: much cheaper."""
+        """`score` at one σ for components whose covariance is one multiple of the identity: much cheaper."""
         variance = self.covariances[0, 0, 0] + sigma**2
         same = self.covariances[0, 0, 0] * torch.eye(self.means.shape[1], dtype=torch.float64)
         alike = torch.equal(self.covariances, same.expand_as(self.covariances))

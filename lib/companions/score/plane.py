@@ -44,8 +44,7 @@ def mixture(n: int) -> Mixture:
 def mixture_errors(
     protocol: Protocol, settings: Settings, store: Store | None = None, dims: Sequence[int] = (2, 10)
 ) -> pd.DataFrame:
-    """Relative error of trained denoisers as score estimates, against σ and training length.
-    The protocol plays no part.
+    """Relative error of denoisers as score estimates, by σ and training length. The protocol plays no part.
 
     Columns ``n, sigma, seed, step``; ``smoothed``: √(E‖ŝ − s_σ‖²/E‖s_σ‖²) over x ~ p ∗ N_σ;
     ``clean``: the same against ∇log p over x ~ p; ``floor``: the latter for s_σ itself, the

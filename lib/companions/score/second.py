@@ -82,8 +82,7 @@ def second_order(settings: Settings, net: Residual) -> pd.DataFrame:
 def _moment_errors(
     moments: tuple[Tensor, Tensor], score: Tensor, slope: Tensor, sigma: float, radius: float
 ) -> dict[str, float]:
-    """``mean`` and ``covariance`` of `second_order`,
-    against the moments in a ball around points of the plane."""
+    """``mean`` and ``covariance`` of `second_order`, against the moments in a ball around points."""
     eye = torch.eye(2, dtype=torch.float64)
     mean, covariance = expanded_moments(score, (slope - eye) / sigma**2, radius)
     return {

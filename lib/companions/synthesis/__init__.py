@@ -33,8 +33,7 @@ class Settings(Sizes):
     FULL = dict(dims=(2, 8, 14, 20), noise=(0.25, 0.5), bending=(0.001, 0.01), epochs=100, points=2_000)
 
     def strengths(self, regulariser: str) -> tuple[float, ...]:
-        """The strengths of one regulariser;
-        the denoising stack also holds the plain networks and their twins."""
+        """The strengths of one regulariser; the denoising stack holds the plain networks and twins too."""
         plain = (0.0, *TWINS, *self.noise)
         mine = {"untrained": (0.0,), "denoising": plain, "contractive": self.noise, "bending": self.bending}
         return mine[regulariser]

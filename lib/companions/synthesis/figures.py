@@ -52,8 +52,7 @@ def share_figure(shares: pd.DataFrame) -> Figure:
 
 @styled
 def sign_figure(table: pd.DataFrame) -> Figure:
-    """The four signs of instability, one panel each: a row a network, a dot a data set,
-    means over d and seeds."""
+    """Four signs of instability, a panel each: a row a network, a dot a data set, means over d and seeds."""
     mean = sign_table(table)["means"]
     networks = list(dict.fromkeys(mean.network))
     fig, axes = plt.subplots(1, len(SIGNS), figsize=(WIDTH, 0.34 * len(networks) + 1.4), sharey=True)

@@ -97,15 +97,13 @@ def cells(protocol: Protocol, settings: Settings, store: Store | None = None) ->
 
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``network``: ``plain``, a twin, ``untrained``,
-    or the regulariser with its strength."""
+    """The table with a column ``network``: ``plain``, a twin, ``untrained``, or regulariser and strength."""
     names = [r if r == "untrained" else label(r, s) for r, s in zip(table.regulariser, table.strength)]
     return table.assign(network=names)
 
 
 def every_statistic(table: pd.DataFrame) -> pd.DataFrame:
-    """Every statistic of Figures 1–6 by network (regulariser and strength) and data set,
-    means over d and seeds."""
+    """Every statistic of Figures 1–6 by network and data set, means over d and seeds."""
     cell_table = named(table)
     order = {name: i for i, name in enumerate(dict.fromkeys(cell_table.network))}
     sets = {name: i for i, name in enumerate(dict.fromkeys(cell_table.set))}
@@ -227,8 +225,7 @@ def asymmetry(
     names: Sequence[str] = ("train", "uniform"),
     points: int = 40,
 ) -> pd.DataFrame:
-    """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points:
-    columns ``network, set, ratio``.
+    """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: ``network, set, ratio``.
 
     With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
     It is 0 for a symmetric J, and 1/√2 where tr K² is small beside ‖J‖².

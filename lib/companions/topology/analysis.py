@@ -1,5 +1,4 @@
-"""What the trained networks do on their manifolds: errors and their measure, antipodal pairs,
-spectra along curves."""
+"""What networks do on their manifolds: errors and their measure, antipodal pairs, spectra along curves."""
 
 from __future__ import annotations
 
@@ -313,7 +312,8 @@ def around_cut(net: Trained) -> pd.DataFrame:
     close = along(net, 40_000, start=middle - math.pi)
     close["q"] -= middle
     parts = {"whole": along(net), "close": close[close.q.abs() < 2 * width]}
-    return _parts({part: thinned(line, ["k_i", "k_l"]) for part, line in parts.items()}, "part")
+    drawn = {part: thinned(line, ["k_i", "k_l"]) for part, line in parts.items()}
+    return pd.concat(drawn, names=["part"]).reset_index("part").reset_index(drop=True)
 
 
 def thinned(line: pd.DataFrame, columns: Sequence[str], points: int = 2_000) -> pd.DataFrame:
@@ -326,10 +326,6 @@ def thinned(line: pd.DataFrame, columns: Sequence[str], points: int = 2_000) -> 
     way = np.concatenate([[0], sum(np.abs(np.diff(v)) / max(np.ptp(v), 1e-12) for v in drawn).cumsum()])
     rows = np.unique(np.searchsorted(way, np.linspace(0, way[-1], points)).clip(max=len(line) - 1))
     return line.iloc[rows].map(lambda v: float(f"{v:.7g}"))
-
-
-def _parts(tables: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
-    return pd.concat(tables, names=[column]).reset_index(column).reset_index(drop=True)
 
 
 def spectra(net: Trained, points: int) -> pd.DataFrame:

@@ -46,8 +46,7 @@ def sizes(settings: Settings) -> Settings:
 
 
 def by_dimension(protocol: Protocol, settings: Settings, store: Store | None = None) -> pd.DataFrame:
-    """Mean and largest reconstruction error, a row for each manifold,
-    latent dimension in 0 and `DIMS`, and seed.
+    """Mean and largest reconstruction error, a row a manifold, latent dimension in 0 and `DIMS`, and seed.
 
     All are of the main width and trained alike, shorter than the chapter's own (`sizes`). Errors are taken on
     a grid of equal measures; where antipodes are known that d = k gives one code (`exhibits`), the largest
