@@ -72,7 +72,7 @@ def _panels(
     """(title, names of the lines, what they show) of each panel of a statement."""
     if all(len(part) == 1 for part in row.values()):
         return [("", [range_.replace("d = ", "$d$ ") for range_ in row], [part[0] for part in row.values()])]
-    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ").replace(" %", "%") for e, _ in part]  # noqa: E731
+    names = lambda part: [e.label.removeprefix(e.part.says).strip(", ").replace(" %", "%") for e, _ in part]
     return [(range_.replace("d = ", "$d$ = "), names(part), part) for range_, part in row.items()]
 
 

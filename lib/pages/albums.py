@@ -70,20 +70,17 @@ def album(
         layout={"width": "100%", "max_width": "520px"},
     )
     links = []
-    wide, full = ({"width": "100%", "max_width": f"{width}px"}, {"width": "100%"})
-    look = [
-        widgets.Layout(**wide),
-        HTMLStyle(),
-        widgets.Layout(**full),
-    ]  # one for all: each is kept in the page
+    # one look for all: each is kept in the page
+    wide = widgets.Layout(width="100%", max_width=f"{width}px")
+    full, plain = widgets.Layout(width="100%"), HTMLStyle()
 
     def stack(key: tuple[str, ...]) -> widgets.Widget:
         depth = len(key)
         if depth == len(values):
             told = f"{alt}: {', '.join(f'{n} {v}' for n, v in zip(labels, key))}"
-            return widgets.HTML(shown(frames[key], told), layout=look[0], style=look[1])
+            return widgets.HTML(shown(frames[key], told), layout=wide, style=plain)
         chooser = [*chooses, slider][depth]
-        made = widgets.Stack([stack((*key, v)) for v in values[depth]], selected_index=0, layout=look[2])
+        made = widgets.Stack([stack((*key, v)) for v in values[depth]], selected_index=0, layout=full)
         links.append(widgets.jslink((chooser, "index"), (made, "selected_index")))
         return made
 
@@ -136,14 +133,16 @@ def reconstructions(samples: Mapping[tuple[int, int, str], Tensor]) -> widgets.W
     return album(frames, ("seed", "d"), "Six reconstructions each of bright, moderate and dark noise", 480)
 
 
+#: Edges of the bins, symbol and ticks of what `distributions` shows.
+HISTOGRAMS = {
+    "log": (LOG_BINS, "log |λ|", {-12: "−12", -8: "−8", -4: "−4", 0: "0", 4: "4"}),
+    "arg": (ARG_BINS, "|Arg λ|", {0: "0", np.pi / 2: "π/2", np.pi: "π"}),
+}
+
+
 def distributions(table: pd.DataFrame, what: str) -> widgets.Widget:
     """The distributions that Figures 3 (``log``) and 6 (``arg``) sum up as boxes, with a slider over d."""
-    edges = {"log": LOG_BINS, "arg": ARG_BINS}[what]
-    ticks = {
-        "log": {-12: "−12", -8: "−8", -4: "−4", 0: "0", 4: "4"},
-        "arg": {0: "0", np.pi / 2: "π/2", np.pi: "π"},
-    }[what]
-    symbol = {"log": "log |λ|", "arg": "|Arg λ|"}[what]
+    edges, symbol, ticks = HISTOGRAMS[what]
     names = [name for name in PANELS if (table.set == name).any()]
     table = table[table.set.isin(names)]
     shares = {}
@@ -163,21 +162,11 @@ def distributions(table: pd.DataFrame, what: str) -> widgets.Widget:
         )
         for i, name in enumerate(names):
             pair = {j: shares[seed, d, name, j][bins] for j in "IL"}
-            body += _panel(
-                8 + 240 * (i % 2),
-                20 + 150 * (i // 2),
-                WORDS[name],
-                pair,
-                edges[bins.start : bins.stop + 1],
-                ticks,
-            )
+            place, inner = (8 + 240 * (i % 2), 20 + 150 * (i // 2)), edges[bins.start : bins.stop + 1]
+            body += _panel(*place, WORDS[name], pair, inner, ticks)
         frames[str(seed), str(d)] = svg(480, 318, body)
-    return album(
-        frames,
-        ("seed", "d"),
-        f"Histograms of {symbol} of both Jacobians on training data and three noise sets",
-        480,
-    )
+    told = f"Histograms of {symbol} of both Jacobians on training data and three noise sets"
+    return album(frames, ("seed", "d"), told, 480)
 
 
 def _panel(
@@ -190,15 +179,10 @@ def _panel(
 ) -> str:
     """Two histograms over one another, 224 × 100; the highest bar reaches the top."""
     count, top = len(edges) - 1, max(float(s.max()) for s in shares.values()) or 1.0
-    at = lambda value: 224 * (value - edges[0]) / (edges[-1] - edges[0])  # noqa: E731
+    at = lambda value: 224 * (value - edges[0]) / (edges[-1] - edges[0])
     parts = [text(112, -6, title)]
-    for (j, share), look in zip(
-        shares.items(),
-        (
-            f'fill="{BLUE}" fill-opacity=".4" stroke="{BLUE}"',
-            f'fill="none" stroke="{RED}" stroke-width="1.6"',
-        ),
-    ):
+    filled = f'fill="{BLUE}" fill-opacity=".4" stroke="{BLUE}"'
+    for share, look in zip(shares.values(), (filled, f'fill="none" stroke="{RED}" stroke-width="1.6"')):
         heights = np.round(100 * share / top).astype(int)
         steps = "".join(f"v{-step:d}h1" if step else "h1" for step in np.diff(heights, prepend=0))
         parts.append(

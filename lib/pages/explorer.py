@@ -171,7 +171,7 @@ def _plane(x: float, y: float, size: float, seen: Look) -> str:
 def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
     """Singular values of J_I on a logarithmic scale, the line at one."""
     low, high = -3.0, 2.0
-    height = lambda v: size * (min(max(np.log10(max(v, 1e-300)), low), high) - low) / (high - low)  # noqa: E731
+    height = lambda v: size * (min(max(np.log10(max(v, 1e-300)), low), high) - low) / (high - low)
     wide = size / len(singular)
     bars = "".join(
         f"M{x + (i + 0.15) * wide:.1f} {y + size}v{-height(v):.1f}h{0.7 * wide:.1f}v{height(v):.1f}"
@@ -189,7 +189,7 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
 def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     """The code among training codes, along their two principal axes; one beyond the frame at its edge."""
     reach = 1.15 * codes.points.abs().max().item()
-    at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))  # noqa: E731
+    at = lambda p: (x + size / 2 * (1 + p[0] / reach), y + size / 2 * (1 - p[1] / reach))
     dots = "".join(f"M{a:.0f} {b:.0f}h0" for a, b in map(at, codes.points.tolist()))
     place = codes.place(z)
     a, b = at(place.clamp(-reach, reach).tolist())

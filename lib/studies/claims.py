@@ -97,9 +97,12 @@ def stages(networks: Sequence[Ensemble], protocol: Protocol, store: Store | None
 
 
 def published_evidence() -> Evidence | None:
-    """The published tables, those of the judging seeds among them, or None while there are none."""
+    """The published tables, or None while there are none; judging seeds are among them once all of these are there."""
     tables = [published.whole(name) for name in ("cells", "untrained", "characters")]
-    return None if tables[0] is None else Evidence(*tables)
+    if tables[0] is None:
+        return None
+    every = Evidence(*tables)
+    return every if judging(every) else every.where(lambda t: ~t.seed.isin(list(JUDGES)))
 
 
 def judging(evidence: Evidence) -> Evidence | None:

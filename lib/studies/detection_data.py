@@ -29,7 +29,6 @@ __all__ = [
     "points",
     "letters",
     "centred",
-    "transformed",
     "stated",
     "TRANSFORMED",
     "SETS",
@@ -116,20 +115,8 @@ def points(name: str, training_set: str, n: int = POINTS) -> Tensor:
         own = parts(training_set)
         return (own.source if name == "untouched" else own.left_out)[:n]
     if name in TRANSFORMED:
-        return transformed(name, parts(training_set).source, n)
+        return TRANSFORMED[name](parts(training_set).source)[:n]
     return noise.sample(name, 0, n // 4)
-
-
-def transformed(name: str, source: Tensor, n: int = POINTS) -> Tensor:
-    """The transformation `name` of the first `n` of ``source (m, 784)``.
-
-    The mean of two takes image i of the first half of the source with image i of the second half:
-    half as many images come out as there are.
-    """
-    if name == "mean of two":
-        half = len(source) // 2
-        return (source[:half][:n] + source[half : 2 * half][:n]) / 2
-    return TRANSFORMED[name](source[:n])
 
 
 def _pictures(x: Tensor) -> Tensor:
@@ -186,7 +173,8 @@ def occluded(x: Tensor) -> Tensor:
 
 def mean_of_two(x: Tensor) -> Tensor:
     """The mean of an image and another, whatever their digits."""
-    return transformed("mean of two", x, len(x))
+    half = len(x) // 2  # image i of the first half with image i of the second
+    return (x[:half] + x[half : 2 * half]) / 2
 
 
 def noise_added(x: Tensor) -> Tensor:
@@ -200,7 +188,7 @@ def pixels_shuffled(x: Tensor) -> Tensor:
     return x[:, torch.from_numpy(generator("pixels shuffled").permutation(x.shape[1]))]
 
 
-#: Transformations of the source part, each (n, 784) → (n, 784).
+#: Transformations of the source part, each (n, 784) → (n, 784); of the mean of two come half as many.
 TRANSFORMED = {
     "rotated 90": rotated_90,
     "rotated 180": rotated_180,

@@ -269,7 +269,7 @@ def test_sampling_error_falls_as_the_root_of_the_pairs():
 
 
 def test_minimisers_converge_to_the_minimiser_of_the_limit():
-    table = functional.minimisers(np.array([0.1, 0.2, 0.4]), 0.5, 12)
+    table = functional.best_scales(np.array([0.1, 0.2, 0.4]), 0.5, 12)
     gap = (table.best - table.limit).abs().to_numpy()
     assert table.limit[0] == pytest.approx(1.5**-0.25)
     assert functional.slope(table.epsilon.to_numpy(), gap) == pytest.approx(2, abs=0.05)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ipywidgets.embed import embed_minimal_html
 
-from lib import jacobian, noise, spectrum
+from lib import jacobian, noise, published, spectrum
 from lib.model import Autoencoder, Ensemble
 from lib.pages import albums
 from lib.pages import explorer as explore
@@ -24,8 +24,8 @@ PROTOCOL = Protocol(
 def unpublished():
     """These tests look at networks of their own, also where some are published."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explore.published, "ensembles", list)
-        patch.setattr(explore.published, "part", lambda *names: None)
+        patch.setattr(published, "ensembles", list)
+        patch.setattr(published, "part", lambda *names: None)
         yield
 
 
@@ -101,8 +101,8 @@ def test_it_answers_within_a_tenth_of_a_second(explorer):
 
 
 def test_images_that_the_networks_were_not_trained_on_are_not_called_theirs(monkeypatch):
-    monkeypatch.setattr(explore.published, "part", lambda *names: {"training_set": "mnist"})
-    monkeypatch.setattr(explore.published, "ensembles", lambda: [Ensemble.initial((2, 3), 0)])
+    monkeypatch.setattr(published, "part", lambda *names: {"training_set": "mnist"})
+    monkeypatch.setattr(published, "ensembles", lambda: [Ensemble.initial((2, 3), 0)])
     seen = explore.Explorer(PROTOCOL)
     assert [name for name, key in seen.set.options if key in ("test", "train")] == ["small digits"]
     assert "code among small digits" in seen.picture.value

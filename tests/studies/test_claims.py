@@ -293,6 +293,20 @@ def test_a_stage_is_there_wholly_or_not_at_all(right):
     assert judging(both.where(lambda t: (t.seed != 5) | (t.d != 3))) is None
 
 
+def test_judging_seeds_are_not_looked_at_before_all_are_there(right, monkeypatch):
+    explored = as_the_paper_says(seeds=EXPLORERS)
+    both = {
+        "cells": pd.concat([explored.cells, right.cells]),
+        "characters": pd.concat([explored.characters, right.characters]),
+    }
+    monkeypatch.setattr(claims.published, "whole", both.get)
+    assert claims.published_evidence().seeds == (*EXPLORERS, *JUDGES)
+    both = {name: table[(table.seed != 10) | (table.d != 20)] for name, table in both.items()}
+    monkeypatch.setattr(claims.published, "whole", both.get)
+    assert claims.published_evidence().seeds == EXPLORERS
+    assert {*claims.published_evidence().characters.seed} == {*EXPLORERS}
+
+
 def test_training_is_held_against_the_untrained_network_of_the_same_seed_where_both_have_full_rank(right):
     null = right.cells.assign(I_mean=right.cells.I_mean * 0.5, I_deficient=(right.cells.d > 10) * 0.9)
     found = CLAIMS[18].estimates(Evidence(right.cells, null, right.characters))

@@ -21,7 +21,7 @@ __all__ = [
     "EXAMPLES",
     "by_epsilon",
     "by_pairs",
-    "minimisers",
+    "best_scales",
     "slope",
 ]
 
@@ -92,7 +92,7 @@ def _sphere(scale: float) -> Example:
 
 
 def _helix(a: float, b: float) -> Example:
-    phi = lambda t: torch.cat([a * t.cos(), a * t.sin(), b * t], 1)  # noqa: E731
+    phi = lambda t: torch.cat([a * t.cos(), a * t.sin(), b * t], 1)
     speed = math.hypot(a, b)
     return Example("helix", Flat(1, 1, 2.0), phi, (speed - 1 / speed) ** 2, a**2, 2)
 
@@ -100,7 +100,7 @@ def _helix(a: float, b: float) -> Example:
 def _graph(k1: float, k2: float) -> Example:
     """φ(u) = (u₁, u₂, ½k₁u₁² + ½k₂u₂²) on [−1, 1]²: |Dφ v|² = 1 + (k₁u₁v₁ + k₂u₂v₂)²,
     D²φ(v, v) = (0, 0, k₁v₁² + k₂v₂²)."""
-    phi = lambda u: torch.cat([u, (torch.tensor([k1, k2]).to(u) / 2 * u**2).sum(1, keepdim=True)], 1)  # noqa: E731
+    phi = lambda u: torch.cat([u, (torch.tensor([k1, k2]).to(u) / 2 * u**2).sum(1, keepdim=True)], 1)
     nodes, weights = np.polynomial.legendre.leggauss(40)
     # the trapezoidal rule is exact up to rounding on a smooth periodic function
     angle = (np.arange(64) + 0.5) / 64 * 2 * np.pi
@@ -165,7 +165,7 @@ def by_pairs(epsilon: float, draws: tuple[int, ...], repeats: int, lam: float, l
     return pd.DataFrame(rows)
 
 
-def minimisers(epsilons: np.ndarray, lam: float, log2: int) -> pd.DataFrame:
+def best_scales(epsilons: np.ndarray, lam: float, log2: int) -> pd.DataFrame:
     """The best scale s of the round sphere φ(x) = s x, for the functional at ε and for its limit.
 
     The functional is As² + B/s² − 2 + λCs² with A, B, C means over pairs, so s⁴ = B/(A + λC); in

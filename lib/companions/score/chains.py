@@ -182,7 +182,7 @@ def image_chains(
         train_part = train[:10_000]
         maps = {"denoiser": r, "kernel": kernel_field(train_part, s)}
         generator = torch.Generator().manual_seed(17)
-        noise = lambda x: x + s * torch.randn(x.shape, generator=generator).to(x)  # noqa: E731
+        noise = lambda x: x + s * torch.randn(x.shape, generator=generator).to(x)
         target = r(noise(held[:n]))
         pick = torch.randperm(len(train), generator=generator)[:n].to(device)
         floor = energy_distance(r(noise(train[pick])), target)
