@@ -125,7 +125,9 @@ def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDE
     protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *kept})))
     networks = _write_stage(protocol, store, folder / JUDGES if judging else folder)
     if judging:
-        before[JUDGES] = {"protocol": vars(protocol), "numbers": _numbers(), **origin()}
+        origins = before.get(JUDGES, {}).get("origins", {})
+        origins |= {str(seed): origin() for seed in protocol.seeds if seed not in kept}
+        before[JUDGES] = {"protocol": vars(protocol), "numbers": _numbers(), "origins": origins, **origin()}
         return write_manifest(before, folder)
     few = protocol.replace(points=SWEPT_POINTS)
     swept = [name for family in noise.FAMILIES.values() for name in family]

@@ -109,7 +109,7 @@ def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
     entries = [(head, body) for head, body in ENTRY.findall(text) if head != "Unreleased"]
     lacking = [f for f in files if not any(f"`{f}`" in body for _, body in entries)]
     about = about or {}
-    of_parts = [about.get("sensitivity"), about.get("detection")]
+    of_parts = [about.get(part) for part in ("sensitivity", "detection", "judges")]
     of_parts += [*about.get("studies", {}).values(), *about.get("companions", {}).values()]
     for origin in filter(None, (about, *of_parts)):
         if not any(

@@ -194,6 +194,7 @@ def test_seeds_that_judge_are_published_apart_with_the_networks_that_judge(
         publish.publish(RUN.replace(seeds=(seed,), dims=(5,)), store, folder)
     about = published.manifest(folder)
     assert about["judges"]["protocol"]["seeds"] == [3, 4] and about["judges"]["protocol"]["dims"] == [5]
+    assert sorted(about["judges"]["origins"]) == ["3", "4"]
     assert before["files"].items() <= about["files"].items() and about["protocol"] == before["protocol"]
     assert [(e.seed, e.dims) for e in published.ensembles(folder, published.JUDGES)] == [(3, (5,)), (4, (5,))]
     assert [e.seed for e in published.ensembles(folder)] == [0]
