@@ -38,7 +38,7 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
     columns = len(seeds) * (SHOWN + 1) - 1
     size = (WIDTH - 0.5) / columns
     fig, axes = plt.subplots(
-        len(dims), columns, figsize=(WIDTH, len(dims) * (size + 0.24) + 0.5), squeeze=False
+        len(dims), columns, figsize=(WIDTH, len(dims) * (size + 0.3) + 0.5), squeeze=False
     )
     for ax in axes.flat:
         ax.axis("off")
@@ -57,7 +57,6 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
                     transform=ax.transAxes,
                     ha="center",
                     va="top",
-                    size=9,
                 )
     for k, seed in enumerate(seeds):
         axes[0, k * (SHOWN + 1) + SHOWN // 2].set_title(f"seed {seed}")

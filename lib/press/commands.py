@@ -292,15 +292,15 @@ def _compare(options: argparse.Namespace) -> None:
             )
         return not lacking
 
-    there = published_evidence()
+    judges = f"dims={','.join(map(str, JUDGED_DIMS))} seeds={JUDGES[0]}..{JUDGES[-1]}"
+    protocol, there = begin("paper", options.set or judges).protocol, published_evidence()
     if there is None:
         raise BuildError(
             "compare: expected published results to compare with, found none; make publish writes them"
         )
     if not comparable("the published results", there):
         return
-    judges = f"dims={','.join(map(str, JUDGED_DIMS))} seeds={JUDGES[0]}..{JUDGES[-1]}"
-    here = retrained(begin("paper", options.set or judges).protocol)
+    here = retrained(protocol)
     if not comparable("this run", here):
         return
     first, second = judging(there), judging(here)

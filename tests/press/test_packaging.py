@@ -117,7 +117,7 @@ def test_conda_and_binder_install_the_same_file(root, project):
 
 def test_what_is_imported_is_a_direct_dependency(root, project, direct):
     owners = metadata.packages_distributions()
-    own = {"lib", *(p.stem for p in (root / "tests").rglob("*.py"))}
+    own = {"lib", *(p.stem for part in ("tests", "book/_ext") for p in (root / part).rglob("*.py"))}
     strangers = set()
     for path in [*root.glob("lib/**/*.py"), *root.glob("tests/**/*.py"), *root.glob("book/_ext/*.py")]:
         more = "tests" in path.relative_to(root).parts or path.name in ("pdf.py", "scaling.py", "workers.py")
