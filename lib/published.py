@@ -1,15 +1,16 @@
-"""The published results, read: the paper's protocol on MNIST, with their provenance, under ``book/published/``.
+"""The published results, read: the paper's protocol on MNIST, with their provenance, in ``book/published/``.
 
 ``cells.csv``, ``untrained.csv`` and ``characters.csv`` are the tables, ``networks-seedS.safetensors`` the
-trained networks with their training curves; the rest is what the book's chapters draw. The folder `JUDGES` has the
-same of the seeds that judge the claims. ``manifest.json`` says what all that is, how it came about, and the SHA-256
-of every file. `lib.press.publish` writes the folder.
+trained networks with their training curves; the rest is what the book's chapters draw. The folder `JUDGES`
+has the same of the seeds that judge the claims. ``manifest.json`` says what all that is, how it came about,
+and the SHA-256 of every file. `lib.press.publish` writes the folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,14 @@ class Mismatch(RuntimeError):
 
 
 def manifest(folder: Path = FOLDER) -> dict[str, Any] | None:
-    """What is published, or None while nothing is; held to its own digest, which manifests from before it lack."""
+    """What is published, or None while nothing is; held to its own digest, which older manifests lack."""
     _note(folder, "manifest.json")
     return _manifest(folder)
 
 
 def part(*names: str, folder: Path = FOLDER) -> Any:
-    """One part of the manifest, ``part("companions", "score")``, or None where it has none: what reads no more depends on no more."""
+    """One part of the manifest, ``part("companions", "score")``, or None where it has none:
+    what reads no more depends on no more."""
     _note(folder, "#".join(("manifest.json", *names)))
     found = _manifest(folder)
     for name in names:
@@ -132,8 +134,9 @@ def cells(folder: Path = FOLDER) -> pd.DataFrame | None:
 
 
 def ensembles(folder: Path = FOLDER, within: str = "") -> list[Ensemble]:
-    """The published networks, an ensemble a seed, by seed, those that judge ``within=JUDGES``; empty while there are none."""
-    prefix = f"{within}/networks-seed".lstrip("/")
+    """The published networks, an ensemble a seed, by seed; those that judge are ``within=JUDGES``.
+    Empty while there are none."""
+    prefix = posixpath.join(within, "networks-seed")
     _note(folder, prefix + "*")
     names = [n for n in (_manifest(folder) or {"files": ()})["files"] if n.startswith(prefix)]
     read = [read_tensors(file(name, folder)) for name in names]
@@ -141,11 +144,13 @@ def ensembles(folder: Path = FOLDER, within: str = "") -> list[Ensemble]:
 
 
 def again(points: int, store: Store | None = None, folder: Path = FOLDER) -> pd.DataFrame | None:
-    """The published networks evaluated here and now, on the first `points` points of each noise set: that needs no training data.
+    """The published networks evaluated here and now, on the first `points` points of each noise set:
+    that needs no training data.
 
     Returns
     -------
-    DataFrame with those columns of ``cells.csv`` that the noise sets alone determine, or None while nothing is published.
+    DataFrame with those columns of ``cells.csv`` that the noise sets alone determine,
+    or None while nothing is published.
     """
     _note(folder, "networks-seed*")
     published = part("protocol", folder=folder)

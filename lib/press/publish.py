@@ -1,10 +1,11 @@
-"""Writing the published folder: tables and networks from finished runs, and the manifest that says what they are.
+"""Writing the published folder: tables and networks from finished runs, and the manifest that says what
+they are.
 
-``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv`` (along families of
-noise), ``pairs.csv`` (Theorem I.2) and what the first page draws, and for the seeds that judge the first four of these
-into the folder ``judges/``; ``make sensitivity`` adds ``sensitivity.csv`` and
-``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make studies`` those of `STUDIES`, ``make companions`` the
-folder ``companions/``. What is stored is loaded, what is not is computed.
+``make publish`` writes ``cells.csv``, ``untrained.csv``, ``characters.csv``, the networks, ``sweep.csv``
+(along families of noise), ``pairs.csv`` (Theorem I.2) and what the first page draws, and for the seeds that
+judge the first four of these into the folder ``judges/``; ``make sensitivity`` adds ``sensitivity.csv`` and
+``rounding.csv``, ``make detection`` the tables ``detection*.csv``, ``make studies`` those of `STUDIES`,
+``make companions`` the folder ``companions/``. What is stored is loaded, what is not is computed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -56,8 +58,8 @@ __all__ = [
     "NULL_POINTS",
 ]
 
-#: study → the version of its numbers, and what gives its tables and tensors, by the names of their files, from networks,
-#: their protocol and a store
+#: study → the version of its numbers, and what gives its tables and tensors, by the names of their files,
+#: from networks, their protocol and a store
 STUDIES: dict[str, tuple[int, Callable[..., Mapping[str, Any]]]] = {
     "noise": (noise_design.VERSION, noise_design.published),
     "orientation": (orientation.VERSION, orientation.published),
@@ -82,50 +84,52 @@ OPENING_POINTS = 300
 WHOLE_DIMS, WHOLE_POINTS = (2, 8, 14, 20), 20
 
 
-def restore(store: Store, folder: Path = FOLDER) -> tuple[int, ...]:
-    """Put what is published into the store where that lacks it; returns the published seeds.
+def restore(store: Store, folder: Path = FOLDER) -> dict[str, tuple[int, ...]]:
+    """Put what is published into the store where that lacks it.
 
     A run can so add a seed to the published ones without repeating them. Nothing is put
     there if the library would compute other numbers now.
+
+    Returns
+    -------
+    dict: ``""`` → the seeds put there, `JUDGES` → those of them that judge
     """
-    about = manifest(folder)
-    if about is None or about["numbers"] != _numbers():
-        return ()
-    for within, part in {"": about, JUDGES: about.get(JUDGES)}.items():
-        if part is None:
+    about, known = manifest(folder) or {}, {}
+    for within, part in {"": about, JUDGES: about.get(JUDGES, {})}.items():
+        if part.get("numbers") != _numbers():
             continue
         protocol = Protocol.from_mapping(part["protocol"])
         for e in ensembles(folder, within):
             store.tensors("networks", training.training_fields(protocol, e.seed), e.tensors)
         null = protocol.replace(points=NULL_POINTS)
         for name, run, trained in (("cells", protocol, True), ("untrained", null, False)):
-            for (seed, set_), rows in table(f"{within}/{name}".lstrip("/"), folder).groupby(["seed", "set"]):
+            for (seed, set_), rows in table(posixpath.join(within, name), folder).groupby(["seed", "set"]):
                 fields = results.cell_fields(run, seed, set_, trained)
                 store.table("cells", fields, lambda: rows.reset_index(drop=True))
-    return tuple(about["protocol"]["seeds"])
+        known[within] = protocol.seeds
+    return known
 
 
 def publish(protocol: Protocol, store: Store | None = None, folder: Path = FOLDER) -> Path:
     """Write the published folder from a finished run; what is stored is loaded, what is not is computed.
 
-    Seeds that are published already stay. Of seeds that judge (`lib.studies.claims`) those networks are published that judge.
+    Seeds that are published already stay. Of seeds that judge (`lib.studies.claims`) the networks that
+    judge are trained and published, apart from the others.
 
     Raises
     ------
     Mismatch
-        When the run is not the paper's: another training set, fewer epochs or points, or other dimensions; or when some
-        of its seeds judge and others do not.
+        When the run is not the paper's: another training set, fewer epochs or points, or fewer dimensions;
+        when some of its seeds judge and others do not, or judge while nothing else is published.
     """
-    judging = _judging(protocol.seeds)
-    _check_is_paper(protocol, judging)
-    store, before = store or Store(), _published(folder) if judging else manifest(folder) or {}
-    kept = restore(store, folder)
-    if judging:
-        kept = before[JUDGES]["protocol"]["seeds"] if JUDGES in before else ()
-    protocol = protocol.replace(seeds=tuple(sorted({*protocol.seeds, *kept})))
-    networks = _write_stage(protocol, store, folder / JUDGES if judging else folder)
-    if judging:
-        origins = before.get(JUDGES, {}).get("origins", {})
+    _check_is_paper(protocol)
+    within = JUDGES if _judging(protocol.seeds) else ""
+    store, before = store or Store(), _published(folder) if within else manifest(folder) or {}
+    kept = restore(store, folder).get(within, ())
+    protocol = _judged(protocol.replace(seeds=tuple(sorted({*protocol.seeds, *kept}))))
+    networks = _write_stage(protocol, store, folder / within)
+    if within:
+        origins = {str(seed): before[JUDGES]["origins"][str(seed)] for seed in kept}
         origins |= {str(seed): origin() for seed in protocol.seeds if seed not in kept}
         before[JUDGES] = {"protocol": vars(protocol), "numbers": _numbers(), "origins": origins, **origin()}
         return write_manifest(before, folder)
@@ -161,7 +165,8 @@ def _write_stage(protocol: Protocol, store: Store, folder: Path) -> list[Ensembl
 
 
 def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor]:
-    """What the figure of the first page is drawn from: d = 12 (or the next there is), `OPENING_POINTS` points a set."""
+    """What the figure of the first page is drawn from: d = 12 (or the next there is), `OPENING_POINTS`
+    points a set."""
     net = networks.member(min(networks.dims, key=lambda d: abs(d - 12))).double()
     inputs = {"train": data.load(protocol.training_set).test[:OPENING_POINTS]}
     names = [REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
@@ -173,22 +178,26 @@ def _judging(seeds: Sequence[int]) -> bool:
     judging = {*seeds} & {*claims.JUDGES}
     if judging and judging != {*seeds}:
         raise Mismatch(
-            f"seeds: expected seeds that judge, {claims.JUDGES[0]} to {claims.JUDGES[-1]}, or others, got both in {', '.join(map(str, seeds))}; "
-            "ask for them one after the other"
+            f"seeds: expected seeds that judge, {claims.JUDGES[0]} to {claims.JUDGES[-1]}, or others, "
+            f"got both in {', '.join(map(str, seeds))}; ask for them one after the other"
         )
     return bool(judging)
 
 
-def _run(about: dict[str, Any], seeds: Sequence[int] | None) -> Protocol:
-    """The published protocol with these seeds, default its own; seeds that judge with the networks that judge."""
-    protocol = Protocol.from_mapping(about["protocol"])
-    run = protocol.replace(seeds=tuple(seeds or protocol.seeds))
+def _judged(protocol: Protocol) -> Protocol:
+    """The protocol; where its seeds judge, with the networks that judge."""
     dims = tuple(d for d in claims.JUDGED_DIMS if d in protocol.dims)
-    return run.replace(dims=dims) if _judging(run.seeds) else run
+    return protocol.replace(dims=dims) if _judging(protocol.seeds) else protocol
 
 
-def _check_is_paper(protocol: Protocol, judging: bool = False) -> None:
-    paper = Protocol(dims=claims.JUDGED_DIMS) if judging else Protocol()
+def _run(about: dict[str, Any], seeds: Sequence[int] | None) -> Protocol:
+    """The published protocol with these seeds, default its own."""
+    protocol = Protocol.from_mapping(about["protocol"])
+    return _judged(protocol.replace(seeds=tuple(seeds or protocol.seeds)))
+
+
+def _check_is_paper(protocol: Protocol) -> None:
+    paper = Protocol()
     for name in (n for n in vars(paper) if n != "seeds"):
         if getattr(protocol, name) != getattr(paper, name):
             raise Mismatch(
@@ -202,7 +211,8 @@ def publish_sensitivity(
     folder: Path = FOLDER,
     choices: Sequence[str] | None = None,
 ) -> Path:
-    """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded, what is not is computed.
+    """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded,
+    what is not is computed.
 
     Choices that are published already and not asked for stay.
 
@@ -247,16 +257,17 @@ def publish_detection(
     store: Store | None = None,
     folder: Path = FOLDER,
 ) -> Path:
-    """Add the tables of `lib.studies.detection` to what is published; what is stored is loaded, what is not is computed.
+    """Add the tables of `lib.studies.detection` to what is published; what is stored is loaded,
+    what is not is computed.
 
-    Rows of other networks that are published already stay. Networks that are not published are trained: for the paper's
-    protocol about an hour a seed.
+    Rows of other networks that are published already stay. Networks that are not published are trained,
+    which takes an hour or two a seed with the paper's protocol.
 
     Parameters
     ----------
     seeds : default: the published ones.
-    without : a digit that is left out of training; default: none is, and the untrained networks, single cases and costs
-        are published as well, unless the seeds judge.
+    without : a digit that is left out of training; default: none is, and the untrained networks,
+        single cases and costs are published as well, unless the seeds judge.
     epochs : of networks that a digit is left out of; default: the protocol's.
 
     Raises
@@ -297,7 +308,8 @@ def publish_detection(
 def publish_study(
     name: str, seeds: Sequence[int] | None = None, store: Store | None = None, folder: Path = FOLDER
 ) -> Path:
-    """Add the tables of one of `STUDIES` to what is published; what is stored is loaded, what is not is computed.
+    """Add the tables of one of `STUDIES` to what is published; what is stored is loaded,
+    what is not is computed.
 
     Rows and pictures of other seeds that are published already stay.
 
@@ -341,7 +353,8 @@ def publish_companions(
     store: Store | None = None,
     folder: Path = FOLDER,
 ) -> Path:
-    """Add the tables of companions' chapters, run on the published protocol; what is stored is loaded, what is not is computed.
+    """Add the tables of companions' chapters, run on the published protocol; what is stored is loaded,
+    what is not is computed.
 
     Raises
     ------

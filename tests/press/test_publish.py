@@ -191,7 +191,7 @@ def test_seeds_that_judge_are_published_apart_with_the_networks_that_judge(
     with pytest.raises(Mismatch, match="expected seeds that judge, 3 to 10, or others, got both in 0, 3"):
         publish.publish(RUN.replace(seeds=(0, 3)), store, folder)
     for seed in (4, 3):
-        publish.publish(RUN.replace(seeds=(seed,), dims=(5,)), store, folder)
+        publish.publish(RUN.replace(seeds=(seed,)), store, folder)
     about = published.manifest(folder)
     assert about["judges"]["protocol"]["seeds"] == [3, 4] and about["judges"]["protocol"]["dims"] == [5]
     assert sorted(about["judges"]["origins"]) == ["3", "4"]
