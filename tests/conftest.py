@@ -15,7 +15,7 @@ from building import ROOT, make_book
 WORKERS = 4
 
 
-# --- on several cores ------------------------------------------------------------------------------------------------
+# --- on several cores --------------------------------------------------------------------------
 
 
 def pytest_addoption(parser):
@@ -67,7 +67,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-# --- what tests look at ----------------------------------------------------------------------------------------------
+# --- what tests look at ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,8 @@ def test_encoders_of_points_approach_the_limit_and_none_beats_it_where_it_was_no
         gap = (t.limit - t.own).abs()
         assert gap[0.1] < gap[0.8]  # the functionals agree as ε falls
         assert t.limit[0.1] < t.limit[0.8]  # and who trains for a smaller ε is better for the limit
-    # an isometric copy of the cap, the sphere itself, has stretch near 0 and bending near 1: the trained ones are cheaper
+    # an isometric copy of the cap, the sphere itself, has stretch near 0 and bending near 1: the trained ones
+    # are cheaper
     assert (table[(table.manifold == "sundial") & (table.lam == 1.0)].limit < 1).all()
     reference = table.loc[table[table.epsilon == 0.1].groupby(["manifold", "lam"]).limit.idxmin()]
     assert (reference.reference < 1e-6).all()

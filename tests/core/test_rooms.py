@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "pages": ("companions", "figures", "studies", "core"),
     "press": ("pages", "companions", "figures", "studies", "core"),
 }
-#: The most files of the core, lines of each, and lines of code of all: neither docstring, nor comment, nor blank.
+#: The most files of the core, lines of each, and lines of code of all: neither docstring, nor comment, nor
+#: blank.
 FILES, EACH, ALL = 13, 320, 2_100
 
 

@@ -36,7 +36,7 @@ def read(file) -> pd.DataFrame:
     return pd.read_csv(file, float_precision="round_trip")
 
 
-# --- the numbers -----------------------------------------------------------------------------------------------------
+# --- the numbers -------------------------------------------------------------------------------
 
 
 #: The numbers that the chapter shows below each figure.
@@ -153,7 +153,7 @@ def test_a_summary_leads_to_the_networks_it_sums_up(table, tmp_path, monkeypatch
     pd.testing.assert_frame_equal(read(path), table[["set", "seed", "d", "I_mean"]], check_exact=True)
 
 
-# --- the sliders -----------------------------------------------------------------------------------------------------
+# --- the sliders -------------------------------------------------------------------------------
 
 
 def pictures(widget) -> dict[str, str]:
@@ -210,7 +210,7 @@ def test_the_slider_over_d_shows_the_histograms_in_proportion(what, table):
         assert max(h.max() for h in heights) == 100
 
 
-# --- the smoke book in a browser -------------------------------------------------------------------------------------
+# --- the smoke book in a browser ---------------------------------------------------------------
 
 
 def file_of(address: str) -> Path:
@@ -275,7 +275,7 @@ def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(links, 
     assert names == sorted(p.rpartition(".")[2] for p in places)
 
 
-# --- in JupyterLab ---------------------------------------------------------------------------------------------------
+# --- in JupyterLab -----------------------------------------------------------------------------
 
 
 def test_jupyterlab_lists_all_pages_in_order_and_renders_computed_sentences_itself(root):

@@ -21,7 +21,7 @@ from lib.press.notebooks import NotebookError
 from lib.press.texts import has_code, pages, read
 from lib.protocol import ProtocolError
 
-# --- the smoke book --------------------------------------------------------------------------------------------------
+# --- the smoke book ----------------------------------------------------------------------------
 
 
 def test_every_page_of_the_book_is_in_the_table_of_contents(root):
@@ -86,7 +86,7 @@ def test_every_page_names_its_profile_and_those_with_pictures_of_this_build_its_
         assert "-build-" not in text or manifolds or "digits inside scikit-learn" in text, name
 
 
-# --- small books, built and broken -----------------------------------------------------------------------------------
+# --- small books, built and broken -------------------------------------------------------------
 
 SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
 HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"

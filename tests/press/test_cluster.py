@@ -36,7 +36,8 @@ EIGHT = RUN.replace(seeds=tuple(range(8)), epochs=3, points=20)
 def cluster(tmp_path_factory):
     """Workers whose own store is another folder, and which find no MNIST.
 
-    They are forked from one process that has imported what they need, the one in the place of a killed one as well.
+    They are forked from one process that has imported what they need, the one in the place of a killed one as
+    well.
     """
     own, empty = (tmp_path_factory.mktemp(name) for name in ("own", "empty"))
     method = {"distributed.worker.multiprocessing-method": "forkserver"}

@@ -1,6 +1,7 @@
 """What a finished site is asked: is everything there, does everything hang together, can everyone read it?
 
-Each function returns what it found wrong, a line each; a site about which none has anything to say may go out.
+Each function returns what it found wrong, a line each; a site about which none has anything to say may go
+out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from lib.press.texts import pages
 __all__ = ["html_pages", "absent", "broken", "opened", "raw", "empty", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
-#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal formulas one.
-#: The others keep their place, as text in the listing's own colour and as empty boxes.
+#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal
+#: formulas one. The others keep their place, as text in the listing's own colour and as empty boxes.
 REPEATED = """(() => {
   const seen = new Set();
   const again = (kind) => seen.has(kind) || !seen.add(kind);
@@ -158,8 +159,8 @@ def inaccessible(browser, name: str) -> list[str]:
     """What axe-core finds serious or critical on the page that is open, of which only what is unlike the rest is left."""
     browser.evaluate(REPEATED)
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-    # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may not, and the
-    # browser's complaints about it may arrive when the next page is open
+    # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may
+    # not, and the browser's complaints about it may arrive when the next page is open
     violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations
         .filter(v => ['serious', 'critical'].includes(v.impact))
         .map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.target.join(' '))})))""")

@@ -1,6 +1,7 @@
 """What a drawn figure is asked: can its words be read, do they keep clear of one another and of the data?
 
-A picture is opened by itself and measured by the browser; matplotlib writes the text of every label beside its glyphs.
+A picture is opened by itself and measured by the browser; matplotlib writes the text of every label beside
+its glyphs.
 """
 
 from __future__ import annotations

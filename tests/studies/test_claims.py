@@ -239,7 +239,8 @@ def test_what_is_not_there_is_not_found():
         e = Evidence(pd.DataFrame({"x": np.exp(rng.normal(size=len(index)))}, index).reset_index())
         found = outcomes(claim.estimates(e))
         held, refuted = held + found.count("holds"), refuted + ("refuted" in found)
-    # 1,000 tests at 5 %, ten a sample that share the training data: 50 expected; tolerances of four standard errors
+    # 1,000 tests at 5 %, ten a sample that share the training data: 50 expected; tolerances of four standard
+    # errors
     assert held / 1000 < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 100)
     assert refuted / 100 < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 100)
 
