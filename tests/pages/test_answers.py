@@ -1,4 +1,4 @@
-"""Every figure answers back: with the numbers it shows, the function that drew it, the notebook that called it, and, as d grows, a slider."""
+"""Every figure answers: with its numbers, the function and the notebook behind it, and a slider for d."""
 
 from __future__ import annotations
 
@@ -230,7 +230,10 @@ def wait(browser, expression: str, expected) -> None:
 )
 def test_the_arrow_keys_lead_through_d(book, browser, name, what):
     assert browser.visit(book[0] / "html" / f"{name}.html") == []
-    seen = f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
+    seen = (
+        f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')]"
+        ".filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
+    )
     first, second = ((published.manifest() or {}).get("protocol") or vars(Protocol.from_profile("smoke")))[
         "dims"
     ][:2]
@@ -243,7 +246,7 @@ def test_the_arrow_keys_lead_through_d(book, browser, name, what):
 
 @pytest.fixture(scope="module")
 def links(book, browser) -> dict[str, list[str]]:
-    """Where the numbers and the makers of the figures of a chapter are: address by address, as the browser resolves them."""
+    """Where the numbers and the makers of a chapter's figures are, as the browser resolves the addresses."""
     browser.visit(book[0] / "html" / "eigenvalues.html")
     chosen = {"numbers": "details.numbers a[download]", "made": ".made a"}
     return {

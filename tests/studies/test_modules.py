@@ -170,8 +170,9 @@ def hamiltonian(x, layer):
 
 # kind → encoder and decoder; six or sixteen numbers in, three or fewer between
 ACTIVATIONS = (
-    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid, nn.Softplus,
-    nn.Softsign, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.LogSigmoid, nn.Tanhshrink, nn.Softshrink,
+    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
+    nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.LogSigmoid,
+    nn.Tanhshrink, nn.Softshrink,
 )  # fmt: skip
 GOOD = {a.__name__: lambda a=a: (flat(lin(6, 6), a()), dec(a(), lin(6, 6))) for a in ACTIVATIONS} | {
     "affine": lambda: (lin(6), dec()),
@@ -231,7 +232,10 @@ GOOD = {a.__name__: lambda a=a: (flat(lin(6, 6), a()), dec(a(), lin(6, 6))) for 
     "LSTM of two layers": lambda: (recurrent(nn.LSTM, num_layers=2, dropout=0.5), dec()),
     "LSTM in training mode": lambda: (recurrent(nn.LSTM).train(), dec()),
     "bidirectional LSTM": lambda: (recurrent(nn.LSTM, bidirectional=True), dec()),
-    "LSTM with projection": lambda: (Call(lambda x, f, g: g(f(x.view(-1, 3, 2))[0][:, -1]), nn.LSTM(2, 4, proj_size=2, batch_first=True), lin(2)), dec()),
+    "LSTM with projection": lambda: (
+        Call(lambda x, f, g: g(f(x.view(-1, 3, 2))[0][:, -1]),
+             nn.LSTM(2, 4, proj_size=2, batch_first=True), lin(2)),
+        dec()),
     "GRU": lambda: (recurrent(nn.GRU), dec()),
     "RNN": lambda: (recurrent(nn.RNN), dec()),
     "GRU cell": lambda: (Call(lambda x, f, g: g(f(x)), nn.GRUCell(6, 4), lin(4)), dec()),
@@ -728,7 +732,7 @@ def test_a_batch_is_a_loop_and_permuting_points_permutes_rows(kind, n, batch, se
 
 
 def test_points_go_together_as_far_as_memory_allows(monkeypatch):
-    """The forward passes of the points differentiated together keep no more than is allowed, and all points come out."""
+    """The forward passes of points differentiated together keep no more than is allowed; all come out."""
     seen = []
 
     def encoder(x):
