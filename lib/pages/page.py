@@ -36,7 +36,8 @@ __all__ = ["figure", "table", "pictures", "claim", "column", "contents", "folded
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
-#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not even offered.
+#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not
+#: even offered.
 FEW, MANY = 60, 1_000_000
 
 Tables = Mapping[str, pd.DataFrame]
@@ -84,11 +85,11 @@ def figure(
         MyST text.
     alt : str
         What is to be seen, for readers who do not see it.
-    numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of what
-        is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a megabyte
-        none are shown either.
-    answers : a function of `lib.pages.answers`, of what is drawn: with it the page's scripts draw the figure once more,
-        in the picture's place, so that it answers a pointer and the keyboard.
+    numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of
+        what is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a
+        megabyte none are shown either.
+    answers : a function of `lib.pages.answers`, of what is drawn: with it the page's scripts draw the figure
+        once more, in the picture's place, so that it answers a pointer and the keyboard.
     options : further arguments of `draw`.
     """
 
@@ -267,9 +268,10 @@ def claim(
 ) -> Block:
     """A claim of the paper as a box: claim, verdict, count of its parts, definition, its estimates drawn, and their numbers, folded.
 
-    `verdict` begins with the sign of the verdict, `parts` counts the parts by what became of them, `fig` is that of
-    `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure that shows
-    what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
+    `verdict` begins with the sign of the verdict, `parts` counts the parts by what became of them, `fig` is
+    that of `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the
+    label of the figure that shows what the claim is about. The box is referred to as ``{ref}``
+    ``claim-<number>``.
     """
     raw = style.picture(fig)
     path = _write(f"claim-{number}", raw, "svg")

@@ -34,7 +34,8 @@ from .texts import check_parameters, declared, has_code, pages, read
 
 __all__ = ["build", "compute", "BuildError"]
 
-#: What the pages are made from besides the book's text and executed notebooks, relative to the project's root.
+#: What the pages are made from besides the book's text and executed notebooks, relative to the project's
+#: root.
 SOURCES = ("lib", "_config.yml", "_toc.yml", "requirements.txt")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 

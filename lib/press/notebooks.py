@@ -229,7 +229,8 @@ def _imports(statement: ast.stmt) -> bool:
 class _Task:
     """A notebook to be executed in a folder of its own, and the place where it is kept: None while it is not.
 
-    Places are ``<stem>-<digest of its inputs>``; which published files are among those stands in the place itself.
+    Places are ``<stem>-<digest of its inputs>``; which published files are among those stands in the place
+    itself.
     """
 
     def __init__(self, job: Job, stem: Path, key: Mapping[str, Any], root: Path, published: Published):

@@ -1,8 +1,8 @@
 """The book as one PDF: the articles of its finished pages in one document, printed once by headless Chromium.
 
-How it looks on paper is said in ``book/_assets/book.css``, for a reader's own browser as well. The one document
-has what the pages lack: a title page, contents with page numbers, headings that make the outline, and links that
-lead from one page's article to another's.
+How it looks on paper is said in ``book/_assets/book.css``, for a reader's own browser as well. The one
+document has what the pages lack: a title page, contents with page numbers, headings that make the outline,
+and links that lead from one page's article to another's.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 #: Seconds in which Chromium loads, typesets or prints: many, for machines that are busy with other work.
 PATIENCE = 600
 NAME = "book.pdf"
-#: Where a finished page names the book in other formats, once they are there; written by ``book/_ext/offline.py``.
+#: Where a finished page names the book in other formats, once they are there; written by
+#: ``book/_ext/offline.py``.
 MARK = "<!-- formats -->"
 #: The width of the text on paper, 162 mm: formulas are broken where paper needs it.
 PAPER = 612
 
-#: One document of many: ids begin with the page's number, links between pages become links inside, and links to
-#: files that are not printed lose their address. Headings keep their look; `aria-level` says their place under the
-#: parts. The library's docstrings stay behind.
+#: One document of many: ids begin with the page's number, links between pages become links inside, and links
+#: to files that are not printed lose their address. Headings keep their look; `aria-level` says their place
+#: under the parts. The library's docstrings stay behind.
 ASSEMBLE = """({base, title, front, pages}) => {
     const parse = text => new DOMParser().parseFromString(text, "text/html");
     const address = name => new URL(name + ".html", base).href;

@@ -1,16 +1,17 @@
 """Can the geometry tell? Scores of `lib.studies.detection_scores` on the sets of `lib.studies.detection_data`, judged.
 
-**Measures.** The area under the ROC curve (AUROC) of a score, points off the distribution being the positive ones; the
-share of them that is accepted where 95 % of the points in distribution are (FPR at 95 % TPR, the points in distribution
-being the positive ones there); the area under the precision–recall curve both ways.
+**Measures.** The area under the ROC curve (AUROC) of a score, points off the distribution being the positive
+ones; the share of them that is accepted where 95 % of the points in distribution are (FPR at 95 % TPR, the
+points in distribution being the positive ones there); the area under the precision–recall curve both ways.
 
-**Definitions, fixed before any score of the seeds 3–10 existed** (seeds 0 and 1, and 2 in part, are where we looked).
-A score *beats* on a set if its difference in AUROC from error, *and* from relative error, *and* from the re-encoding
-shift, paired within a network and averaged within a seed over d = 8, 14, 17, 20 (digits left out of training:
-8, 14, 20), has a 95 % t interval over the seeds 3–10 above zero. It *fails* on a set if the interval of its AUROC,
-averaged in the same way, lies below one half. Primary are the scores ``hamming`` and ``K_L defect`` on the four sets
-``half brightness``, ``mean of two``, digit 1 left out of training, and ``fashion``: eight statements, Holm's method over
-them, the p-value of each being the largest of its three comparisons. Everything else is exploration.
+**Definitions, fixed before any score of the seeds 3–10 existed** (seeds 0 and 1, and 2 in part, are where we
+looked). A score *beats* on a set if its difference in AUROC from error, *and* from relative error, *and* from
+the re-encoding shift, paired within a network and averaged within a seed over d = 8, 14, 17, 20 (digits left
+out of training: 8, 14, 20), has a 95 % t interval over the seeds 3–10 above zero. It *fails* on a set if the
+interval of its AUROC, averaged in the same way, lies below one half. Primary are the scores ``hamming`` and
+``K_L defect`` on the four sets ``half brightness``, ``mean of two``, digit 1 left out of training, and
+``fashion``: eight statements, Holm's method over them, the p-value of each being the largest of its three
+comparisons. Everything else is exploration.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ def rows(
 
     Returns
     -------
-    DataFrame with ``training_set, seed, d, epochs, set, score, points`` and the columns of `measures`; one row for each
-    network, set and score. *Disagreement*, the mean over the seed's networks of ‖y_d − ȳ‖², is repeated for each of them.
+    DataFrame with ``training_set, seed, d, epochs, set, score, points`` and the columns of `measures`; one
+    row for each network, set and score. *Disagreement*, the mean over the seed's networks of ‖y_d − ȳ‖², is
+    repeated for each of them.
     """
     parts, singles = detection_data.parts(training_set), [ensemble.member(d).float() for d in ensemble.dims]
     nets = [ensemble.member(d).double() for d in ensemble.dims]
@@ -141,8 +143,8 @@ def table(
     Parameters
     ----------
     networks : those of `lib.training.train`, or of `untrained`.
-    sets : names as `lib.studies.detection_data.points` takes them; default: all, or for networks that a digit was left
-        out of that digit alone.
+    sets : names as `lib.studies.detection_data.points` takes them; default: all, or for networks that a digit
+        was left out of that digit alone.
     dims : latent dimensions to be scored, those of the protocol among them.
     """
     store = store or Store()
@@ -204,8 +206,8 @@ def compared(
 ) -> pd.DataFrame:
     """The score against each of `RIVALS` on one set: the mean paired difference in AUROC, its t interval over seeds, p.
 
-    Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every ``low`` is
-    above zero.
+    Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every
+    ``low`` is above zero.
     """
     wide = averaged(found, seeds)
     wide = wide[[place[:2] == (training_set, name) for place in wide.index]]
@@ -237,15 +239,15 @@ def _holm(p: pd.Series) -> np.ndarray:
 def primary(found: pd.DataFrame) -> pd.DataFrame:
     """The eight primary statements with their verdicts.
 
-    A score *beats* where Holm's p over the eight is below 5 %; it *does not beat* where it is below some rival with a
-    p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight; else the statement is *open*,
-    and *not judged yet* until all eight seeds are there.
+    A score *beats* where Holm's p over the eight is below 5 %; it *does not beat* where it is below some
+    rival with a p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight;
+    else the statement is *open*, and *not judged yet* until all eight seeds are there.
 
     Returns
     -------
     DataFrame
-        One row a statement: the least favourable of the three mean differences and its interval, the largest p, Holm's p
-        over the eight, and the verdict.
+        One row a statement: the least favourable of the three mean differences and its interval, the largest
+        p, Holm's p over the eight, and the verdict.
     """
     out = []
     for score, training_set, name in PRIMARY:

@@ -1,7 +1,7 @@
 """From the tables of results to one number a seed, its interval and its test: evidence, parts and estimates.
 
-A *part* is a statistic of each network, pooled over a range of d within a seed; an *estimate* is what the seeds
-together say about one column of it. What is claimed of them stands in `lib.studies.claims`.
+A *part* is a statistic of each network, pooled over a range of d within a seed; an *estimate* is what the
+seeds together say about one column of it. What is claimed of them stands in `lib.studies.claims`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", 
 
 DARK, MIDDLE, BRIGHT = (list(names) for names in GROUPS.values())
 NOISE = DARK + MIDDLE + BRIGHT
-#: Below this a ratio's parts are rounding; points of a share that the table does not tell; share of points up to
-#: which a network counts as of full rank.
+#: Below this a ratio's parts are rounding; points of a share that the table does not tell; share of points up
+#: to which a network counts as of full rank.
 FLOOR, POINTS, FULL = 1e-12, 500, 0.01
 
 #: scale → from one number a seed to where it is tested, and back.
