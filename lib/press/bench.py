@@ -81,18 +81,8 @@ def measure() -> dict[str, Any]:
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
     try:
-        parts = (
-            rates,
-            spectra,
-            chain,
-            eigenproblems,
-            training,
-            subnormals,
-            evaluation,
-            all_cores,
-            growth,
-            memory,
-        )
+        parts = [rates, spectra, chain, eigenproblems, training]
+        parts += [subnormals, evaluation, all_cores, growth, memory]
         for part in tqdm(parts, desc="benchmarks", unit="part"):
             numbers[part.__name__] = part()
     finally:
