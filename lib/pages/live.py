@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from .. import data, jacobian, noise, paths, published, spectrum
 from ..figures.detection import SAID
-from ..figures.sets import NETWORKS, chosen
+from ..figures.sets import chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
@@ -51,7 +51,6 @@ __all__ = [
     "as_known",
     "block",
     "still",
-    "NETWORKS",
     "NAMES",
 ]
 
@@ -334,7 +333,9 @@ def block() -> page.Block:
     """The place of the live network on a page."""
     return page.Block(
         """```{raw} html
-<div id="live-network"><p>Here a network runs in your browser; it needs JavaScript. A figure below shows the same without it.</p></div>
+<div id="live-network">
+<p>Here a network runs in your browser; it needs JavaScript. A figure below shows the same without it.</p>
+</div>
 <script src="_static/live/live.js"></script>
 ```""",
         "<p>The live network is on the page of the finished book; "

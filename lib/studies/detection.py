@@ -1,4 +1,4 @@
-"""Can the geometry tell? Scores of `lib.studies.detection_scores` on the sets of `lib.studies.detection_data`, judged.
+"""Can the geometry tell? The scores of `detection_scores` on the sets of `detection_data`, judged.
 
 **Measures.** The area under the ROC curve (AUROC) of a score, points off the distribution being the positive
 ones; the share of them that is accepted where 95 % of the points in distribution are (FPR at 95 % TPR, the
@@ -49,14 +49,15 @@ PRIMARY = tuple(
     (score, *place)
     for score in ("hamming", "K_L defect")
     for place in (
-        ("mnist", "half brightness"), ("mnist", "mean of two"), ("mnist-without-1", "left out"), ("mnist", "fashion"),
+        ("mnist", "half brightness"), ("mnist", "mean of two"),
+        ("mnist-without-1", "left out"), ("mnist", "fashion"),
     )
 )  # fmt: skip
 LEVEL = 0.05
 
 
 def measures(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
-    """How well a score tells ``outside (m,)`` from ``inside (n,)``, larger meaning further out; ties count one half.
+    """How well a score, larger further out, tells ``outside (m,)`` from ``inside (n,)``; ties count one half.
 
     >>> measures(np.array([0.0, 1.0]), np.array([1.0, 2.0]))["auroc"]
     0.875
@@ -112,7 +113,7 @@ def rows(
 
 
 def _scores(nets, singles, fitted, x) -> list[dict[str, np.ndarray]]:
-    """All scores of the points ``x`` from each of the networks of one seed; what needs the image alone is computed once.
+    """All scores of the points ``x`` from each network of one seed; what needs the image alone, once.
 
     The iterations are run in single precision: a hundred round trips cost as much as all the rest, and their
     tolerance is far above the rounding.
@@ -176,7 +177,7 @@ def _scored(store: Store, *run) -> pd.DataFrame:
 
 
 def held_out(protocol: Protocol, digit: int = 1) -> Protocol:
-    """The protocol of the networks that `digit` is left out of: half as many latent dimensions, all else the same.
+    """The protocol of the networks that `digit` is left out of: half as many latent dimensions.
 
     >>> held_out(Protocol(seeds=(3,))).training_set
     'mnist-without-1'
@@ -195,7 +196,7 @@ def averaged(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
-    """Mean and 95 % t interval over seeds, and two-sided p-values: ``p`` for a mean above zero, ``p_below`` for one below."""
+    """Mean, 95 % t interval over seeds, two-sided ``p`` for a mean above zero, ``p_below`` below."""
     found = statistics.t_test(values, above=0.0)
     above, below = np.minimum(1.0, 2 * np.array([found.wanted, found.against]))
     return {"mean": found.value, "low": found.low, "high": found.high, "p": above, "p_below": below}
@@ -204,7 +205,7 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 def compared(
     found: pd.DataFrame, score: str, training_set: str, name: str, seeds: Sequence[int] = JUDGES
 ) -> pd.DataFrame:
-    """The score against each of `RIVALS` on one set: the mean paired difference in AUROC, its t interval over seeds, p.
+    """The score against each of `RIVALS` on one set: mean paired difference in AUROC, its t interval, p.
 
     Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every
     ``low`` is above zero.
@@ -220,7 +221,7 @@ def compared(
 
 
 def failing(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame:
-    """Mean AUROC of every score on every set with its t interval over seeds; ``fails`` where it lies below one half."""
+    """Mean AUROC of every score on every set, its t interval; ``fails`` where that lies below one half."""
     long = averaged(found, seeds).stack().rename("auroc").reset_index()
     place = ["training_set", "set", "score"]
     out = [
