@@ -15,6 +15,7 @@ from lib.figures.planes import planes
 from lib.press.publish import publish
 from lib.press.verify import verify
 from lib.protocol import Profile, Protocol, ProtocolError
+from lib.studies.detect import detect
 from lib.studies.diagnose import compare, diagnose
 
 try:
@@ -94,6 +95,8 @@ COMMANDS = {
     "notebook book/noise.md --limit nan": r"--limit: expected minutes",
     "book --limit inf": r"--limit: expected minutes",
     "book --limit soon": r"--limit: expected minutes: a number above 0, got 'soon'",
+    "detection --without 1 --epochs 0": r"--epochs: expected epochs: a whole number of at least 1, got '0'",
+    "detection --epochs 3": r"book: detection: expected --epochs beside --without, got it alone",
     "detection --without 11": r"--without: invalid choice: 11",
     "": r"the following arguments are required: command",
     "bok": r"invalid choice: 'bok'",
@@ -157,6 +160,10 @@ CALLS = {
     "diagnose with a tolerance of one": (lambda t: diagnose(E, D, X, rtol=1), r"rtol: expected a number from 0"),
     "diagnose with no tolerance": (lambda t: diagnose(E, D, X, rtol=None), r"rtol: expected a number from 0"),
     "diagnose with NaN as tolerance": (lambda t: diagnose(E, D, X, rtol=float("nan")), r"rtol: expected a number from 0"),
+    "diagnose a module that draws seldom": (lambda t: diagnose(E, nn.Sequential(D, nn.Dropout(0.01)), X), r"decoder: .*same outputs.*evaluation mode"),
+    "compare a list": (lambda t: compare([diagnose(E, D, X)]), r"diagnoses: expected some by name"),
+    "compare no diagnosis": (lambda t: compare({"test": 3}), r"diagnoses: expected some by name, .*got \['int'\]"),
+    "detect in two precisions": (lambda t: detect(lambda x: x[:, :2], lambda z: z.repeat(1, 3), torch.rand(40, 6), X), r"reference: expected float64 like x, got float32"),
     "compare nothing": (lambda t: compare({}), r"diagnoses: expected some"),
     "planes of nothing": (lambda t: planes({}), r"diagnoses: expected some"),
     "an unknown field": (lambda t: Protocol.from_mapping({"dim": [2]}), r"unknown field 'dim': expected one of .*dims"),
