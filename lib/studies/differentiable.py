@@ -184,7 +184,7 @@ def call(name: str, f: Function, at: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def steady(name: str, f: Function, at: Tensor, states: list[Callable[[], Any]]) -> tuple[Tensor, Tensor]:
-    """`call`, refused where it has drawn random numbers, be it seldom, that make a second call give something else.
+    """`call`, refused where it has drawn random numbers that make a second call give something else.
 
     `states` are functions that give the states of random generators.
     """
@@ -258,7 +258,7 @@ Tried = tuple[str, Function, Tensor, Tensor]
 def check(
     encoder: Function, decoder: Function, x: Tensor, states: list[Callable[[], Any]]
 ) -> tuple[list[Tried], torch.Size, int]:
-    """Both as functions that write over nothing they need, with what they gave; the shape of a code, the bytes of a point.
+    """Both as functions that write over nothing they need, and what they gave; a code's shape, a point's bytes.
 
     Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
     twice, alone what they give together, whatever the other module was called with before, and
@@ -328,8 +328,8 @@ def check(
 
 
 def confirm(tried: list[Tried], x: Tensor, z: Tensor, y: Tensor) -> None:
-    """Refuse modules that no longer give what they gave to `check`, or of which no point alone gives what a whole
-    batch of `x`, `z` and `y` gave."""
+    """Refuse modules that no longer give what they gave to `check`, or that give no point alone what they gave
+    a batch of `x` and `z`."""
     for (name, f, points, out), at, found in zip(tried, (x, z), (z, y)):
         if not _alike(out, call(name, f, points)[1]):
             _unsteady(name, "others after some calls")

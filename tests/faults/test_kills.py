@@ -1,4 +1,4 @@
-"""Every stage of the work, killed at random moments: it goes on to the same content, and nothing that was there is lost."""
+"""Every stage of the work, killed at random moments, goes on to the same content; nothing is lost."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ BOOK_KILLS = 15
 def moments(kills: int, steps: int, every: float, then: float, rng: np.random.Generator):
     """When to kill: so many steps done, and so many seconds later.
 
-    Random moments of a way of `steps`, one after `every` so many seconds, and of `then` seconds after the last of them.
+    Random moments of a way of `steps`, one after `every` so many seconds, and of `then` seconds after the last.
     """
     for at in (np.arange(kills) + rng.random(kills)) / kills * (steps * every + then):
         done = min(int(at // every), steps)
@@ -110,7 +110,7 @@ def way(told: str) -> tuple[int, float, float]:
 
 
 def killed_at(run: Run, done: Callable[[], int], steps: int, seconds: float) -> int | list[int]:
-    """Kill a run `seconds` after `steps` are done, and return what it had started; its exit status where it ended first."""
+    """Kill a run `seconds` after `steps` are done: what it had started, or its exit status where it ended first."""
     while (status := run.wait(0.1)) is None and done() < steps:
         pass
     if status is None:
@@ -128,8 +128,8 @@ def state_of_the_project() -> tuple[str, str]:
 @pytest.mark.parametrize("stage", ["whole book"])
 @pytest.mark.parametrize("i", range(max(1, COUNT // 300)))
 def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
-    """Fifteen kills of one smoke book on its way from nothing to its pages; then it is left alone, and must be the book
-    that nobody killed. After each kill the pages before it are in place, and whatever is stored is whole."""
+    """Fifteen kills of one smoke book on its way from nothing to its pages: left alone, it is the book that
+    nobody killed. After each kill the pages before it are in place, and whatever is stored is whole."""
     was, expected = state_of_the_project(), without_times(book[0] / "html")
     rng, kills, faults = np.random.default_rng([SEED, 1_000, i]), 0, []
     steps, every, then = way(book[1])
@@ -185,7 +185,7 @@ def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
 
 
 def test_moments_are_spread_over_the_whole_way_and_a_run_is_killed_there(tmp_path):
-    """The trial above on a way of eight steps that takes two seconds, one run going on where the last one was killed."""
+    """The trial above on a way of eight steps and two seconds, one run going on where the last one was killed."""
     told = "2 notebooks\n  one                    4.0 s\n  appendices/two         1 min 2 s\npages 10.0 s\n"
     told += "The book is /x/index.html (profile smoke, 1 min 40 s, processor 2 min 3 s).\n"
     assert way(told) == (2, 45.0, 10.0)
