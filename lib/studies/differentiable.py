@@ -258,7 +258,7 @@ Tried = tuple[str, Function, Tensor, Tensor]
 def check(
     encoder: Function, decoder: Function, x: Tensor, states: list[Callable[[], Any]]
 ) -> tuple[list[Tried], torch.Size, int]:
-    """Both as functions that write over nothing they need, and what they gave; a code's shape, a point's bytes.
+    """Both as functions that overwrite nothing they need, and what they gave; a code's shape and a point's bytes.
 
     Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
     twice, alone what they give together, whatever the other module was called with before, and
@@ -328,8 +328,8 @@ def check(
 
 
 def confirm(tried: list[Tried], x: Tensor, z: Tensor, y: Tensor) -> None:
-    """Refuse modules that no longer give what they gave to `check`, or that give no point alone what they gave
-    a batch of `x` and `z`."""
+    """Refuse modules that no longer give what they gave to `check`, or that give no point alone what
+    they gave a batch of `x` and `z`."""
     for (name, f, points, out), at, found in zip(tried, (x, z), (z, y)):
         if not _alike(out, call(name, f, points)[1]):
             _unsteady(name, "others after some calls")

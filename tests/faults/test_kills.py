@@ -82,7 +82,7 @@ BOOK_KILLS = 15
 def moments(kills: int, steps: int, every: float, then: float, rng: np.random.Generator):
     """When to kill: so many steps done, and so many seconds later.
 
-    Random moments of a way of `steps`, one after `every` so many seconds, and of `then` seconds after the last.
+    Random moments of a way of `steps`, one each `every` seconds, and of `then` seconds after the last one.
     """
     for at in (np.arange(kills) + rng.random(kills)) / kills * (steps * every + then):
         done = min(int(at // every), steps)
@@ -100,7 +100,7 @@ def in_seconds(told: str) -> float:
 
 
 def way(told: str) -> tuple[int, float, float]:
-    """Of a build that nobody killed: its notebooks, the seconds from one to the next, and those of its pages."""
+    """Of a build that nobody killed: its notebooks, the seconds from one to the next, those of its pages."""
     (total,), (pages,) = (
         re.findall(r"\(profile \S+, (.+), processor", told),
         re.findall(r"^pages (.+)$", told, re.M),
@@ -110,7 +110,7 @@ def way(told: str) -> tuple[int, float, float]:
 
 
 def killed_at(run: Run, done: Callable[[], int], steps: int, seconds: float) -> int | list[int]:
-    """Kill a run `seconds` after `steps` are done: what it had started, or its exit status where it ended first."""
+    """Kill a run `seconds` after `steps` are done: what it had started, or its status where it ended first."""
     while (status := run.wait(0.1)) is None and done() < steps:
         pass
     if status is None:
@@ -185,7 +185,7 @@ def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
 
 
 def test_moments_are_spread_over_the_whole_way_and_a_run_is_killed_there(tmp_path):
-    """The trial above on a way of eight steps and two seconds, one run going on where the last one was killed."""
+    """The trial above on a way of eight steps: each run goes on where the last one was killed."""
     told = "2 notebooks\n  one                    4.0 s\n  appendices/two         1 min 2 s\npages 10.0 s\n"
     told += "The book is /x/index.html (profile smoke, 1 min 40 s, processor 2 min 3 s).\n"
     assert way(told) == (2, 45.0, 10.0)

@@ -664,7 +664,8 @@ GIVEN = {
     "no points": (lambda x: x[:0], r"x: expected at least one input, got shape \(0, 6\)"),
     "empty list": (lambda x: [], r"x: expected at least one input"),
     "a number": (lambda x: x[0, 0], r"x: expected at least one input, got shape \(\)"),
-    "nested": (lambda x: torch.nested.nested_tensor([x[0], x[1]]), r"x: expected a dense tensor with values, got a nested tensor"),
+    "nested": (lambda x: torch.nested.nested_tensor([x[0], x[1]]),
+        r"x: expected a dense tensor with values, got a nested tensor"),
     "ragged lists": (lambda x: [[1.0, 2.0], [3.0]], r"x: expected numbers, each input of one shape"),
     "ragged tensors": (lambda x: [x[0], x[1, :3]], r"x: expected numbers, each input of one shape"),
     "words": (lambda x: [["a"] * 6], r"x: expected numbers, each input of one shape"),
@@ -685,7 +686,8 @@ def test_inputs_that_are_none_are_refused_in_one_line(kind):
     torch.Tensor.numpy, torch.Tensor.tolist, list, lambda x: [v.numpy() for v in x],
     lambda x: x.requires_grad_(), lambda x: nn.Parameter(x), lambda x: x.T.contiguous().T, torch.Tensor.float,
     torch.Tensor.half, lambda x: np.asfortranarray(x.numpy()), lambda x: x.float().numpy(),
-    lambda x: x.flip(0).numpy()[::-1], lambda x: x.numpy().astype(">f8"), lambda x: torch.cat([x, x], 1)[:, :6],
+    lambda x: x.flip(0).numpy()[::-1], lambda x: x.numpy().astype(">f8"),
+    lambda x: torch.cat([x, x], 1)[:, :6],
 ])  # fmt: skip
 def test_inputs_are_taken_as_they_come(change):
     x = (
