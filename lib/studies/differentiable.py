@@ -258,7 +258,7 @@ Tried = tuple[str, Function, Tensor, Tensor]
 def check(
     encoder: Function, decoder: Function, x: Tensor, states: list[Callable[[], Any]]
 ) -> tuple[list[Tried], torch.Size, int]:
-    """Both as functions that overwrite nothing they need, and what they gave; a code's shape and a point's bytes.
+    """Both as functions that overwrite nothing they need, what they gave, a code's shape, a point's bytes.
 
     Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
     twice, alone what they give together, whatever the other module was called with before, and

@@ -110,7 +110,7 @@ def way(told: str) -> tuple[int, float, float]:
 
 
 def killed_at(run: Run, done: Callable[[], int], steps: int, seconds: float) -> int | list[int]:
-    """Kill a run `seconds` after `steps` are done: what it had started, or its status where it ended first."""
+    """Kill a run `seconds` after `steps`: what it had started, or its status where it ended first."""
     while (status := run.wait(0.1)) is None and done() < steps:
         pass
     if status is None:
