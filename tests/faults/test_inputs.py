@@ -220,6 +220,35 @@ def test_words_of_a_profile(words):
     assert len(str(error.value)) < 600 or len(words) > 600
 
 
+# files of profiles
+PROFILES = {
+    "empty": (b"", r"got nothing"),
+    "a list": (b"- a\n- b\n", r"got a list"),
+    "a number": (b"3\n", r"got a int"),
+    "no YAML": (b"dims: [2", r"got while parsing a flow sequence"),
+    "no UTF-8": (b"# \xe4\nepochs: 2\n", r"got 'utf-8' codec can't decode"),
+    "a control character": (b"epochs: 2\0", r"got unacceptable character"),
+    "an object of Python": (
+        b"epochs: !!python/object:os.system x\n",
+        r"got could not determine a constructor",
+    ),
+    "a field twice": (b"epochs: 2\nepochs: 3\n", r"got epochs twice"),
+    "too many digits": (b"epochs: " + b"9" * 5000, r"got Exceeds the limit"),
+    "a number as a field": (b"3: 4\n", r"unknown field 3: expected one of training_set"),
+    "a date": (b"epochs: 2026-01-01\n", r"epochs: expected a whole number"),
+    "a device of no name": (b"device: 3\n", r"device: expected one of auto, cpu, cuda, got 3"),
+}
+
+
+@pytest.mark.parametrize("kind", PROFILES)
+def test_a_profile_that_is_none(kind, tmp_path):
+    content, told = PROFILES[kind]
+    (tmp_path / "mine.yml").write_bytes(content)
+    with pytest.raises(ProtocolError, match=told) as error:
+        Profile.read(str(tmp_path / "mine"))
+    one_line(str(error.value))
+
+
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "junk").write_bytes(b"\xff\xfejunk")
@@ -255,5 +284,5 @@ def test_a_call_of_the_library(name, place):
 
 
 def test_the_table_is_long_enough_and_knows_every_field():
-    assert sum(map(len, VALUES.values())) + len(WORDS) + len(COMMANDS) + len(CALLS) >= 150
+    assert sum(map(len, VALUES.values())) + len(PROFILES) + len(WORDS) + len(COMMANDS) + len(CALLS) >= 150
     assert {f.name for f in fields(Protocol)} == VALUES.keys()
