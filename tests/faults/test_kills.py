@@ -8,13 +8,25 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from building import ROOT
-from stages import COUNT, SEED, STAGES, Run, alive, gone, pages, readable, uninterrupted
+from stages import (
+    COUNT,
+    SEED,
+    STAGES,
+    Run,
+    alive,
+    gone,
+    killed_at,
+    moments,
+    pages,
+    readable,
+    uninterrupted,
+    way,
+)
 
 from lib.press import checksums
 from lib.press.provenance import git
@@ -79,47 +91,6 @@ def without_times(html: Path) -> dict[str, str]:
 BOOK_KILLS = 15
 
 
-def moments(kills: int, steps: int, every: float, then: float, rng: np.random.Generator):
-    """When to kill: so many steps done, and so many seconds later.
-
-    Random moments of a way of `steps`, one each `every` seconds, and of `then` seconds after the last one.
-    """
-    for at in (np.arange(kills) + rng.random(kills)) / kills * (steps * every + then):
-        done = min(int(at // every), steps)
-        yield done, at - done * every
-
-
-def in_seconds(told: str) -> float:
-    """What `lib.press.notebooks.seconds` wrote.
-
-    >>> in_seconds("3.2 s"), in_seconds("1 min 15 s"), in_seconds("2 h 1 min")
-    (3.2, 75.0, 7260.0)
-    """
-    units = {"h": 3600, "min": 60, "s": 1}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) (h|min|s)\b", told))
-
-
-def way(told: str) -> tuple[int, float, float]:
-    """Of a build that nobody killed: its notebooks, the seconds from one to the next, those of its pages."""
-    (total,), (pages,) = (
-        re.findall(r"\(profile \S+, (.+), processor", told),
-        re.findall(r"^pages (.+)$", told, re.M),
-    )
-    notebooks = len(re.findall(r"^  \S", told, re.M))
-    return notebooks, (in_seconds(total) - in_seconds(pages)) / notebooks, in_seconds(pages)
-
-
-def killed_at(run: Run, done: Callable[[], int], steps: int, seconds: float) -> int | list[int]:
-    """Kill a run `seconds` after `steps`: what it had started, or its status where it ended first."""
-    while (status := run.wait(0.1)) is None and done() < steps:
-        pass
-    if status is None:
-        status = run.wait(seconds)
-    if status is None and (family := run.kill()) is not None:
-        return family
-    return run.wait() if status is None else status
-
-
 def state_of_the_project() -> tuple[str, str]:
     return git(ROOT, "rev-parse", "HEAD"), git(ROOT, "status", "--porcelain")
 
@@ -182,29 +153,3 @@ def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
     for fault in faults[:1]:
         tally[fault.partition(":")[0]] += 1
     assert not faults, faults
-
-
-def test_moments_are_spread_over_the_whole_way_and_a_run_is_killed_there(tmp_path):
-    """The trial above on a way of eight steps: each run goes on where the last one was killed."""
-    told = "2 notebooks\n  one                    4.0 s\n  appendices/two         1 min 2 s\npages 10.0 s\n"
-    told += "The book is /x/index.html (profile smoke, 1 min 40 s, processor 2 min 3 s).\n"
-    assert way(told) == (2, 45.0, 10.0)
-    planned = [*moments(10, 8, 0.2, 0.4, np.random.default_rng(0))]
-    assert planned == sorted(planned) and planned[0][0] == 0 and planned[-1][0] == 8
-    script = """
-import pathlib, sys, time
-for step in range(8):
-    path = pathlib.Path(sys.argv[1], f"step-{step}")
-    if not path.exists():
-        time.sleep(0.2)
-        path.touch()
-time.sleep(0.4)
-"""
-    done = lambda: len([*tmp_path.glob("step-*")])
-    for steps, seconds in planned:
-        run = Run.of(subprocess.Popen([sys.executable, "-S", "-c", script, str(tmp_path)]))
-        ended = killed_at(run, done, steps, seconds)
-        assert done() >= steps and (ended == 0 or not alive(run.pid))
-    assert done() == 8
-    run = Run.of(subprocess.Popen([sys.executable, "-S", "-c", "raise SystemExit(3)"]))
-    assert killed_at(run, done, 9, 1) == 3
