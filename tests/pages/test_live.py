@@ -274,6 +274,32 @@ def test_a_dragged_code_is_decoded_under_the_finger(page, ensembles):
     assert "and more" in page.locator("#live-network .legend").inner_text()
 
 
+def arrive(page, place, address: str) -> dict:
+    """Open the page at an address, as from a link, and return what it shows."""
+    page.goto("about:blank")
+    page.goto(place.as_uri() + address)
+    page.evaluate("liveNetwork.ready.then(() => true)")
+    return page.evaluate("liveNetwork.state()")
+
+
+def test_a_code_lies_in_the_plane_of_a_trained_network_or_there_is_none(page, place, ensembles):
+    """Whatever the address says; an untrained network with d = 2 has no plane."""
+    assert arrive(page, place, "#network=u0.2&code=0.5,0.5")["code"] is None
+    a, b = arrive(page, place, "#network=0.2&code=1e308,-1e308")["code"]
+    codes = live.rounded(ensembles[0].member(2)).encoder(live.samples(PROTOCOL)[0])
+    span = float((codes.amax(0) - codes.amin(0)).max())
+    assert 0 < a - codes[:, 0].max() < span and 0 < codes[:, 1].min() - b < span
+
+
+def test_another_network_sees_the_picture_that_was_decoded_before(page, place):
+    before = arrive(page, place, "#network=0.2&code=0,0")["x"]
+    before = np.clip(before, 0, 1)  # no ink is less than none
+    page.get_by_role("combobox", name="Network").select_option("0.8")
+    page.wait_for_function("liveNetwork.state().id === '0.8' && liveNetwork.state().d === 8")
+    after = page.evaluate("liveNetwork.state()")
+    assert after["code"] is None and np.abs(before - after["x"]).max() <= 0.5 / 63 + 1e-9
+
+
 def test_the_plane_of_codes_has_the_colours_of_the_second_round_trip(ensembles):
     net = live.rounded(ensembles[0].member(2))
     z = torch.randn(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

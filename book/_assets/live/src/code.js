@@ -33,8 +33,7 @@ export class CodePlane {
     const at = (event) => {
       const box = this.place.getBoundingClientRect();
       const [left, right, bottom, top] = this.file.frame;
-      const part = (v) => Math.min(1, Math.max(0, v));
-      return [left + (right - left) * part((event.clientX - box.left) / box.width), top + (bottom - top) * part((event.clientY - box.top) / box.height)];
+      return this.within([left + ((right - left) * (event.clientX - box.left)) / box.width, top + ((bottom - top) * (event.clientY - box.top)) / box.height]);
     };
     let dragging = false;
     this.place.addEventListener("pointerdown", (event) => {
@@ -53,9 +52,14 @@ export class CodePlane {
       const [left, right, bottom, top] = this.file.frame;
       const far = event.shiftKey ? 10 : 1;
       begin();
-      const next = [this.code[0] + (step[0] * far * (right - left)) / 100, this.code[1] + (step[1] * far * (top - bottom)) / 100];
-      move([Math.min(right, Math.max(left, next[0])), Math.min(top, Math.max(bottom, next[1]))]);
+      move(this.within([this.code[0] + (step[0] * far * (right - left)) / 100, this.code[1] + (step[1] * far * (top - bottom)) / 100]));
     });
+  }
+
+  /** The code, or the nearest in the plane. */
+  within([a, b]) {
+    const [left, right, bottom, top] = this.file.frame;
+    return [Math.min(right, Math.max(left, a)), Math.min(top, Math.max(bottom, b))];
   }
 
   /** Take the colours of a network's plane. */

@@ -43,6 +43,12 @@ const named = (id) => {
   return `d = ${d}, seed ${seed}${trained ? "" : ", untrained"}`;
 };
 
+/** The address of the plane of codes of a trained network with d = 2. */
+const planeOf = (id) => {
+  const { seed, d, trained } = about(id);
+  return d === 2 && trained && files.planes[seed];
+};
+
 const fresh = new Map();
 
 async function network(id) {
@@ -74,8 +80,7 @@ async function show() {
   if (wanted[0] !== ui.loaded?.[0] || wanted[1] !== ui.loaded?.[1]) {
     ui.busy.textContent = "Loading the network …";
     try {
-      const { seed, d, trained } = about(state.network);
-      const plane = d === 2 && trained && files.planes[seed];
+      const plane = planeOf(state.network);
       const [first, second, codes] = await Promise.all([network(wanted[0]), network(wanted[1]), plane ? load(plane) : null]);
       if (mine !== turn) return; // another choice was made meanwhile
       shown = { network: first, beside: second };
@@ -91,9 +96,9 @@ async function show() {
   update();
 }
 
-/** The picture that the network is shown. */
+/** The picture that the network is shown, and the same in the steps of ink that an address can say. */
 function pictured() {
-  if (state.code && shown.network.d === 2) return shown.network.decode(state.code);
+  if (state.code) return shown.network.decode(state.code);
   if (state.drawn) return state.own && held.framed ? framed(state.drawn) : state.drawn;
   const digit = held.images[state.digit].x;
   if (!state.mix) return digit;
@@ -101,9 +106,11 @@ function pictured() {
   return digit.map((v, i) => (1 - state.mix) * v + state.mix * random[i]);
 }
 
+const inked = () => (state.drawn ?? pictured()).map((v) => Math.round(STEPS * Math.min(1, Math.max(0, v))) / STEPS);
+
 function update() {
   if (!shown.network || !held) return;
-  if (state.code && shown.network.d !== 2) state.code = null;
+  if (state.code) state.code = ui.codes.node.hidden ? null : ui.codes.within(state.code);
   const x = pictured();
   result = shown.network.diagnose(x);
   other = shown.beside?.diagnose(x) ?? null;
@@ -272,7 +279,7 @@ function build(place, ids) {
     busy: element("p", { class: "busy", role: "alert" }),
     status: element("p", { class: "status", role: "status" }),
   };
-  const [networks, networkField] = choice("Network", groups(ids), (id) => change({ network: id }, false));
+  const [networks, networkField] = choice("Network", groups(ids), (id) => change({ network: id, ...(state.code && !planeOf(id) && { drawn: inked(), own: false, code: null }) }, false));
   const [besides, besideField] = choice("Beside it", [option(["", "no other"]), ...groups(ids)], (id) => change({ beside: id || null }, false));
   const [noises, noiseField] = choice("Noise", Object.entries(NOISE_SETS).map(option), (name) => input({ noise: name, mix: state.mix || 1 }));
   const [inks, inkField] = choice("Ink", Object.keys(INKS).map((name) => option([name, name])), () => {});
@@ -323,7 +330,7 @@ function build(place, ids) {
   drawable(ui.input, ui.cursor, () => INKS[inks.value], () => {
     past.keep(state);
     const blank = state.own || (state.drawn ?? pictured()).every((v) => v === 0);
-    const pixels = (state.drawn ?? pictured()).map((v) => Math.round(STEPS * Math.min(1, Math.max(0, v))) / STEPS);
+    const pixels = inked();
     state = { ...state, drawn: pixels, own: blank, code: null };
     return pixels;
   }, soon);
