@@ -222,6 +222,10 @@ class Profile:
         values = _fields_of(path)
         types = {f.name: f.type for f in fields(Protocol)} | {"companions": "str", "device": "str"}
         given: dict[str, Any] = {}
+        if not isinstance(overrides, str):
+            raise ProtocolError(
+                f"overrides: expected words of the form field=value, got {overrides!r}; for instance epochs=2"
+            )
         for word in overrides.split():
             name, equals, text = word.partition("=")
             if not equals or name not in types:
