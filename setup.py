@@ -1,4 +1,4 @@
-"""The distribution carries the library alone, as `geometric_instability`; an editable installation, for work on the book, as `lib`."""
+"""A distribution carries the library as `geometric_instability`; an editable one, for the book, as `lib`."""
 
 import sys
 

@@ -185,7 +185,8 @@ def _source(name: str) -> _Source:
     if name == "fashion-mnist":
         return _Source(
             "Fashion-MNIST", "FASHION_MNIST_DIR", FASHION_FILES, paths.named("FASHION_MNIST_DIR"), cache,
-            (FASHION_DEBIAN,), FASHION_URL, "set FASHION_MNIST_DIR to a folder with its two original test files",
+            (FASHION_DEBIAN,), FASHION_URL,
+            "set FASHION_MNIST_DIR to a folder with its two original test files",
         )  # fmt: skip
     return _Source(
         "MNIST", "MNIST_DIR", MNIST_FILES, paths.named("MNIST_DIR"), cache, (), MNIST_URL,

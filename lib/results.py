@@ -255,8 +255,8 @@ def kept(store: Store, protocol: Protocol, seed: int, trained: bool) -> Ensemble
 
 
 def by_seed(
-    function: Callable[..., Any], stored: Callable[..., bool], networks: Sequence[Ensemble], protocol: Protocol, store: Store,
-    *more: Any, units: int = 1, **look: Any,
+    function: Callable[..., Any], stored: Callable[..., bool], networks: Sequence[Ensemble],
+    protocol: Protocol, store: Store, *more: Any, units: int = 1, **look: Any,
 ) -> list[Any]:  # fmt: skip
     """What ``function(store, seed, trained, protocol, *more)`` loads or else computes for each seed.
 

@@ -126,8 +126,8 @@ def train_side_by_side(
     longest = [p for p, *_ in runs.values()]
     label = f"training {sum(len(p.dims) for p in longest)} networks"
     for _ in workers.run(
-        _train_all, [(run,) for run in runs.values()], store, weights=[p.epochs for p in longest], here=all(map(small, longest)),
-        label=label, unit="epoch", progress=progress,
+        _train_all, [(run,) for run in runs.values()], store, weights=[p.epochs for p in longest],
+        here=all(map(small, longest)), label=label, unit="epoch", progress=progress,
     ):  # fmt: skip
         pass
 

@@ -47,7 +47,7 @@ _telling: ContextVar[Callable[[int], None] | None] = ContextVar("telling", defau
 
 
 def width() -> int:
-    """Processes of this machine for items: one a core, this one alone on a GPU; more GPUs take a scheduler."""
+    """Processes of this machine for items: one a core, one alone on a GPU; more GPUs take a scheduler."""
     return 1 if paths.device() != "cpu" and torch.cuda.is_available() else joblib.cpu_count()
 
 
@@ -57,8 +57,8 @@ def several() -> bool:
 
 
 def run(
-    function: Callable[..., Any], items: Sequence[tuple], store: Store | None = None, *, weights: Sequence[int] = (),
-    needs: Callable[..., Sequence[Path]] = lambda *_: (), here: bool = False,
+    function: Callable[..., Any], items: Sequence[tuple], store: Store | None = None, *,
+    weights: Sequence[int] = (), needs: Callable[..., Sequence[Path]] = lambda *_: (), here: bool = False,
     label: str = "items", unit: str = "item", progress: bool = True,
 ) -> Iterator[tuple[tuple, Any]]:  # fmt: skip
     """Every item with its ``function(store, *item)``, in the order in which they become ready.
@@ -204,7 +204,7 @@ def _on_worker(
     names: list[str],
     contents: list[bytes],
 ) -> tuple[Any, list[str], dict[str, bytes]]:
-    """An item's result, the artefacts asked for in it, and their content where the caller has another store."""
+    """An item's result, the artefacts asked for in it, and their content if the caller has another store."""
     from distributed import get_worker
 
     (identity, wanted, device), worker, last = terms, get_worker(), [0.0]

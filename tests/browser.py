@@ -10,7 +10,8 @@ __all__ = ["CHROMIUM", "Browser", "chromium"]
 
 LOCAL = ("file:", "data:", "blob:", "about:")
 #: Widgets are drawn in tasks of their own; two idle rounds let them finish.
-QUIET = """Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => new Promise(done =>
+QUIET = """
+Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => new Promise(done =>
     requestIdleCallback(() => setTimeout(() => requestIdleCallback(() => done(true)), 150))))"""
 
 
@@ -26,7 +27,7 @@ class Browser:
         self.driven, self.page, self.look, self.found = driven, None, None, []
 
     def visit(self, path: Path, dark: bool = False, width: int = 1280, height: int = 900) -> list[str]:
-        """Open a page, wait until it is quiet, and return its complaints: requests to a network, missing files, errors."""
+        """Open a page, wait until it is quiet, and return its complaints: network, missing files, errors."""
         if self.page and (self.look, self.page.viewport_size["width"]) == ((dark, width, height), width):
             self.page.goto("about:blank")  # so that nothing of one page is heard on the next
             self.page.evaluate("1")

@@ -1,4 +1,4 @@
-"""What every test shares: results of its own, the smallest book, a browser, and an order that keeps all cores busy."""
+"""What every test shares: results of its own, the smallest book, a browser, an order that fills all cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from building import ROOT, make_book
 WORKERS = 4
 
 
-# --- on several cores ------------------------------------------------------------------------------------------------
+# --- on several cores --------------------------------------------------------------------------
 
 
 def pytest_addoption(parser):
@@ -35,7 +35,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):  # before tor
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file's tests stay together, as they share fixtures; the pages of the site go to whichever worker is free."""
+    """A file's tests stay together, as they share fixtures; pages of the site go to whoever is free."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """The file that builds the smoke book comes first and those that look at it last: meanwhile others do all the rest."""
+    """The file that builds the smoke book comes first, those that look at it last, all the rest between."""
     looks = {i.path for i in items if {"book", "site"} & set(getattr(i, "fixturenames", ()))}
     items.sort(key=lambda item: 0 if item.path.name == "test_build.py" else 2 if item.path in looks else 1)
 
@@ -67,7 +67,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-# --- what tests look at ----------------------------------------------------------------------------------------------
+# --- what tests look at ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_results(shared) -> Iterator[Path]:
-    """The reader's results are neither used nor changed by a test, and the reader's cluster has no work by it."""
+    """The reader's results are neither used nor changed by a test; the reader's cluster has no work by it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BOOK_RESULTS", str(shared / "results"))
         patch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
@@ -86,7 +86,7 @@ def own_results(shared) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def book(shared) -> tuple[Path, str]:
-    """The whole book, built from nothing with the smallest profile by the first who asks: its folder, and what was told."""
+    """The whole book, built from nothing with the smallest profile: its folder, and what was told."""
     output, told = shared / "book", shared / "book.txt"
     with locked(shared / "book.lock"):
         if not told.exists():

@@ -1,6 +1,7 @@
-"""What the pages say of themselves to programs: a description each, how to cite the book, and where everything is.
+"""What the pages say of themselves to programs: descriptions, how to cite the book, where everything is.
 
-Descriptions are the boxes at the head of the pages. Addresses are written once ``html_baseurl`` in ``_config.yml`` is set.
+Descriptions are the boxes at the head of the pages. Addresses are written once ``html_baseurl`` in
+``_config.yml`` is set.
 """
 
 from __future__ import annotations
@@ -92,9 +93,8 @@ def with_metadata(app, pagename, templatename, context, doctree):
                 a.get("name") or f"{a['given-names']} {a['family-names']}" for a in citation["authors"]
             )
         }
-        says |= {
-            "citation_reference": f"citation_title={paper['title']}; citation_arxiv_id={paper['identifiers'][0]['value'].removeprefix('arXiv:')}"
-        }
+        arxiv = paper["identifiers"][0]["value"].removeprefix("arXiv:")
+        says["citation_reference"] = f"citation_title={paper['title']}; citation_arxiv_id={arxiv}"
     rows = [("name", n, v) for n, v in says.items()] + [("property", n, v) for n, v in graph.items()]
     context["metatags"] = context.get("metatags", "") + "".join(
         f'\n<meta {kind}="{name}" content="{html.escape(value)}" />' for kind, name, value in rows if value
@@ -103,7 +103,7 @@ def with_metadata(app, pagename, templatename, context, doctree):
 
 
 def with_lists(app, exception):
-    """``llms.txt``: every page with its description and its text; ``sitemap.xml`` where there is an address."""
+    """``llms.txt``: every page with its description and its text; ``sitemap.xml`` if there is an address."""
     known = {name: m["about"] for name, m in app.env.metadata.items() if "about" in m}
     pages = [(name, known[name]) for name in in_order(app.env, app.config.root_doc) if name in known]
     if exception or not pages:
@@ -116,5 +116,6 @@ def with_lists(app, exception):
     if base:
         places = "".join(f"<url><loc>{html.escape(f'{base}/{name}.html')}</loc></url>" for name, _ in pages)
         (Path(app.outdir) / "sitemap.xml").write_text(
-            f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>\n'
+            '<?xml version="1.0" encoding="utf-8"?>\n'
+            f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{places}</urlset>\n'
         )

@@ -1,4 +1,4 @@
-"""The library's docstrings are plain text first: |λ| in them is a modulus, not a substitution of reStructuredText."""
+"""The library's docstrings are plain text first: |λ| in them is a modulus, no reStructuredText."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's figures, tables and theorems keep the paper's numbers; everything else is numbered by chapter."""
+"""The paper's figures, tables and theorems keep the paper's numbers; all else is numbered by chapter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def setup(app):
 
 
 def by_chapter(app, env):
-    """Number what can be numbered anew: (chapter, place in it), chapters in the order of the table of contents."""
+    """Number what can be numbered anew: (chapter, place in it), chapters in the order of the contents."""
     paper = {label.lower(): number for label, number in PAPER.items()}
     for chapter, page in enumerate(pages(env, env.config.root_doc)):
         kinds = env.toc_fignumbers.get(page)

@@ -1,4 +1,4 @@
-"""Sphinx hooks for the book's pages: nothing from the network, formulas that keep their punctuation, and a line that says what a page shows."""
+"""Sphinx hooks: nothing from the network, punctuation kept at formulas, a line on what each page shows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TRAINED_ON = {
 }
 
 
-#: Scripts that the theme loads on every page: its icons, which its style sheet takes from a font, and what only the page of
-#: the search uses. The first would also turn the widgets' icons into empty pictures.
+#: Scripts that the theme loads on every page: its icons, which its style sheet takes from a font, and what
+#: only the page of the search uses. The first would also turn the widgets' icons into empty pictures.
 ICONS = re.compile(r'\s*<script[^>]* src="[^"]*/fontawesome\.js[^"]*"[^>]*></script>')
 SEARCH = re.compile(
     r'\s*<script[^>]* src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"[^>]*></script>'
@@ -29,7 +29,8 @@ UNUSED = ("_static/scripts/fontawesome.js*", "_static/vendor/fontawesome/webfont
 # The widgets' script sets their labels with MathJax 2; the pages have MathJax 3.
 LABELS = """
 if (window.MathJax) {
-  const Hub = {Queue: ([, , element]) => MathJax.startup.promise.then(() => MathJax.typesetPromise([element]))};
+  const typeset = element => MathJax.startup.promise.then(() => MathJax.typesetPromise([element]));
+  const Hub = {Queue: ([, , element]) => typeset(element)};
   MathJax.Hub = Hub;
   MathJax.startup = {ready() { MathJax.startup.defaultReady(); MathJax.Hub = Hub; }};
 }"""
@@ -56,8 +57,8 @@ def without_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
-#: Pages that show published networks in tables, or in pictures without tabs; pages that show them alone; and pages with pictures of no
-#: network, or of networks that are trained on manifolds of their own.
+#: Pages that show published networks in tables, or in pictures without tabs; pages that show them alone; and
+#: pages with pictures of no network, or of networks that are trained on manifolds of their own.
 OF_PUBLISHED = (
     "intro",
     "claims",
@@ -100,7 +101,7 @@ def with_arxiv(app, pagename, templatename, context, doctree):
 
 
 def with_punctuation(app, pagename, templatename, context, doctree):
-    """A line may break beside a formula, which MathJax makes a box of, but not before the comma after it; long names of tests break."""
+    """Lines may break beside a formula, a box of MathJax, but not before its comma; long names break too."""
     if "body" in context:
         body = FORMULA_AND_MARK.sub(r'<span class="math-and-mark">\g<0></span>', context["body"])
         context["body"] = TEST.sub(lambda name: name[0].replace("_", "_<wbr>"), body)
@@ -149,14 +150,15 @@ def with_provenance(app, pagename, templatename, context, doctree):
     }
     line = " ".join(f"<span><b>{name}</b> {html.escape(value)}</span>" for name, value in parts.items())
     if not about["published"]:
-        line += " <span>The figures show this build alone: no results at the paper's scale are published with the book yet.</span>"
+        line += " <span>The figures show this build alone: no results at the paper's scale are published "
+        line += "with the book yet.</span>"
     context["body"] += (
         f'\n<footer class="provenance" aria-label="What this page shows">{line}<!-- formats --></footer>'
     )
 
 
 def with_text_source(app, pagename, templatename, context, doctree):
-    """The source that a page offers is its text, which the build puts there: an executed notebook holds every picture once more."""
+    """The source that a page offers is its text: an executed notebook would hold every picture once more."""
     name, suffix = context.get("sourcename") or "", ".ipynb"
     if name.endswith(suffix):
         context["sourcename"] = name.removesuffix(suffix) + ".md"

@@ -64,7 +64,12 @@ def gallery(pictures: Mapping[str, Tensor], ends: pd.DataFrame) -> Figure:
 
 
 @styled
-def panels(table: pd.DataFrame, columns: Mapping[str, str], log: Sequence[str] = (), guides: Mapping[str, Sequence[float]] = {}) -> Figure:  # fmt: skip
+def panels(
+    table: pd.DataFrame,
+    columns: Mapping[str, str],
+    log: Sequence[str] = (),
+    guides: Mapping[str, Sequence[float]] = {},
+) -> Figure:
     """Columns of the cells against d, a row of panels each: dark, middle and bright noise,
     and in every panel the digits' own starts."""
     fig = by_group(table, columns, log, known="test")

@@ -19,7 +19,7 @@ from .tables import variant
 
 __all__ = ["estimates", "counts", "verdicts", "architecture"]
 
-#: Inches: width of a figure, and of one in a claim's box, which is narrower; room there for names and for one line of text.
+#: Inches: width of a figure, and of one in a claim's box; room there for names, and for one line of text.
 WIDE, BOX, LEFT, LINE = 6.4, 5.6, 0.68, 0.2
 #: Points: type that can still be read on a telephone.
 SIZE = 11
@@ -33,8 +33,9 @@ LOOKS = {
 
 @styled
 def estimates(found: Sequence[Estimate]) -> Figure:
-    """The estimates of a claim: a statement is a row of panels, one for each range of d with a line for each data set, or one
-    panel with a line for each range where there is a single estimate; the side wanted is shaded.
+    """The estimates of a claim: a statement is a row of panels, one for each range of d with a line for each
+    data set, or one panel with a line for each range where there is a single estimate; the side wanted is
+    shaded.
 
     Bars are 95% intervals, small grey dots the single seeds. Estimates that are shown only, and those
     without a value, are left to the table.
@@ -117,14 +118,16 @@ def _side(axs: Sequence[Axes], e: Estimate, ticks: int) -> None:
 
 @styled
 def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
-    """How many parts of each claim came out how: a bar a claim, told apart by hatching and numbers as well as by colour.
+    """How many parts of each claim came out how: a bar a claim, told apart by colour, hatching and numbers.
 
     Parameters
     ----------
     table : `lib.studies.claims.summary`
     judged : by verdict; else by the side on which the values of each part lie
     """
-    looks = {v: (c, h) for v, (c, _, _, h) in LOOKS.items()} if judged else {"toward": (FAINT, ""), "away": (FAINT, "////")}  # fmt: skip
+    looks = {"toward": (FAINT, ""), "away": (FAINT, "////")}
+    if judged:
+        looks = {verdict: (color, hatch) for verdict, (color, _, _, hatch) in LOOKS.items()}
     fig, ax = plt.subplots(figsize=(WIDE, 0.6 + 0.24 * len(table)))
     y, left = -np.arange(len(table)), np.zeros(len(table))
     for (column, (color, hatch)), depth in zip(looks.items(), ("60", "10", "30")):
@@ -132,7 +135,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
         ax.barh(y, width, 0.72, left, color=color + depth, edgecolor=color, hatch=hatch, lw=0.8, label=column)
         for row, start, count in zip(y, left, width):
             if count:
-                ax.text(start + count / 2, row, count, ha="center", va="center")  # fmt: skip
+                ax.text(start + count / 2, row, count, ha="center", va="center")
         left = left + width
     ax.set_yticks(y, table.number)
     ax.set(ylim=(0.4 - len(table), 0.6), xlabel="parts of the claim", ylabel="claim")
@@ -145,7 +148,7 @@ def counts(table: pd.DataFrame, judged: bool = True) -> Figure:
 
 @styled
 def verdicts(found: pd.DataFrame) -> Figure:
-    """Claims × variants: the share of a claim's estimates whose value lies on the side wanted, written into a square whose depth of colour says the same."""
+    """Claims × variants: the share of a claim's estimates on the side wanted, as number and colour."""
     names = list(dict.fromkeys(zip(found.choice, found.value)))
     share = found.set_index(["claim", "choice", "value"]).share
     claims = sorted(found.claim.unique())
@@ -173,15 +176,15 @@ def verdicts(found: pd.DataFrame) -> Figure:
 
 @styled
 def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """The share of d in the variance of each statistic with its 95% interval: a panel a statistic, a line a data set; one half is drawn.
+    """The share of d in the variance with its 95% interval: a panel a statistic, a line a data set.
 
     Parameters
     ----------
     table : `lib.studies.claims.architecture`
     titles : statistic → what it is called
     """
-    columns = 2
-    fig, axes = plt.subplots(-(-len(titles) // columns), columns, figsize=(WIDE, 3.0 * -(-len(titles) // columns)), sharex=True, sharey=True, squeeze=False)  # fmt: skip
+    rows = -(-len(titles) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(WIDE, 3.0 * rows), sharex=True, sharey=True, squeeze=False)
     sets = ["train", *NOISE]
     for ax, (statistic, title) in zip(axes.flat, titles.items()):
         part = table[table.statistic == statistic].set_index("set")
@@ -199,6 +202,9 @@ def architecture(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     for ax in axes.flat[len(titles) :]:
         ax.set_visible(False)
     fig.supxlabel("share of $d$ in the variance over $d$ and seeds")
-    handles = [Line2D([], [], color=FAINT, marker=m, mfc=FAINT if f else "none", ls="", label=v) for v, (_, m, f, _) in LOOKS.items()]  # fmt: skip
+    handles = [
+        Line2D([], [], color=FAINT, marker=marker, mfc=FAINT if filled else "none", ls="", label=verdict)
+        for verdict, (_, marker, filled, _) in LOOKS.items()
+    ]
     fig.legend(handles=handles, loc="outside upper right", ncols=3)
     return fig

@@ -65,8 +65,8 @@ def diagram(
         along = (b - a) / np.linalg.norm(b - a)
         gap = {n: np.min(half[n] / np.maximum(np.abs(along), 1e-9)) + 6 for n in (start, end)}
         ax.add_patch(FancyArrowPatch(
-            a, b, arrowstyle="-|>", mutation_scale=11, shrinkA=gap[start], shrinkB=gap[end], lw=1.1, color=INK,
-            linestyle=(0, (4, 3)) if "dashed" in words else "-",
+            a, b, arrowstyle="-|>", mutation_scale=11, shrinkA=gap[start], shrinkB=gap[end],
+            color=INK, lw=1.1, linestyle=(0, (4, 3)) if "dashed" in words else "-",
             connectionstyle="arc3,rad=-0.35" if "bend" in words else None,
         ))  # fmt: skip
         left = np.array([-along[1], along[0]])

@@ -33,7 +33,7 @@ from .style import (
 __all__ = ["parity", "counts", "independence", "layers", "hamming", "training", "where", "numbers"]
 
 #: Sets that stand for all: what they are called, and their members.
-KINDS = {"training data": ("train",), "dark noise": GROUPS["dark"], "middle noise": GROUPS["middle"], "bright noise": GROUPS["bright"]}  # fmt: skip
+KINDS = {"training data": ("train",)} | {f"{group} noise": sets for group, sets in GROUPS.items()}
 #: The same in colours of one member each.
 INKS = {
     "training data": COLORS["train"], "dark noise": COLORS["bernoulli_0.13"],

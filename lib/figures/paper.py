@@ -103,7 +103,8 @@ def _boxes(table: pd.DataFrame, prefix: str, label: str) -> Figure:
             stats = [{k: row[f"{j}_{prefix}_{v}"] for k, v in keys.items()} for _, row in part.iterrows()]
             line = {"color": color, "lw": 0.9}
             ax.bxp(
-                stats, positions=part.d + shift, widths=0.32, showfliers=False, patch_artist=True, manage_ticks=False,
+                stats, positions=part.d + shift, widths=0.32,
+                showfliers=False, patch_artist=True, manage_ticks=False,
                 boxprops={"facecolor": color + "40", "edgecolor": color, "lw": 0.9},
                 medianprops={"color": color, "lw": 1.6}, whiskerprops=line, capprops=line,
             )  # fmt: skip

@@ -204,9 +204,11 @@ def lengths(
 def methods(spectra: pd.DataFrame) -> Figure:
     """Time per point of the spectrum of J_I against d, by method."""
     fig, ax = plt.subplots(figsize=(WIDTH, 4.0))
-    for name, label in (
-        ("naive", r"jacrev, eigvals of $784\times784$"), ("func", "torch.func through the bottleneck, LAPACK"), ("ours", "this book"),
-    ):  # fmt: skip
+    for name, label in {
+        "naive": r"jacrev, eigvals of $784\times784$",
+        "func": "torch.func through the bottleneck, LAPACK",
+        "ours": "this book",
+    }.items():
         ax.plot(spectra.d, spectra[name], marker="o", label=label)
     ax.set(yscale="log", xlabel="latent dimension $d$", ylabel="µs a point, one thread", xticks=spectra.d)
     plain_ticks(ax.yaxis, [10, 100, 1_000, 10_000, 100_000])

@@ -26,8 +26,8 @@ from ..protocol import LABELS
 
 __all__ = [
     "styled", "picture", "plane", "shades", "plain_ticks", "log_axis",
-    "STYLE", "WIDTH", "INK", "FAINT", "BLUE", "RED", "GREEN", "ORANGE", "PURPLE", "LINES", "DARK", "COLORS", "LABELS",
-    "ORDERED",
+    "STYLE", "WIDTH", "INK", "FAINT", "BLUE", "RED", "GREEN", "ORANGE", "PURPLE", "LINES", "DARK", "COLORS",
+    "LABELS", "ORDERED",
 ]  # fmt: skip
 
 STYLE = Path(__file__).with_name("book.mplstyle")
@@ -57,7 +57,8 @@ COLORS = {
 #: What stands for a colour on a dark page. No one colour has a contrast of 4.5 on both;
 #: a picture takes these by itself.
 DARK = {
-    INK: "#c3cad4", FAINT: "#959eac", BLUE: "#58ace4", RED: "#f0894f", GREEN: "#35b597", ORANGE: "#e0a52a", PURPLE: "#da8cc4",
+    INK: "#c3cad4", FAINT: "#959eac", BLUE: "#58ace4", RED: "#f0894f", GREEN: "#35b597",
+    ORANGE: "#e0a52a", PURPLE: "#da8cc4",
     "#7458a8": "#a893dc", "#6a717f": "#b0b7c2", "#858d9b": "#838b99",
     "#1f4e9c": "#7fa6ec", "#2b7bd6": "#4c9bf0", "#1c8db8": "#56c0e8",
     "#006d5b": "#2fa78f", "#00936b": "#2fc08f", "#3f9a4b": "#7fcb86", "#6e9212": "#a9cf4a",
@@ -110,7 +111,7 @@ def picture(fig: Figure) -> bytes:
 
 
 def twofold(svg: str) -> str:
-    """Every colour of `DARK` made a variable, which dark surroundings change; there a raster in one of them takes it too."""
+    """Every colour of `DARK` made a variable, which dark surroundings change; rasters take it too."""
     svg = RASTER.sub(_inked, svg)
     names = sorted(set(re.findall(r'class="ink(\w+)"', svg)))
     used = [light for light in DARK if light in svg or light[1:] in names]

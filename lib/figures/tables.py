@@ -1,4 +1,4 @@
-"""Tables for the page: the numbers behind a figure, summaries over networks, and how a number or a column is written."""
+"""Tables for the page: the numbers behind a figure, summaries over networks, how a number is written."""
 
 from __future__ import annotations
 
@@ -36,38 +36,43 @@ HEAD = ("choice", "value", "set", "seed", "d")
 
 #: The columns ``I_…`` and ``L_…`` of the results table in words; {} is the index.
 WORDS = {
-    "mean": "mean |λ{}|", "trace": "mean λ{}", "geometric": "geometric mean |λ{}|", "sd_log": "sd of log |λ{}|",
-    "zeros": "zeros, K{}", "deficient": "deficient, K{}", "reversed": "reversed, K{}",
-    "reversed_full": "reversed at full rank, K{}", "nonreal": "non-real λ{}", "negative_real": "negative real λ{}",
-    "arg_mean": "mean |Arg λ{}|",
+    "mean": "mean |λ{}|", "trace": "mean λ{}", "geometric": "geometric mean |λ{}|",
+    "sd_log": "sd of log |λ{}|", "arg_mean": "mean |Arg λ{}|",
+    "zeros": "zeros, K{}", "deficient": "deficient, K{}",
+    "reversed": "reversed, K{}", "reversed_full": "reversed at full rank, K{}",
+    "nonreal": "non-real λ{}", "negative_real": "negative real λ{}",
 } | {
     f"{what}_{part}": f"{symbol}, {word}"
     for what, symbol in (("log", "log |λ{}|"), ("arg", "|Arg λ{}|"))
-    for part, word in (("low", "low whisker"), ("q1", "lower quartile"), ("median", "median"), ("q3", "upper quartile"), ("high", "high whisker"))
+    for part, word in (
+        ("low", "low whisker"), ("q1", "lower quartile"), ("median", "median"),
+        ("q3", "upper quartile"), ("high", "high whisker"),
+    )
 }  # fmt: skip
 #: Other columns.
 OTHERS = {
     "distance_median": "‖λ_I − λ_L‖²/d, median", "distance_mean": "‖λ_I − λ_L‖²/d, mean",
     "distance_q1": "‖λ_I − λ_L‖²/d, lower quartile", "distance_q3": "‖λ_I − λ_L‖²/d, upper quartile",
-    "ordered_median": "distance by modulus", "matched_median": "distance, best matching", "y_sd": "spread of y",
-    "brightness_sd": "sd of brightness", "pattern_equal": "patterns agree", "hamming": "units that differ", "held_out": "held out",
+    "ordered_median": "distance by modulus", "matched_median": "distance, best matching",
+    "y_sd": "spread of y", "brightness_sd": "sd of brightness", "pattern_equal": "patterns agree",
+    "hamming": "units that differ", "held_out": "held out",
 }  # fmt: skip
 
 
 def cells(table: pd.DataFrame, columns: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Those columns of the results table, and what a row is of: the numbers behind a figure, as `lib.pages.page` takes them."""
+    """Those columns of the results table, and what a row is of: the numbers behind a figure of a page."""
     head = [name for name in HEAD if name in table]
     return {"cells": table[[*head, *(c for c in columns if c not in head)]].reset_index(drop=True)}
 
 
 def boxes(table: pd.DataFrame, what: str) -> dict[str, pd.DataFrame]:
-    """The numbers behind the box plots of ``log`` |λ| or |``arg`` λ|: quartiles and whiskers, and the histograms."""
+    """The numbers behind the box plots of ``log`` |λ| or |``arg`` λ|: quartiles, whiskers, histograms."""
     columns = [f"{j}_{what}_{k}" for j in "IL" for k in ("low", "q1", "median", "q3", "high")]
     return cells(table, columns) | {"histograms": histograms(table, what)}
 
 
 def histograms(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """How many eigenvalues lie where: the cells' histograms of ``log`` |λ| or |``arg`` λ|, one row a bin that is not empty.
+    """The cells' histograms of ``log`` |λ| or |``arg`` λ|, one row a bin that is not empty.
 
     Returns
     -------
@@ -91,7 +96,7 @@ def ordered(table: pd.DataFrame, *first: str) -> list[str]:
 
 
 def spread(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Median, and in brackets lowest and highest value over the networks, one row a data set, dark sets first.
+    """Median, and in brackets lowest and highest value over networks, one row a data set, dark sets first.
 
     The values of the single networks are in its ``attrs["data"]``, as `lib.pages.page.table` expects them.
 
@@ -135,9 +140,9 @@ def variant(choice: str, value: str) -> str:
 
 
 def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dict[str, Tensor]]]:
-    """Tables I, II, … of the paper, one for each seed, as `lib.pages.page.pictures` takes them: d → data set → reconstructions.
+    """Tables I, II, … of the paper, one for each seed: d → data set → reconstructions.
 
-    `samples` are those of `lib.results.reconstructions`.
+    `samples` are those of `lib.results.reconstructions`; `lib.pages.page.pictures` takes what is returned.
     """
     found: dict[int, dict[str, dict[str, Tensor]]] = {}
     for (seed, d, name), images in samples.items():
@@ -147,11 +152,11 @@ def tables(samples: Mapping[tuple[int, int, str], Tensor]) -> list[dict[str, dic
 
 
 def written(value: object, form: str = "{:.3g}") -> str:
-    """What stands in a cell, in MyST: whole numbers in full and others in a `form`, with a true minus sign, no exponent
-    below a million and powers of ten beyond; words as `typeset` writes them.
+    """What stands in a cell, in MyST: whole numbers in full and others in a `form`, with a true minus sign,
+    no exponent below a million and powers of ten beyond; words as `typeset` writes them.
 
-    >>> print(written(8123.0), written(8123), written(-0.5), written(1.2e-16, "{:.1e}"), written(float("nan")), written(True))
-    8,120 8,123 −0.5 $1.2\\cdot10^{-16}$ – True
+    >>> print(*map(written, (8123.0, 8123, -0.5, float("nan"), True)), written(1.2e-16, "{:.1e}"))
+    8,120 8,123 −0.5 – True $1.2\\cdot10^{-16}$
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         return typeset(str(value))
@@ -172,7 +177,7 @@ FORMULA_OR_CODE = re.compile(r"(`+[^`]*`+|\$[^$\n]*\$)")
 
 
 def typeset(text: str) -> str:
-    """MyST text with the numbers and the symbols that Python wrote as they are read; what is code or a formula stays one.
+    """MyST text with Python's numbers and symbols as they are read; what is code or a formula stays one.
 
     >>> print(typeset("at most 3.1e-12 of 8e+03, from -0.5; `-1e-3`; $x<2e-09$"))
     at most $3.1\\cdot10^{-12}$ of 8,000, from −0.5; `-1e-3`; $x<2\\cdot10^{-9}$
@@ -204,7 +209,7 @@ def typeset(text: str) -> str:
 
 
 def readable(frame: pd.DataFrame) -> str:
-    """A short table as HTML: columns of the results table and data sets in words, indices set low, numbers as they are read."""
+    """A short table as HTML: columns and data sets in words, indices set low, numbers as they are read."""
 
     def low(text: str) -> str:
         return re.sub(r"([λKJ])_([IL])", r"\1<sub>\2</sub>", html.escape(text))
@@ -226,8 +231,8 @@ def readable(frame: pd.DataFrame) -> str:
     if "seed" in frame:
         frame = frame.replace({"seed": {-1: "–"}})  # what has no seed
     head = "".join(f"<th>{title(c)}</th>" for c in frame.columns)
-    rows = ("".join(map(cell, row)) for row in frame.itertuples(index=False))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{r}</tr>' for r in rows)}</tbody></table>"
+    rows = "".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in frame.itertuples(index=False))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def said(frame: pd.DataFrame) -> pd.DataFrame:
@@ -238,7 +243,7 @@ def said(frame: pd.DataFrame) -> pd.DataFrame:
 def named(value: str) -> str:
     """A value of a results table in words: a data set, of the paper or of a family, or a quantity.
 
-    >>> print(named("beta_0.8_5"), named("bernoulli_0.05"), named("sd_log"), named("held_out"), named("linear"))
+    >>> print(*map(named, ("beta_0.8_5", "bernoulli_0.05", "sd_log", "held_out", "linear")))
     $\\mathcal{D}_{.8,5}$ $\\mathcal{D}_{.05}$ sd of log |λ| held out linear
     """
     if value in LABELS:

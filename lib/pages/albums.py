@@ -5,7 +5,6 @@ The pictures are SVGs put together by hand: dozens of them travel inside one pag
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -110,14 +109,19 @@ def text(x: float, y: float, words: str, anchor: str = "middle", color: str = IN
 
 def picture(x: float, y: float, width: float, height: float, images: Tensor) -> str:
     """Grey images ``(m, 784)`` side by side in an SVG."""
-    data = base64.b64encode(page.png(images)).decode()
-    return f'<image x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+    place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
+    source = page.inline(page.png(images), "png")
+    return f'<image {place} style="image-rendering:pixelated" href="{source}"/>'
 
 
 def svg(width: int, height: int, body: str) -> str:
     """A drawing that takes the page's ink and shrinks with it."""
-    style = f"font-family:'Source Sans 3',system-ui,sans-serif;font-size:12px;width:{width}px;max-width:100%;height:auto;display:block"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="{style}" aria-hidden="true">{body}</svg>'
+    style = (
+        "font-family:'Source Sans 3',system-ui,sans-serif;font-size:12px;"
+        f"width:{width}px;max-width:100%;height:auto;display:block"
+    )
+    head = f'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="{style}"'
+    return f'<svg {head} aria-hidden="true">{body}</svg>'
 
 
 def reconstructions(samples: Mapping[tuple[int, int, str], Tensor]) -> widgets.Widget:
@@ -180,14 +184,13 @@ def _panel(
     """Two histograms over one another, 224 × 100; the highest bar reaches the top."""
     count, top = len(edges) - 1, max(float(s.max()) for s in shares.values()) or 1.0
     at = lambda value: 224 * (value - edges[0]) / (edges[-1] - edges[0])
-    parts = [text(112, -6, title)]
+    parts = [f'<path d="M0 100h224" stroke="{INK}" stroke-width=".8"/>', text(112, -6, title)]
     filled = f'fill="{BLUE}" fill-opacity=".4" stroke="{BLUE}"'
     for share, look in zip(shares.values(), (filled, f'fill="none" stroke="{RED}" stroke-width="1.6"')):
         heights = np.round(100 * share / top).astype(int)
         steps = "".join(f"v{-step:d}h1" if step else "h1" for step in np.diff(heights, prepend=0))
-        parts.append(
-            f'<path transform="translate(0 100) scale({224 / count:.4g} 1)" vector-effect="non-scaling-stroke" {look} d="M0 0{steps}V0"/>'
-        )
+        size = f'transform="translate(0 100) scale({224 / count:.4g} 1)" vector-effect="non-scaling-stroke"'
+        parts.append(f'<path {size} {look} d="M0 0{steps}V0"/>')
     marks = [(at(value), word) for value, word in ticks.items() if edges[0] <= value <= edges[-1]]
     parts += [
         f'<path d="M{a:.1f} 100v4" stroke="{INK}" stroke-width=".8"/>' + text(a, 116, word)
@@ -197,4 +200,4 @@ def _panel(
         parts.append(
             f'<path d="M{at(0):.1f} 0v100" stroke="{INK}" stroke-width=".6" stroke-dasharray="3 3"/>'
         )
-    return f'<g transform="translate({x} {y})"><path d="M0 100h224" stroke="{INK}" stroke-width=".8"/>{"".join(parts)}</g>'
+    return f'<g transform="translate({x} {y})">{"".join(parts)}</g>'

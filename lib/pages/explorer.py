@@ -179,10 +179,11 @@ def _bars(x: float, y: float, size: float, singular: Tensor) -> str:
     )
     one = y + size - height(1.0)
     ticks = "".join(text(x - 4, y + size - height(10.0**e) + 4, f"{10.0**e:g}", "end") for e in (-2, 0, 2))
-    line = f'<path d="M{x} {one:.1f}h{size}M{x} {y}v{size}h{size}" stroke="{INK}" stroke-width=".6" fill="none"/>'
+    lines = f"M{x} {one:.1f}h{size}M{x} {y}v{size}h{size}"
     return (
         text(x + size / 2, y - 7, "singular values of J_I")
-        + f'<path fill="{BLUE}" fill-opacity=".75" d="{bars}"/>{line}{ticks}'
+        + f'<path fill="{BLUE}" fill-opacity=".75" d="{bars}"/>'
+        + f'<path d="{lines}" stroke="{INK}" stroke-width=".6" fill="none"/>{ticks}'
     )
 
 
@@ -196,7 +197,8 @@ def _place(x: float, y: float, size: float, codes: Codes, z: Tensor) -> str:
     beyond = " (beyond)" if place.abs().max() > reach else ""
     return (
         text(x + size / 2, y - 7, f"code among {codes.of} codes")
-        + f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill="none" stroke="{INK}" stroke-width=".6"/>'
+        + f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill="none" '
+        + f'stroke="{INK}" stroke-width=".6"/>'
         + f'<path d="{dots}" stroke="{INK}" stroke-opacity=".55" stroke-width="3" stroke-linecap="round"/>'
         + f'<circle cx="{a:.1f}" cy="{b:.1f}" r="5.5" fill="{GREEN}"/>'
         + text(x + size, y + size + 14, f"distance {codes.far(z):.3g} sd{beyond}", "end")
@@ -344,7 +346,10 @@ class Explorer:
             self.nets[key] = self.ensembles[key[:2]].member(key[2]).double()
             self.all_codes[key] = Codes(self.nets[key], self.around, self.names["codes"])
         self.seen = look(self.nets[key], self.input)
-        alt = f"d = {self.d.value}: input, reconstructions, eigenvalues, singular values and code; rank {self.seen.rank['I']}, orientation {self.seen.orientation['I']}"
+        alt = (
+            f"d = {self.d.value}: input, reconstructions, eigenvalues, singular values and code; "
+            f"rank {self.seen.rank['I']}, orientation {self.seen.orientation['I']}"
+        )
         self.picture.value = shown(drawing(self.seen, self.all_codes[key]), alt)
 
     def _point(self, name: str) -> Tensor:

@@ -334,7 +334,9 @@ def block() -> page.Block:
     """The place of the live network on a page."""
     return page.Block(
         """```{raw} html
-<div id="live-network"><p>Here a network runs in your browser; it needs JavaScript. A figure below shows the same without it.</p></div>
+<div id="live-network">
+<p>Here a network runs in your browser; it needs JavaScript. A figure below shows the same without it.</p>
+</div>
 <script src="_static/live/live.js"></script>
 ```""",
         "<p>The live network is on the page of the finished book; "

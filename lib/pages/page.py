@@ -36,14 +36,15 @@ __all__ = ["figure", "table", "pictures", "claim", "column", "contents", "folded
 
 #: Where pictures are written, relative to the notebook being executed.
 PICTURES = "_pictures"
-#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not even offered.
+#: Rows up to which the numbers behind a figure are shown on the page, and bytes beyond which they are not
+#: even offered.
 FEW, MANY = 60, 1_000_000
 
 Tables = Mapping[str, pd.DataFrame]
 
 
 class Block:
-    """A piece of a page: MyST for the book, HTML for JupyterLab, which renders the MyST itself where there is none."""
+    """A piece of a page: MyST for the book, HTML for JupyterLab, which renders the MyST if there is none."""
 
     def __init__(self, myst: str, lab: str = ""):
         self.myst, self.lab = myst, lab
@@ -69,7 +70,7 @@ def figure(
     answers: Callable[..., Mapping] | None = None,
     **options: Any,
 ) -> Block:
-    """A numbered figure, referred to as ``{numref}`` `name`: ``draw(table, **options)``, its numbers, and a link to `draw`.
+    """A numbered figure, ``{numref}`` `name`: ``draw(table, **options)``, its numbers, and a link to `draw`.
 
     With `published`, the page has two tabs: *Published*, with its `scale` in brackets, which is
     the numbered one, and *This build*. Both are drawn by the same function.
@@ -84,11 +85,11 @@ def figure(
         MyST text.
     alt : str
         What is to be seen, for readers who do not see it.
-    numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of what
-        is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a megabyte
-        none are shown either.
-    answers : a function of `lib.pages.answers`, of what is drawn: with it the page's scripts draw the figure once more,
-        in the picture's place, so that it answers a pointer and the keyboard.
+    numbers : the numbers behind the figure: columns of the results table, or tables by name, or a function of
+        what is drawn that gives these. Default: every table among the arguments. ``{}`` shows none; beyond a
+        megabyte none are shown either.
+    answers : a function of `lib.pages.answers`, of what is drawn: with it the page's scripts draw the figure
+        once more, in the picture's place, so that it answers a pointer and the keyboard.
     options : further arguments of `draw`.
     """
 
@@ -119,7 +120,8 @@ def table(
     """
     if "`" in caption:
         raise ValueError(
-            f"table {name}: expected a caption without backticks, got {caption!r}; say it without code and roles"
+            f"table {name}: expected a caption without backticks, got {caption!r}; "
+            "say it without code and roles"
         )
 
     attributes, frame = frame.attrs, said(frame)
@@ -169,7 +171,7 @@ def pictures(
 
 
 def _numbers(stem: str, tables: Tables) -> Block:
-    """The tables behind a figure, folded: a CSV file of each to download, and the table itself where it is short."""
+    """The tables behind a figure, folded: a CSV file of each to download, and the short ones themselves."""
     body = Block("", "")
     for key, table in tables.items():
         text = table.to_csv(index=False, lineterminator="\n").encode()
@@ -188,10 +190,8 @@ def _numbers(stem: str, tables: Tables) -> Block:
             )
             if len(table) <= FEW:
                 shown = readable(table)
-                body += Block(
-                    f'```{{raw}} html\n<div class="pst-scrollable-table-container" tabindex="0">{shown}</div>\n```\n\n',
-                    shown,
-                )
+                frame = f'<div class="pst-scrollable-table-container" tabindex="0">{shown}</div>'
+                body += Block(f"```{{raw}} html\n{frame}\n```\n\n", shown)
     if not body.myst:
         return body
     return Block(
@@ -201,12 +201,11 @@ def _numbers(stem: str, tables: Tables) -> Block:
 
 
 def _made(by: Callable | None) -> Block:
-    """Where a figure comes from: the function that drew it, on the library's page, and the notebook that called it."""
+    """Where a figure comes from: the function that drew it, on the library's page, and the notebook."""
     links = []
     if by is not None and by.__module__.startswith("lib."):
-        links.append(
-            f"Drawn by {{func}}`{by.__module__.removeprefix('lib.')}.{by.__qualname__} <{by.__module__}.{by.__qualname__}>`"
-        )
+        function = f"{by.__module__}.{by.__qualname__}"
+        links.append(f"Drawn by {{func}}`{function.removeprefix('lib.')} <{function}>`")
     if folder := paths.pictures():
         links.append(f"{{download}}`notebook <{folder.as_posix()}/{folder.name}.md>`")
     if not links:
@@ -233,16 +232,12 @@ def _picture_table(
         for column in columns:
             images = strips[column]
             data = png(images)
-            path = _write(
-                f"{stem}-{re.sub(r'[^a-z0-9]+', '-', f'{row} {column}'.lower()).strip('-')}", data, "png"
-            )
-            alt = re.sub(
-                r"\\mathcal|[$\\{}]",
-                "",
-                f"{row}, {column}: {len(images)} picture{'s' * (len(images) > 1)}",
-            )
+            place = re.sub(r"[^a-z0-9]+", "-", f"{row} {column}".lower()).strip("-")
+            path = _write(f"{stem}-{place}", data, "png")
+            alt = f"{row}, {column}: {len(images)} picture{'s' * (len(images) > 1)}"
+            alt = re.sub(r"\\mathcal|[$\\{}]", "", alt)
             lines.append(f"  - ![{alt}]({path})")
-            lab += f'<td><img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(data).decode()}"></td>'
+            lab += f'<td><img alt="{html.escape(alt)}" src="{inline(data, "png")}"></td>'
         lab += "</tr>"
     return Block("\n".join([*lines, "```"]), lab + "</table>")
 
@@ -265,15 +260,19 @@ def claim(
     estimates: pd.DataFrame,
     see: str,
 ) -> Block:
-    """A claim of the paper as a box: claim, verdict, count of its parts, definition, its estimates drawn, and their numbers, folded.
+    """A claim of the paper as a box: claim, verdict, count of its parts, definition, estimates, and numbers.
 
-    `verdict` begins with the sign of the verdict, `parts` counts the parts by what became of them, `fig` is that of
-    `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the label of the figure that shows
-    what the claim is about. The box is referred to as ``{ref}`` ``claim-<number>``.
+    `verdict` begins with the sign of the verdict, `parts` counts the parts by what became of them, `fig` is
+    that of `lib.figures.claims.estimates`, `estimates` the table of `lib.studies.claims.numbers`, `see` the
+    label of the figure that shows what the claim is about. The box is referred to as ``{ref}``
+    ``claim-<number>``.
     """
     raw = style.picture(fig)
     path = _write(f"claim-{number}", raw, "svg")
-    alt = f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there are any, beside the side wanted; the numbers follow."
+    alt = (
+        f"The estimates of claim {number} by range of d, seed by seed, with their intervals where there "
+        "are any, beside the side wanted; the numbers follow."
+    )
     estimates = said(estimates)
     rows = [list(map(written, row)) for row in estimates.itertuples(index=False)]
     cells = "\n".join(_rows([estimates.columns, *rows]))
@@ -298,11 +297,10 @@ def claim(
 ```
 ````
 `````"""
-    image = f'<img alt="{alt}" src="data:image/svg+xml;base64,{base64.b64encode(raw).decode()}" style="max-width:100%">'
-    return Block(
-        myst,
-        f"<h4>{number}. {html.escape(says)}</h4><p><b>{verdict}</b>. {counted}. {html.escape(measured)}</p>{image}{estimates.to_html(index=False)}",
-    )
+    image = f'<img alt="{alt}" src="{inline(raw, "svg+xml")}" style="max-width:100%">'
+    text = f"<p><b>{verdict}</b>. {counted}. {html.escape(measured)}</p>"
+    lab = f"<h4>{number}. {html.escape(says)}</h4>{text}{image}{estimates.to_html(index=False)}"
+    return Block(myst, lab)
 
 
 def column(blocks: Iterable[Block]) -> Block:
@@ -325,7 +323,7 @@ def markdown(text: str) -> Block:
 
 
 def contents(toc: Path = paths.CONTENTS) -> Block:
-    """All pages in the order of the table of contents, with links, for JupyterLab alone: the book's sidebar has them."""
+    """All pages in order, with links, for JupyterLab alone: the book's sidebar has them."""
     book, toc = toc.parent / "book", yaml.safe_load(toc.read_text(encoding="utf-8"))
     lab, chapter = "", 1
     for part in toc["parts"]:
@@ -359,9 +357,14 @@ def _picture(stem: str, fig: Figure, alt: str, label: str | None, caption: str) 
     path, alt = _write(stem, raw, "svg"), " ".join(alt.split())
     head = [f"```{{figure}} {path}", f":name: {label}"] if label else [f"```{{image}} {path}"]
     foot = ["", textwrap.dedent(caption).strip(), "```"] if label else ["```"]
-    source = f"data:image/svg+xml;base64,{base64.b64encode(raw).decode()}"
-    lab = f'<figure><img alt="{html.escape(alt)}" src="{source}" style="max-width:100%"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    image = f'<img alt="{html.escape(alt)}" src="{inline(raw, "svg+xml")}" style="max-width:100%">'
+    lab = f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
     return Block("\n".join([*head, f":alt: {alt}", ":class: dark-light", *foot]), lab)
+
+
+def inline(data: bytes, kind: str) -> str:
+    """A picture as an address that holds it whole."""
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _tables(draw: Callable, arguments: tuple, numbers: Any) -> Tables:

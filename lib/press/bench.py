@@ -473,26 +473,35 @@ def table(numbers: dict[str, Any]) -> pd.DataFrame:
     drawing = drawn / np.interp(range(2, 21), parts.d, parts["all"]).sum()
     points = [row["seconds"] / row["points"] for row in numbers["growth"] if row["networks"] == 1]
     nets = [row["seconds"] / row["columns"] for row in numbers["growth"] if row["points"] == 2_000]
-    naive, large = "jacrev and eigvals of 784×784", "rate of large matrix products"
-    ten = next(row for row in numbers["eigenproblems"] if row["d"] == 10)
+    naive, eigvals = "jacrev and eigvals of 784×784", "torch.linalg.eigvals"
+    large = "rate of large matrix products"
+    problems = {row["d"]: ratio(row, "lapack", "ours") for row in numbers["eigenproblems"]}
+    ways = (
+        ("one after another, fused Adam", "one after another", "2.5"),
+        ("DataLoader, default Adam", "DataLoader", "5"),
+        ("autograd on the same parameters", "autograd", "1.3"),
+    )
+    memory = [row["megabytes"] for row in numbers["memory"]]
+    share = lambda what: what["gflops"] / every["float32"] if both else np.nan
     rows = [
-        *((f"spectrum of K_I, d = {d}", naive, ratio(at[d], "naive", "ours"), ratio(cores.get(d), "naive", "ours"), aim)
+        *((f"spectrum of K_I, d = {d}", naive,
+           ratio(at[d], "naive", "ours"), ratio(cores.get(d), "naive", "ours"), aim)
           for d, aim in ((10, "8,000"), (20, "3,500"))),
-        *((f"K_I and K_L, d = {d}", "torch.func", ratio(at[d], "func matrices", "matrices"), ratio(cores.get(d), "func", "ours"), "5")
+        *((f"K_I and K_L, d = {d}", "torch.func",
+           ratio(at[d], "func matrices", "matrices"), ratio(cores.get(d), "func", "ours"), "5")
           for d in (10, 20)),
         *((f"chain of products, d = {row['d']}, {kind}", large, row[kind] / rate["float64"], np.nan, "0.7")
           for row in numbers["chain"] for kind in ("all units active", "usual")),
-        ("eigenvalues, d = 10", "torch.linalg.eigvals", ratio(ten, "lapack", "ours"), ratio(lapack, "lapack", "ours"), "2"),
-        ("eigenvalues, least of all d", "torch.linalg.eigvals", min(ratio(r, "lapack", "ours") for r in numbers["eigenproblems"]), np.nan, ""),
+        ("eigenvalues, d = 10", eigvals, problems[10], ratio(lapack, "lapack", "ours"), "2"),
+        ("eigenvalues, least of all d", eigvals, min(problems.values()), np.nan, ""),
         *(("training 19 networks", against, ratio(train, way, "stacked"), ratio(both, way, "stacked"), aim)
-          for against, way, aim in (("one after another, fused Adam", "one after another", "2.5"), ("DataLoader, default Adam", "DataLoader", "5"),
-                                    ("autograd on the same parameters", "autograd", "1.3")) if way in train),
-        ("training 19 networks", large, train["gflops"] / rate["float32"], both["gflops"] / every["float32"] if both else np.nan, "0.5"),
-        ("training a seed of 19 networks in each process", large, np.nan, every["seeds"]["gflops"] / every["float32"] if both else np.nan, "0.5"),
+          for against, way, aim in ways if way in train),
+        ("training 19 networks", large, train["gflops"] / rate["float32"], share(both), "0.5"),
+        ("training a seed of 19 networks in each process", large, np.nan, share(every.get("seeds")), "0.5"),
         ("drawing noise", "evaluating 19 networks on it", drawing, np.nan, "at most 0.1"),
         ("a point of 70,000", "a point of 1,000", points[-1] / points[0], np.nan, "0.9 to 1.1"),
         ("a column of 19 networks", "a column of 5 networks", nets[-1] / nets[0], np.nan, "at most 1"),
-        ("peak memory at 70,000 points", "that at 10,000", numbers["memory"][-1]["megabytes"] / numbers["memory"][1]["megabytes"], np.nan, "flat"),
+        ("peak memory at 70,000 points", "that at 10,000", memory[-1] / memory[1], np.nan, "flat"),
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["what", "against", "one thread", "all cores", "aim"])
     write = lambda v: "" if np.isnan(v) else f"{v:,.0f}" if v >= 100 else f"{v:.2g}"

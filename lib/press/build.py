@@ -34,7 +34,7 @@ from .texts import check_parameters, declared, has_code, pages, read
 
 __all__ = ["build", "compute", "BuildError"]
 
-#: What the pages are made from besides the book's text and executed notebooks, relative to the project's root.
+#: What pages are made from besides the book's text and executed notebooks, relative to the project's root.
 SOURCES = ("lib", "_config.yml", "_toc.yml", "requirements.txt")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
@@ -122,14 +122,15 @@ def _check_published() -> None:
     wrong = [name for name, sha in wanted.items() if found.get(name) != sha]
     if wrong:
         raise published.Mismatch(
-            f"book/published: expected the files of manifest.json, got others in place of {', '.join(wrong)}; "
-            "take them from the repository again"
+            "book/published: expected the files of manifest.json, "
+            f"got others in place of {', '.join(wrong)}; take them from the repository again"
         )
 
 
 def _describe(protocol: Protocol) -> str:
+    dims, seeds = (", ".join(map(str, numbers)) for numbers in (protocol.dims, protocol.seeds))
     return (
-        f"{len(protocol.dims) * len(protocol.seeds)} networks (d = {', '.join(map(str, protocol.dims))}; seeds {', '.join(map(str, protocol.seeds))}) "
+        f"{len(protocol.dims) * len(protocol.seeds)} networks (d = {dims}; seeds {seeds}) "
         f"on {protocol.training_set}, {protocol.epochs} epochs, {protocol.points} points of each data set"
     )
 
@@ -140,7 +141,8 @@ def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:
     missing = [name for name in names if not (root / "book" / f"{name}.md").is_file()]
     if missing:
         raise BuildError(
-            f"_toc.yml: expected {', '.join(f'book/{name}.md' for name in missing)}, found no such file; write the page or take it out"
+            f"_toc.yml: expected {', '.join(f'book/{name}.md' for name in missing)}, found no such file; "
+            "write the page or take it out"
         )
     left = shutil.ignore_patterns("profiles", "published", "__pycache__", ".ipynb_checkpoints", "_pictures")
     shutil.copytree(root / "book", src, ignore=left)
@@ -160,7 +162,7 @@ def _stage(root: Path, src: Path, parameters: dict[str, str]) -> list[Job]:
 
 
 def _place(name: str, folder: Path, src: Path) -> None:
-    """Put an executed notebook and its pictures where its text was, and the text among the pictures, which link to it."""
+    """Put an executed notebook and its pictures where its text was, and the text among the pictures."""
     page = src / name
     pictures = page.parent / "_pictures"
     if (folder / "_pictures").is_dir():
@@ -172,8 +174,8 @@ def _place(name: str, folder: Path, src: Path) -> None:
 
 def _render(root: Path, run: Path, about: dict[str, Any], executed: dict[str, Path], bar: tqdm) -> Path:
     """Run jupyter-book strictly; every warning is an error and is shown."""
-    start = f"from lib.workers import end_with; end_with({os.getpid()}); from lib.press import prepare; prepare(); "
-    start += "from jupyter_book.cli.main import main; main()"
+    start = f"from lib.workers import end_with; end_with({os.getpid()}); "
+    start += "from lib.press import prepare; prepare(); from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(run / "src"), "--path-output", str(run)]
     command += ["--config", str(root / "_config.yml"), "--toc", str((root / "_toc.yml").resolve())]
     command += ["--all", "-W", "-n", "--keep-going"]

@@ -182,9 +182,11 @@ def _folder(command: argparse.ArgumentParser, name: str, default: str | None, he
 def _distributed(*commands: argparse.ArgumentParser) -> None:
     for command in commands:
         command.add_argument(
-            "--scheduler", metavar="ADDRESS",
-            help="of a Dask scheduler whose workers compute, for instance tcp://127.0.0.1:8786 (default: DASK_SCHEDULER_ADDRESS)",
-        )  # fmt: skip
+            "--scheduler",
+            metavar="ADDRESS",
+            help="of a Dask scheduler whose workers compute, for instance tcp://127.0.0.1:8786 "
+            "(default: DASK_SCHEDULER_ADDRESS)",
+        )
 
 
 def _limited(command: argparse.ArgumentParser) -> None:

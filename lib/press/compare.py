@@ -20,7 +20,7 @@ __all__ = ["compare", "missing", "retrained"]
 
 
 def missing(evidence: Evidence) -> tuple[int, ...]:
-    """Judging seeds that are not in a run, or not with all networks that judge: without them it is not comparable."""
+    """Judging seeds that are not in a run, or not with all networks that judge; it is not comparable then."""
     return tuple(s for s in JUDGES if evidence.stage((s,), JUDGED_DIMS) is None)
 
 

@@ -32,6 +32,11 @@ STYLE = ROOT / "book" / "_assets" / "epub.css"
 #: The chapters as XHTML. What HTML allows and EPUB does not is put in its own words: tabs become headings,
 #: drawn formulas MathML, attributes for scripts and for printing go.
 CHAPTERS = """base => {
+    const starts = words => new RegExp(`^(${words})`);
+    const dead = starts("data-|on|aria-(level|labelledby|describedby|controls|selected|owns|hidden)$|" +
+        "tabindex|style|name|border|align|valign|loading|width|height|open|for$|target");
+    const roles = starts("tab|tabpanel|tablist|presentation|heading|doc-|toolbar|img|group|region|figure|" +
+        "list|listitem|table|note|math");
     const keep = (node, name, text) => {
         const made = document.createElement(name);
         if (node.className) made.className = node.className;
@@ -43,18 +48,23 @@ CHAPTERS = """base => {
     const body = document.querySelector(".bd-article");
     for (const node of body.querySelectorAll("mjx-container")) {
         const math = node.querySelector("mjx-assistive-mml > math");
-        for (const part of math.querySelectorAll("*")) for (const {name} of [...part.attributes]) if (name.startsWith("data-")) part.removeAttribute(name);
+        for (const part of math.querySelectorAll("*"))
+            for (const {name} of [...part.attributes])
+                if (name.startsWith("data-")) part.removeAttribute(name);
         if (node.getAttribute("display") === "true") math.setAttribute("display", "block");
         node.replaceWith(math);
     }
-    for (const node of body.querySelectorAll("input, script, style, button, svg, iframe, canvas, .headerlink, .pst-scrollable-table-container > .cue")) node.remove();
-    for (const label of body.querySelectorAll("label")) keep(label, "p", label.textContent.trim()).className = "tab";
-    for (const node of body.querySelectorAll("mjx-assistive-mml, mjx-break, tt, center, font, big")) keep(node, node.localName === "tt" ? "code" : "span");
+    const gone = "input, script, style, button, svg, iframe, canvas, .headerlink, " +
+        ".pst-scrollable-table-container > .cue";
+    for (const node of body.querySelectorAll(gone)) node.remove();
+    for (const label of body.querySelectorAll("label"))
+        keep(label, "p", label.textContent.trim()).className = "tab";
+    for (const node of body.querySelectorAll("mjx-assistive-mml, mjx-break, tt, center, font, big"))
+        keep(node, node.localName === "tt" ? "code" : "span");
     for (const node of body.querySelectorAll("*")) {
         if (node.namespaceURI !== "http://www.w3.org/1999/xhtml") continue;
-        for (const {name} of [...node.attributes])
-            if (/^(data-|on|aria-(level|labelledby|describedby|controls|selected|owns|hidden)$|tabindex|style|name|border|align|valign|loading|width|height|open|for$|target)/.test(name)) node.removeAttribute(name);
-        if (/^(tab|tabpanel|tablist|presentation|heading|doc-|toolbar|img|group|region|figure|list|listitem|table|note|math)/.test(node.getAttribute("role") ?? "")) node.removeAttribute("role");
+        for (const {name} of [...node.attributes]) if (dead.test(name)) node.removeAttribute(name);
+        if (roles.test(node.getAttribute("role") ?? "")) node.removeAttribute("role");
     }
     const pictures = new Set(), place = url => decodeURIComponent(new URL(url).href.replace(base, ""));
     for (const image of body.querySelectorAll("img")) {
@@ -67,15 +77,18 @@ CHAPTERS = """base => {
     for (const link of body.querySelectorAll('a[href^="#"]')) {
         const id = decodeURIComponent(link.hash.slice(1)), there = document.getElementById(id);
         const chapter = there?.closest("div.chapter")?.id;
-        if (chapter) link.setAttribute("href", `${chapter}.xhtml` + (id === chapter ? "" : `#${encodeURIComponent(id)}`)); else keep(link, "span");
+        const inside = id === chapter ? "" : `#${encodeURIComponent(id)}`;
+        if (chapter) link.setAttribute("href", `${chapter}.xhtml${inside}`); else keep(link, "span");
     }
     for (const list of body.querySelectorAll("dl")) if (!list.querySelector(":scope > dt")) keep(list, "div");
     const seen = new Set();
-    for (const node of body.querySelectorAll("[id]")) if (seen.has(node.id)) node.removeAttribute("id"); else seen.add(node.id);
+    for (const node of body.querySelectorAll("[id]"))
+        if (seen.has(node.id)) node.removeAttribute("id"); else seen.add(node.id);
     const serial = new XMLSerializer();
     const inside = node => [...node.childNodes].map(child => serial.serializeToString(child)).join("");
     const chapters = [...body.querySelectorAll("div.chapter")].map(node => ({
-        id: node.id, heading: node.querySelector("h1").textContent.trim(), mathml: !!node.querySelector("math"), text: inside(node)}));
+        id: node.id, heading: node.querySelector("h1").textContent.trim(),
+        mathml: !!node.querySelector("math"), text: inside(node)}));
     return {title: inside(body.querySelector(".title-page")), chapters, pictures: [...pictures]};
 }"""
 
@@ -184,16 +197,17 @@ def _archive(files: dict[str, bytes], citation: dict, made, math: set[str]) -> b
         says = ["nav"] if name == "nav.xhtml" else ["mathml"] if name in math else []
         more = f' properties="{" ".join(says)}"' if says else ""
         manifest.append(item.format(id=ids[name], href=markup.escape(name), kind=kind, more=more))
+    authors = map(markup.escape, pdf.named(citation["authors"]))
     package = PACKAGE.format(
         identifier=f"urn:arxiv-reproduction:2201.11902:{citation['version']}",
         title=markup.escape(citation["title"]),
-        creators="\n".join(f"<dc:creator>{markup.escape(n)}</dc:creator>" for n in pdf.named(citation["authors"])),
+        creators="\n".join(f"<dc:creator>{name}</dc:creator>" for name in authors),
         source=citation["references"][0]["identifiers"][0]["value"],
         rights=citation["license"],
         modified=f"{made:%Y-%m-%dT00:00:00Z}",
         manifest="\n".join(manifest),
         spine="\n".join(f'<itemref idref="{ids[name]}"/>' for name in spine),
-    )  # fmt: skip
+    )
     whole = {"META-INF/container.xml": CONTAINER.encode(), "book/content.opf": package.encode()}
     whole |= {posixpath.join("book", name): content for name, content in files.items()}
     out = io.BytesIO()

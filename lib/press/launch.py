@@ -27,7 +27,7 @@ __all__ = ["write", "requirements"]
 BESIDES = ("ipywidgets", "pillow")
 
 SETUP = """\
-# On Colab this cell fetches the library and what Colab lacks of its requirements; anywhere else it does nothing.
+# On Colab this cell fetches the library and what Colab lacks of its requirements; elsewhere it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
@@ -43,7 +43,8 @@ if "google.colab" in sys.modules:
 
     here = Path("/content/{name}")
     if not here.exists():
-        subprocess.run(["git", "clone", "--quiet", "--depth=1", "--branch={branch}", "{url}", str(here)], check=True)
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}", "{url}", str(here)]
+        subprocess.run(clone, check=True)
     lacking = [requirement for requirement in {wanted} if lacks(requirement)]
     if lacking:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *lacking], check=True)

@@ -154,7 +154,7 @@ def execute_all(
 
 
 def progress(total: int) -> tqdm:
-    """A bar on a terminal: what is done, how long it takes yet, and what runs. A file gets the lines alone."""
+    """A bar on a terminal: what is done, how long it takes yet, what runs. A file gets the lines alone."""
     look = "{n_fmt} of {total_fmt} steps |{bar:20}| {elapsed}, {remaining} left; {desc}"
     return tqdm(total=total, disable=None, leave=False, bar_format=look)
 
@@ -229,7 +229,7 @@ def _imports(statement: ast.stmt) -> bool:
 class _Task:
     """A notebook to be executed in a folder of its own, and the place where it is kept: None while it is not.
 
-    Places are ``<stem>-<digest of its inputs>``; which published files are among those stands in the place itself.
+    Places are ``<stem>-<digest of its inputs>``; which published files are among those stands in the place.
     """
 
     def __init__(self, job: Job, stem: Path, key: Mapping[str, Any], root: Path, published: Published):

@@ -1,8 +1,8 @@
 """The book as one PDF: the articles of its finished pages in one document, printed once by headless Chromium.
 
-How it looks on paper is said in ``book/_assets/book.css``, for a reader's own browser as well. The one document
-has what the pages lack: a title page, contents with page numbers, headings that make the outline, and links that
-lead from one page's article to another's.
+How it looks on paper is said in ``book/_assets/book.css``, for a reader's own browser as well. The one
+document has what the pages lack: a title page, contents with page numbers, headings that make the outline,
+and links that lead from one page's article to another's.
 """
 
 from __future__ import annotations
@@ -31,43 +31,54 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 #: Seconds in which Chromium loads, typesets or prints: many, for machines that are busy with other work.
 PATIENCE = 600
 NAME = "book.pdf"
-#: Where a finished page names the book in other formats, once they are there; written by ``book/_ext/offline.py``.
+#: Where a finished page names the book in other formats, once they are there; written by
+#: ``book/_ext/offline.py``.
 MARK = "<!-- formats -->"
 #: The width of the text on paper, 162 mm.
 PAPER = 612
 
-#: One document of many: ids begin with the page's number, links between pages become links inside, and links to
-#: files that are not printed lose their address. Headings keep their look; `aria-level` says their place under the
-#: parts. The library's docstrings stay behind.
+#: One document of many: ids begin with the page's number, links between pages become links inside, and links
+#: to files that are not printed lose their address. Headings keep their look; `aria-level` says their place
+#: under the parts. The library's docstrings stay behind.
 ASSEMBLE = """({base, title, front, pages}) => {
     const parse = text => new DOMParser().parseFromString(text, "text/html");
     const address = name => new URL(name + ".html", base).href;
     const number = new Map(pages.map(({name}, i) => [address(name), i]));
-    const whole = parse(pages[0].text), article = whole.querySelector(".bd-article"), style = whole.createElement("style");
-    const absolute = (nodes, key, from) => nodes.forEach(node => node.setAttribute(key, new URL(node.getAttribute(key), from).href));
-    for (const key of ["href", "src"]) absolute(whole.head.querySelectorAll(`[${key}]`), key, address(pages[0].name));
+    const whole = parse(pages[0].text), article = whole.querySelector(".bd-article");
+    const style = whole.createElement("style");
+    const gone = "dl.py, script, .toctree-wrapper, .headerlink, .jupyter-widgets, #live-network, " +
+        "details.numbers, details.hide, .made, .provenance";
+    const change = (nodes, key, to) => {
+        for (const node of nodes) node.setAttribute(key, to(node.getAttribute(key)));
+    };
+    const absolute = (nodes, key, name) => change(nodes, key, url => new URL(url, address(name)).href);
+    for (const key of ["href", "src"]) absolute(whole.head.querySelectorAll(`[${key}]`), key, pages[0].name);
     whole.title = title, whole.documentElement.classList.add("whole-book"), whole.head.append(style);
     article.innerHTML = front + '<div class="contents"><h1>Contents</h1></div>';
     const contents = article.lastElementChild;
     pages.forEach(({name, text, part, begins}, i) => {
         const there = parse(text).querySelector(".bd-article"), chapter = whole.createElement("div");
         for (const section of there.querySelectorAll("section section:has(dl.py)")) section.remove();
-        for (const node of there.querySelectorAll("dl.py, script, .toctree-wrapper, .headerlink, .jupyter-widgets, #live-network, details.numbers, details.hide, .made, .provenance")) node.remove();
-        for (const node of there.querySelectorAll("h1, h2, h3, h4, h5")) node.ariaLevel = +node.tagName[1] + (part ? 1 : 0);
+        for (const node of there.querySelectorAll(gone)) node.remove();
+        for (const node of there.querySelectorAll("h1, h2, h3, h4, h5"))
+            node.ariaLevel = +node.tagName[1] + (part ? 1 : 0);
+        const own = ids => ids.split(" ").map(id => `c${i}-${id}`).join(" ");
         for (const key of ["id", "for", "name", "aria-labelledby", "aria-describedby"])
-            for (const node of there.querySelectorAll(`[${key}]`)) node.setAttribute(key, node.getAttribute(key).split(" ").map(id => `c${i}-${id}`).join(" "));
-        absolute(there.querySelectorAll("[src]"), "src", address(name));
-        absolute(there.querySelectorAll("a[href]"), "href", address(name));
+            change(there.querySelectorAll(`[${key}]`), key, own);
+        absolute(there.querySelectorAll("[src]"), "src", name);
+        absolute(there.querySelectorAll("a[href]"), "href", name);
         const heading = there.querySelector("h1").textContent.trim();
         style.append(`@page c${i} { @top-left { content: ${JSON.stringify(heading)}; } }\\n`);
         if (begins) {
             const words = whole.createElement("div");
-            words.className = "part", words.role = "heading", words.ariaLevel = 1, words.textContent = part, words.style.page = "c" + i;
-            article.append(words);
-            contents.append(Object.assign(whole.createElement("h2"), {textContent: part, role: "presentation"}));
+            words.className = "part", words.textContent = part, words.style.page = "c" + i;
+            article.append(Object.assign(words, {role: "heading", ariaLevel: 1}));
+            const title = whole.createElement("h2");
+            contents.append(Object.assign(title, {textContent: part, role: "presentation"}));
         }
         const row = whole.createElement("p"), link = row.appendChild(whole.createElement("a"));
-        link.href = "#c" + i, link.textContent = heading, row.append(whole.createElement("span"), whole.createElement("b")), contents.append(row);
+        link.href = "#c" + i, link.textContent = heading;
+        row.append(whole.createElement("span"), whole.createElement("b")), contents.append(row);
         chapter.id = "c" + i, chapter.className = "chapter", chapter.style.page = "c" + i;
         chapter.append(...there.childNodes), article.append(chapter);
     });
@@ -75,8 +86,8 @@ ASSEMBLE = """({base, title, front, pages}) => {
         const url = new URL(link.href), place = decodeURIComponent(url.hash.slice(1));
         url.hash = "";
         const chapter = "c" + number.get(url.href), inside = chapter + "-" + place;
-        if (number.has(url.href)) link.setAttribute("href", "#" + (whole.getElementById(inside) ? inside : chapter));
-        else link.removeAttribute("href");
+        const goal = whole.getElementById(inside) ? inside : chapter;
+        if (number.has(url.href)) link.setAttribute("href", "#" + goal); else link.removeAttribute("href");
     }
     return "<!doctype html>" + whole.documentElement.outerHTML;
 }"""
@@ -87,11 +98,14 @@ FIT = """() => {
         const room = (table.closest(".pst-scrollable-table-container") ?? table.parentElement).clientWidth;
         if (table.offsetWidth > room) table.style.zoom = room / table.offsetWidth;
     }
-    for (const formula of document.querySelectorAll('.bd-article mjx-container[display="true"]'))
-        if (formula.scrollWidth > formula.clientWidth) formula.style.zoom = formula.clientWidth / formula.scrollWidth;
+    for (const formula of document.querySelectorAll('.bd-article mjx-container[display="true"]')) {
+        const {clientWidth: room, scrollWidth: needed} = formula;
+        if (needed > room) formula.style.zoom = room / needed;
+    }
 }"""
 NUMBERS = """numbers => {
-    for (const row of document.querySelectorAll(".contents p")) row.lastChild.textContent = numbers[row.firstChild.hash.slice(1)];
+    for (const row of document.querySelectorAll(".contents p"))
+        row.lastChild.textContent = numbers[row.firstChild.hash.slice(1)];
 }"""
 READY = "Promise.all([window.MathJax?.startup?.promise, document.fonts.ready]).then(() => true)"
 
@@ -107,12 +121,11 @@ def chromium() -> Iterator:
     """
     if not CHROMIUM:
         raise BuildError(
-            "expected Chromium, found no chromium, chromium-browser or google-chrome; install one (Debian: apt-get install chromium)"
+            "expected Chromium, found no chromium, chromium-browser or google-chrome; "
+            "install one (Debian: apt-get install chromium)"
         )
-    try:
-        from playwright.sync_api import (
-            sync_playwright,
-        )  # of the extra `site`: `make book` does not install it
+    try:  # of the extra `site`: `make book` does not install it
+        from playwright.sync_api import sync_playwright
     except ImportError:
         raise BuildError(
             "expected Playwright, found none; make pdf installs it (requirements-test.txt)"
@@ -130,7 +143,7 @@ def chromium() -> Iterator:
 
 
 def write(html: Path, root: Path = ROOT, browser=None, say: Callable[[str], None] = print) -> Path:
-    """Print the finished book in the folder `html` to ``book.pdf`` beside its pages, and name it at their feet.
+    """Print the finished book in the folder `html` to ``book.pdf`` beside its pages; name it at their feet.
 
     Folded code, the numbers behind figures and the pages of the library are left out: the
     pages and the repository have them. Other folds are open, all tabs are printed, the
@@ -158,14 +171,15 @@ def finished(html: Path, root: Path) -> list[Path]:
     missing = [n for n in names if not (html / f"{n}.html").is_file()]
     if missing:
         raise BuildError(
-            f"expected a finished book with {missing[0]}.html in {html}, found no such page; make book writes it"
+            f"expected a finished book with {missing[0]}.html in {html}, found no such page; "
+            "make book writes it"
         )
     return [html / f"{n}.html" for n in names]
 
 
 @contextlib.contextmanager
 def opened(html: Path, root: Path, browser=None) -> Iterator:
-    """The one document of all pages, typeset as on paper, in a page of `browser` or of a Chromium of its own."""
+    """The one document of all pages, typeset as on paper, in a page of `browser` or of its own Chromium."""
     with (
         contextlib.nullcontext(browser) if browser else chromium() as driven,
         tempfile.TemporaryDirectory() as folder,
@@ -185,7 +199,7 @@ def opened(html: Path, root: Path, browser=None) -> Iterator:
 
 
 def assemble(page, html: Path, root: Path) -> str:
-    """The one document that is printed, put together by the browser's `page` from the finished pages in `html`."""
+    """The one document that is printed, put together by a browser's `page` from the pages in `html`."""
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     shown = [
         {
@@ -216,16 +230,16 @@ def made(html: Path) -> datetime.date:
 
 def _title_page(citation: dict, html: Path, first: str) -> str:
     """Title, authors, date, the paper that is reproduced, and what the pages show."""
-
     paper, day = citation["references"][0], made(html)
+    described = f"{paper['title']} ({paper['year']}), {paper['identifiers'][0]['value']}"
     title, _, rest = citation["title"].partition(": ")
     lines = [
         ("title", title),
         ("subtitle", rest),
         ("authors", ", ".join(named(citation["authors"]))),
         ("date", f"{day.day} {day:%B %Y}, version {citation['version']}"),
-        ("paper", f"Reproduces {', '.join(named(paper['authors']))}: {paper['title']} ({paper['year']}), {paper['identifiers'][0]['value']}"),
-    ]  # fmt: skip
+        ("paper", f"Reproduces {', '.join(named(paper['authors']))}: {described}"),
+    ]
     text = "".join(f'<p class="{name}">{markup.escape(line)}</p>' for name, line in lines if line)
     shown = re.search(r'<footer class="provenance".*?</footer>', first, re.S)
     made_of = re.sub(r"<span><a .*?</span> ?", "", shown[0] if shown else "")  # no links to other formats
@@ -233,7 +247,7 @@ def _title_page(citation: dict, html: Path, first: str) -> str:
 
 
 def _printed(page) -> bytes:
-    """The assembled book on paper, tagged and with an outline; printed once to learn the page numbers for its contents."""
+    """The assembled book on paper, tagged and with an outline; printed twice, once to learn page numbers."""
     from pypdf import PdfReader, PdfWriter  # of the extra `site`
 
     page.evaluate(FIT)

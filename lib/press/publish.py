@@ -74,7 +74,8 @@ DETECTION_NULL = 1_000
 #: Points of each law of `noise.FAMILIES`, and the columns of ``cells.csv`` that are followed along them.
 SWEPT_POINTS = 1_000
 SWEPT = [
-    "seed", "d", "set", "I_mean", "I_geometric", "I_sd_log", "I_reversed", "I_deficient", "I_arg_mean", "brightness", "y_sd",
+    "seed", "d", "set",
+    "I_mean", "I_geometric", "I_sd_log", "I_reversed", "I_deficient", "I_arg_mean", "brightness", "y_sd",
 ]  # fmt: skip
 #: Latent dimensions and points of each set at which Theorem I.2 is put to the networks.
 PAIRS_DIMS, PAIRS_POINTS = (2, 4, 8, 12, 16, 20), 200
@@ -201,7 +202,8 @@ def _check_is_paper(protocol: Protocol) -> None:
     for name in (n for n in vars(paper) if n != "seeds"):
         if getattr(protocol, name) != getattr(paper, name):
             raise Mismatch(
-                f"publish: expected the paper's {name}={getattr(paper, name)}, got {getattr(protocol, name)}; run make book PROFILE=paper first"
+                f"publish: expected the paper's {name}={getattr(paper, name)}, "
+                f"got {getattr(protocol, name)}; run make book PROFILE=paper first"
             )
 
 

@@ -69,7 +69,8 @@ def verify(
         for (name, seed), part in sorted(chosen.groupby(["set", "seed"]), key=lambda item: -item[1].d.sum())
     ]  # the longest first
     for _, table in workers.run(
-        _cells, cells, weights=[len(item[4]) for item in cells], label="recomputing cells", unit="cell", progress=progress,
+        _cells, cells, weights=[len(item[4]) for item in cells],
+        label="recomputing cells", unit="cell", progress=progress,
     ):  # fmt: skip
         both = table.merge(chosen, on=["seed", "d", "set"], suffixes=("", " published"))
         rows += [_difference(row) for _, row in both.iterrows()]

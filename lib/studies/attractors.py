@@ -60,7 +60,8 @@ from .evidence import Evidence, Part, on_noise
 from .iteration import MERGED, effective, iterate, merged, radius, round_trips
 
 __all__ = [
-    "network", "table", "overlap", "evidence", "path", "published", "own", "summary", "STATEMENTS", "DIMS", "STARTS", "SHOWN",
+    "network", "table", "overlap", "evidence", "path", "published", "own", "summary",
+    "STATEMENTS", "DIMS", "STARTS", "SHOWN",
 ]  # fmt: skip
 
 #: Raise when a number changes; stored tables are then computed anew.
@@ -77,20 +78,25 @@ DRAWS, REPLACED, NEIGHBOURS = 20, 1_000, 10_000
 
 def _seeds(e: Evidence) -> pd.DataFrame:
     """Distance to the nearest end under other seeds, and by chance, as the pool of pairs takes them."""
-    return pd.concat(
-        {(where, "noise"): on_noise(column)(e) for where, column in (("between", "seeds_nearest"), ("within", "seeds_chance"))},
-        axis=1,
-    )  # fmt: skip
+    pair = {"between": "seeds_nearest", "within": "seeds_chance"}
+    return pd.concat({(where, "noise"): on_noise(column)(e) for where, column in pair.items()}, axis=1)
 
 
 #: What the judging seeds are asked; the order is that of the page.
 STATEMENTS = (
-    Part("iterations from noise settle: share of the starts", on_noise("settled"), LARGE, "mean", "logit", above=0.95),
-    Part("a network sends all noise to one end: effective number of ends", on_noise("network_effective"), LARGE, "log mean", "log", below=2.0),
-    Part("the picture of one round trip is nearly the end's: moved", on_noise("moved"), LARGE, "log mean", "log", below=0.5),
-    Part("the picture of one round trip is no nearer to its end than to another's: moved", on_noise("moved"), LARGE, "log mean", "log", above=1.0),
-    Part("noise ends where digits end: share of the starts", on_noise("shared"), LARGE, "mean", "logit", above=0.5),
-    Part("ends are shared between latent dimensions: nearest over chance", lambda e: on_noise("dims_nearest")(e) / on_noise("dims_chance")(e), LARGE, "log mean", "log", below=1.0),
+    Part("iterations from noise settle: share of the starts",
+         on_noise("settled"), LARGE, "mean", "logit", above=0.95),
+    Part("a network sends all noise to one end: effective number of ends",
+         on_noise("network_effective"), LARGE, "log mean", "log", below=2.0),
+    Part("the picture of one round trip is nearly the end's: moved",
+         on_noise("moved"), LARGE, "log mean", "log", below=0.5),
+    Part("the picture of one round trip is no nearer to its end than to another's: moved",
+         on_noise("moved"), LARGE, "log mean", "log", above=1.0),
+    Part("noise ends where digits end: share of the starts",
+         on_noise("shared"), LARGE, "mean", "logit", above=0.5),
+    Part("ends are shared between latent dimensions: nearest over chance",
+         lambda e: on_noise("dims_nearest")(e) / on_noise("dims_chance")(e),
+         LARGE, "log mean", "log", below=1.0),
     Part("ends are shared between seeds: nearest over chance", _seeds, LARGE, "pairs", "log", below=1.0),
 )  # fmt: skip
 

@@ -149,8 +149,9 @@ def _probe(encoder: Function, decoder: Function, x: Tensor, batch: int | None) -
             changed = [(a != b).sum(1) for a, b in zip(before, after)]
             patterns.append(torch.stack(changed, 1) if changed else x.new_zeros(len(y), 0))
     tensors = (
-        x.flatten(1), found.z, found.y.flatten(1), torch.cat(again), torch.cat(twice), found.k["I"], found.k["L"],
-        found.lam["I"], found.lam["L"], found.orientation["I"], torch.cat(patterns),
+        x.flatten(1), found.z, found.y.flatten(1), torch.cat(again), torch.cat(twice),
+        found.k["I"], found.k["L"], found.lam["I"], found.lam["L"], found.orientation["I"],
+        torch.cat(patterns),
     )  # fmt: skip
     known = torch.stack([t.reshape(len(x), -1).isfinite().all(1) for t in tensors[:9]]).all(0)
     return Probe(*(t.cpu().numpy() for t in tensors)), known.cpu().numpy()

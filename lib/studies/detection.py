@@ -1,16 +1,17 @@
-"""Can the geometry tell? Scores of `lib.studies.detection_scores` on the sets of `lib.studies.detection_data`, judged.
+"""Can the geometry tell? The scores of `detection_scores` on the sets of `detection_data`, judged.
 
-**Measures.** The area under the ROC curve (AUROC) of a score, points off the distribution being the positive ones; the
-share of them that is accepted where 95 % of the points in distribution are (FPR at 95 % TPR, the points in distribution
-being the positive ones there); the area under the precision–recall curve both ways.
+**Measures.** The area under the ROC curve (AUROC) of a score, points off the distribution being the positive
+ones; the share of them that is accepted where 95 % of the points in distribution are (FPR at 95 % TPR, the
+points in distribution being the positive ones there); the area under the precision–recall curve both ways.
 
-**Definitions, fixed before any score of the seeds 3–10 existed** (seeds 0 and 1, and 2 in part, are where we looked).
-A score *beats* on a set if its difference in AUROC from error, *and* from relative error, *and* from the re-encoding
-shift, paired within a network and averaged within a seed over d = 8, 14, 17, 20 (digits left out of training:
-8, 14, 20), has a 95 % t interval over the seeds 3–10 above zero. It *fails* on a set if the interval of its AUROC,
-averaged in the same way, lies below one half. Primary are the scores ``hamming`` and ``K_L defect`` on the four sets
-``half brightness``, ``mean of two``, digit 1 left out of training, and ``fashion``: eight statements, Holm's method over
-them, the p-value of each being the largest of its three comparisons. Everything else is exploration.
+**Definitions, fixed before any score of the seeds 3–10 existed** (seeds 0 and 1, and 2 in part, are where we
+looked). A score *beats* on a set if its difference in AUROC from error, *and* from relative error, *and* from
+the re-encoding shift, paired within a network and averaged within a seed over d = 8, 14, 17, 20 (digits left
+out of training: 8, 14, 20), has a 95 % t interval over the seeds 3–10 above zero. It *fails* on a set if the
+interval of its AUROC, averaged in the same way, lies below one half. Primary are the scores ``hamming`` and
+``K_L defect`` on the four sets ``half brightness``, ``mean of two``, digit 1 left out of training, and
+``fashion``: eight statements, Holm's method over them, the p-value of each being the largest of its three
+comparisons. Everything else is exploration.
 """
 
 from __future__ import annotations
@@ -48,14 +49,15 @@ PRIMARY = tuple(
     (score, *place)
     for score in ("hamming", "K_L defect")
     for place in (
-        ("mnist", "half brightness"), ("mnist", "mean of two"), ("mnist-without-1", "left out"), ("mnist", "fashion"),
+        ("mnist", "half brightness"), ("mnist", "mean of two"),
+        ("mnist-without-1", "left out"), ("mnist", "fashion"),
     )
 )  # fmt: skip
 LEVEL = 0.05
 
 
 def measures(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
-    """How well a score tells ``outside (m,)`` from ``inside (n,)``, larger meaning further out; ties count one half.
+    """How well a score, larger further out, tells ``outside (m,)`` from ``inside (n,)``; ties count one half.
 
     >>> measures(np.array([0.0, 1.0]), np.array([1.0, 2.0]))["auroc"]
     0.875
@@ -86,8 +88,9 @@ def rows(
 
     Returns
     -------
-    DataFrame with ``training_set, seed, d, epochs, set, score, points`` and the columns of `measures`; one row for each
-    network, set and score. *Disagreement*, the mean over the seed's networks of ‖y_d − ȳ‖², is repeated for each of them.
+    DataFrame with ``training_set, seed, d, epochs, set, score, points`` and the columns of `measures`; one
+    row for each network, set and score. *Disagreement*, the mean over the seed's networks of ‖y_d − ȳ‖², is
+    repeated for each of them.
     """
     parts, singles = detection_data.parts(training_set), [ensemble.member(d).float() for d in ensemble.dims]
     nets = [ensemble.member(d).double() for d in ensemble.dims]
@@ -110,7 +113,7 @@ def rows(
 
 
 def _scores(nets, singles, fitted, x) -> list[dict[str, np.ndarray]]:
-    """All scores of the points ``x`` from each of the networks of one seed; what needs the image alone is computed once.
+    """All scores of the points ``x`` from each network of one seed; what needs the image alone, once.
 
     The iterations are run in single precision: a hundred round trips cost as much as all the rest, and their
     tolerance is far above the rounding.
@@ -141,8 +144,8 @@ def table(
     Parameters
     ----------
     networks : those of `lib.training.train`, or of `untrained`.
-    sets : names as `lib.studies.detection_data.points` takes them; default: all, or for networks that a digit was left
-        out of that digit alone.
+    sets : names as `lib.studies.detection_data.points` takes them; default: all, or for networks that a digit
+        was left out of that digit alone.
     dims : latent dimensions to be scored, those of the protocol among them.
     """
     store = store or Store()
@@ -174,7 +177,7 @@ def _scored(store: Store, *run) -> pd.DataFrame:
 
 
 def held_out(protocol: Protocol, digit: int = 1) -> Protocol:
-    """The protocol of the networks that `digit` is left out of: half as many latent dimensions, all else the same.
+    """The protocol of the networks that `digit` is left out of: half as many latent dimensions.
 
     >>> held_out(Protocol(seeds=(3,))).training_set
     'mnist-without-1'
@@ -193,7 +196,7 @@ def averaged(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame
 
 
 def _interval(values: np.ndarray) -> dict[str, float]:
-    """Mean and 95 % t interval over seeds, and two-sided p-values: ``p`` for a mean above zero, ``p_below`` for one below."""
+    """Mean, 95 % t interval over seeds, two-sided ``p`` for a mean above zero, ``p_below`` below."""
     found = statistics.t_test(values, above=0.0)
     above, below = np.minimum(1.0, 2 * np.array([found.wanted, found.against]))
     return {"mean": found.value, "low": found.low, "high": found.high, "p": above, "p_below": below}
@@ -202,10 +205,10 @@ def _interval(values: np.ndarray) -> dict[str, float]:
 def compared(
     found: pd.DataFrame, score: str, training_set: str, name: str, seeds: Sequence[int] = JUDGES
 ) -> pd.DataFrame:
-    """The score against each of `RIVALS` on one set: the mean paired difference in AUROC, its t interval over seeds, p.
+    """The score against each of `RIVALS` on one set: mean paired difference in AUROC, its t interval, p.
 
-    Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every ``low`` is
-    above zero.
+    Three of the seeds 3–10 give an interval, and all eight a verdict (`primary`). The score *beats* if every
+    ``low`` is above zero.
     """
     wide = averaged(found, seeds)
     wide = wide[[place[:2] == (training_set, name) for place in wide.index]]
@@ -218,7 +221,7 @@ def compared(
 
 
 def failing(found: pd.DataFrame, seeds: Sequence[int] = JUDGES) -> pd.DataFrame:
-    """Mean AUROC of every score on every set with its t interval over seeds; ``fails`` where it lies below one half."""
+    """Mean AUROC of every score on every set, its t interval; ``fails`` where that lies below one half."""
     long = averaged(found, seeds).stack().rename("auroc").reset_index()
     place = ["training_set", "set", "score"]
     out = [
@@ -237,15 +240,15 @@ def _holm(p: pd.Series) -> np.ndarray:
 def primary(found: pd.DataFrame) -> pd.DataFrame:
     """The eight primary statements with their verdicts.
 
-    A score *beats* where Holm's p over the eight is below 5 %; it *does not beat* where it is below some rival with a
-    p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight; else the statement is *open*,
-    and *not judged yet* until all eight seeds are there.
+    A score *beats* where Holm's p over the eight is below 5 %; it *does not beat* where it is below some
+    rival with a p-value under 5 %, corrected by Bonferroni's method over the three and Holm's over the eight;
+    else the statement is *open*, and *not judged yet* until all eight seeds are there.
 
     Returns
     -------
     DataFrame
-        One row a statement: the least favourable of the three mean differences and its interval, the largest p, Holm's p
-        over the eight, and the verdict.
+        One row a statement: the least favourable of the three mean differences and its interval, the largest
+        p, Holm's p over the eight, and the verdict.
     """
     out = []
     for score, training_set, name in PRIMARY:

@@ -1,7 +1,7 @@
 """From the tables of results to one number a seed, its interval and its test: evidence, parts and estimates.
 
-A *part* is a statistic of each network, pooled over a range of d within a seed; an *estimate* is what the seeds
-together say about one column of it. What is claimed of them stands in `lib.studies.claims`.
+A *part* is a statistic of each network, pooled over a range of d within a seed; an *estimate* is what the
+seeds together say about one column of it. What is claimed of them stands in `lib.studies.claims`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["Evidence", "Part", "Estimate", "SCALES", "POOLS", "DARK", "MIDDLE", 
 
 DARK, MIDDLE, BRIGHT = (list(names) for names in GROUPS.values())
 NOISE = DARK + MIDDLE + BRIGHT
-#: Below this a ratio's parts are rounding; points of a share that the table does not tell; share of points up to
-#: which a network counts as of full rank.
+#: Below this a ratio's parts are rounding; points of a share that the table does not tell; share of points up
+#: to which a network counts as of full rank.
 FLOOR, POINTS, FULL = 1e-12, 500, 0.01
 
 #: scale → from one number a seed to where it is tested, and back.
@@ -82,7 +82,7 @@ class Evidence:
         return Evidence(*(None if t is None else t[keep(t)] for t in tables))
 
     def stage(self, seeds: Collection[int], dims: Collection[int] = ()) -> Evidence | None:
-        """The evidence of these seeds alone, and of these d if any are named, or None unless all these networks are there."""
+        """The evidence of these seeds alone, and of these d if any are named; None unless all are there."""
         wanted = set(itertools.product(seeds, dims)) if dims else {(s,) for s in seeds}
         key = ["seed", "d"] if dims else ["seed"]
         if not wanted <= set(self.cells[key].itertuples(index=False, name=None)):
@@ -154,9 +154,10 @@ def _most(f: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs(f: pd.DataFrame) -> pd.DataFrame:
-    """Jackknife of Σ_d log(mean over pairs of seeds of *between* / mean over seeds of *within*), over d common to all seeds.
+    """Jackknife of Σ_d log(mean over pairs of seeds of *between* / mean over seeds of *within*).
 
-    `f` has columns (between or within, set). With two seeds each has the same pair, with one there is none.
+    d are those common to all seeds; `f` has columns (between or within, set). With two seeds each has the
+    same pair, with one there is none.
     """
     seeds = f.index.unique("seed")
     whole = f.groupby("d").size() == len(seeds)
@@ -177,7 +178,8 @@ def _pairs(f: pd.DataFrame) -> pd.DataFrame:
 
 POOLS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "mean": _over_d("mean"), "log mean": _log_mean, "smallest": _over_d("min"), "largest": _over_d("max"),
-    "sd": _sd_ratio, "typical sd": _typical_sd_ratio, "trend": _trend, "factor": lambda f: np.exp(_trend(f)), "most": _most, "pairs": _pairs,
+    "sd": _sd_ratio, "typical sd": _typical_sd_ratio, "trend": _trend, "factor": lambda f: np.exp(_trend(f)),
+    "most": _most, "pairs": _pairs,
 }  # fmt: skip
 
 

@@ -73,7 +73,10 @@ MARGIN = 0.05
 #: Distributions, and points of each, of this build's own version.
 OWN_COUNT, OWN_POINTS = 32, 100
 
-FACTORS = {"mean": "mean pixel", "variance": "variance", "length": "log correlation length", "black": "share of black pixels"}  # fmt: skip
+FACTORS = {
+    "mean": "mean pixel", "variance": "variance",
+    "length": "log correlation length", "black": "share of black pixels",
+}  # fmt: skip
 #: response → column of the results table, its scale (`lib.studies.evidence.SCALES`), what it is called.
 RESPONSES = {
     "reversed": ("I_reversed", "logit", "reversal (logit)"),
@@ -200,7 +203,9 @@ def responses(found: pd.DataFrame, sets: Sequence[str] | None = None) -> pd.Data
     return wide.loc[list(sets or dict.fromkeys(found.set))].dropna(axis=1)
 
 
-def terms(f: pd.DataFrame, of: Sequence[str] = tuple(FACTORS), degree: int = 2, like: pd.DataFrame | None = None) -> np.ndarray:  # fmt: skip
+def terms(
+    f: pd.DataFrame, of: Sequence[str] = tuple(FACTORS), degree: int = 2, like: pd.DataFrame | None = None
+) -> np.ndarray:
     """The columns of a model, a constant first: the factors `of`, standardised as in the design `like`,
     and their products up to `degree`.
 

@@ -19,8 +19,8 @@ from ..jacobian import RoundTrip, weights
 from ..model import Autoencoder
 
 __all__ = [
-    "Cell", "independent", "by_rank", "subsets", "parts", "mixed", "by_layers", "contributions", "halves", "idle_units",
-    "binomial_counts", "CLOSE", "EDGES", "COUNTS",
+    "Cell", "independent", "by_rank", "subsets", "parts", "mixed", "by_layers", "contributions", "halves",
+    "idle_units", "binomial_counts", "CLOSE", "EDGES", "COUNTS",
 ]  # fmt: skip
 
 #: Points at which eigenvectors are taken, points taken in together,

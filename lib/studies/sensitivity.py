@@ -277,7 +277,10 @@ def rounding_shares(points: pd.DataFrame) -> pd.DataFrame:
         points=("rank", "size"), deficient=("low", "mean"), wrong=("wrong", "mean"),
         error=("error", "median"), exact=("exact", "min"), naive=("naive", "min"),
     ).reset_index()  # fmt: skip
-    columns = ["$d$", "data set", "points", "deficient", "sign differs", "median relative error", "smallest modulus, $K_I$", "smallest of the top d, float32 $J_I$"]  # fmt: skip
+    columns = [
+        "$d$", "data set", "points", "deficient", "sign differs", "median relative error",
+        "smallest modulus, $K_I$", "smallest of the top d, float32 $J_I$",
+    ]  # fmt: skip
     return shares.set_axis(columns, axis=1)
 
 

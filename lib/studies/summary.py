@@ -12,8 +12,8 @@ from ..model import Ensemble
 from ..protocol import GROUPS
 
 __all__ = [
-    "final_errors", "late_fall", "pixel_histograms", "moments", "truncation", "along", "ratio_to_train", "by_dimension",
-    "again", "in_standard_errors",
+    "final_errors", "late_fall", "pixel_histograms", "moments", "truncation", "along", "ratio_to_train",
+    "by_dimension", "again", "in_standard_errors",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the page on bending claims: exact distances and averages, the loss and its limit, and what training buys."""
+"""What the page on bending claims: exact distances and averages, the loss, its limit, training's gain."""
 
 import math
 
@@ -46,7 +46,8 @@ def test_encoders_of_points_approach_the_limit_and_none_beats_it_where_it_was_no
         gap = (t.limit - t.own).abs()
         assert gap[0.1] < gap[0.8]  # the functionals agree as ε falls
         assert t.limit[0.1] < t.limit[0.8]  # and who trains for a smaller ε is better for the limit
-    # an isometric copy of the cap, the sphere itself, has stretch near 0 and bending near 1: the trained ones are cheaper
+    # an isometric copy of the cap, the sphere itself, has stretch near 0 and bending near 1:
+    # the trained ones are cheaper
     assert (table[(table.manifold == "sundial") & (table.lam == 1.0)].limit < 1).all()
     reference = table.loc[table[table.epsilon == 0.1].groupby(["manifold", "lam"]).limit.idxmin()]
     assert (reference.reference < 1e-6).all()
@@ -106,7 +107,7 @@ def test_average_of_rotations_takes_half_the_turn():
 
 
 def test_distance_of_ellipses_is_fisher_rao():
-    """½‖log A^(−½) B A^(−½)‖², the closed form for centred normal distributions, and no linear map changes it."""
+    """½‖log A^(−½) B A^(−½)‖², the closed form for centred normal distributions; no linear map changes it."""
     space = Ellipses()
     p, q = space.sample(12, gen(1)), space.sample(12, gen(2))
     a, b = matrix(p), matrix(q)
@@ -127,7 +128,8 @@ def test_distance_of_ellipses_is_fisher_rao():
 
 
 @pytest.mark.parametrize("name, share", [
-    ("sphere", (1 - math.cos(0.3)) / (1 - math.cos(0.6))), ("ellipse", (math.cosh(0.3) - 1) / (math.cosh(0.6) - 1)),
+    ("sphere", (1 - math.cos(0.3)) / (1 - math.cos(0.6))),
+    ("ellipse", (math.cosh(0.3) - 1) / (math.cosh(0.6) - 1)),
     ("solid", (0.3 - math.sin(0.3)) / (0.6 - math.sin(0.6))), ("interval", 0.5),
 ])  # fmt: skip
 def test_partners_are_uniform_in_the_ball(name, share):

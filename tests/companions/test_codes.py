@@ -147,8 +147,8 @@ def test_gaussian_vectors_have_the_moments_of_what_they_stand_for():
         made = surrogate(images, kind)
         assert torch.equal(made.labels, images.labels) and made.trained == images.trained
         for label in range(10) if kind == "gaussian" else [None]:
-            of = lambda i: i.train if label is None else i.train[i.labels[: i.trained] == label]  # noqa: B023, E731
-            x, y = of(images), of(made)
+            part = slice(None) if label is None else images.labels[: images.trained] == label
+            x, y = images.train[part], made.train[part]
             spread = x.var(0, correction=0).sum()
             assert y.var(0, correction=0).sum() == pytest.approx(float(spread), rel=0.1)
             assert (y.mean(0) - x.mean(0)).square().sum() < 3 * spread / len(x)

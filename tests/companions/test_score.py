@@ -150,10 +150,9 @@ def test_effective_sample_size_of_an_autoregression_is_the_known_one(phi):
 
 def test_zeros_of_a_field_are_found_and_classified():
     """U = (x² − 1)²/4 + y²/2 has two wells at (±1, 0) and a saddle between them."""
-    slope = lambda p: torch.diag_embed(torch.stack([1 - 3 * p[:, 0] ** 2, -torch.ones(len(p)).double()], 1))  # noqa: E731
-    found = zeros(lambda p: torch.stack([p[:, 0] - p[:, 0] ** 3, -p[:, 1]], 1), slope, starts=8).sort_values(
-        "x"
-    )
+    field = lambda p: torch.stack([p[:, 0] - p[:, 0] ** 3, -p[:, 1]], 1)
+    slope = lambda p: torch.diag_embed(torch.stack([1 - 3 * p[:, 0] ** 2, -torch.ones(len(p)).double()], 1))
+    found = zeros(field, slope, starts=8).sort_values("x")
     assert found.kind.tolist() == ["maximum", "saddle", "maximum"]
     assert np.allclose(found.x, [-1, 0, 1], atol=1e-6)
 

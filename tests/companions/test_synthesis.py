@@ -43,7 +43,7 @@ def test_a_stack_is_split_into_the_networks_it_was_made_of():
 
 
 def test_strength_zero_takes_the_plain_networks_step():
-    """The denoising loss at σ = 0, by automatic differentiation, moves the weights as the hand-written step does."""
+    """The denoising loss at σ = 0, by automatic differentiation, steps as the hand-written step does."""
     x, dims = images(), (2, 6)
     joint = stack(dims, (0.0, 0.5), 0, torch.float64)
     theta = joint.theta.clone().requires_grad_(True)
@@ -175,7 +175,7 @@ def test_the_verdict_follows_the_rule_the_page_states(gap, error, verdict):
 
 
 def test_a_sign_within_chance_is_neither_eased_nor_worse():
-    """A twin whose gap is ten times the plain network's widens the range in which a variant's gap says nothing."""
+    """A twin ten times further off than the plain network widens the range in which a gap says nothing."""
     table = _table(dict.fromkeys(SIGNS, 5.0), 1.0)
     twin = table[table.strength == 1.0].assign(strength=1e-6)
     twin.loc[twin.set == "uniform", list(SIGNS)] = 10.1

@@ -117,7 +117,7 @@ def test_no_random_network_escapes_the_bound(manifold, seed):
 
 
 def test_a_pair_is_found_on_the_sphere_however_steep_the_code():
-    """A code that changes by its whole range within a thousandth around one axis: no grid point is near it, the winding number leads there."""
+    """A code that turns within a thousandth around an axis: no grid point is near; winding numbers lead."""
     axis = torch.nn.functional.normalize(torch.tensor([0.31, -0.5, 0.8], dtype=torch.float64), dim=0)
     frame = torch.linalg.svd(axis[None]).Vh[1:]
 

@@ -1,4 +1,4 @@
-"""Keys survive moves: every published artefact is found under the key that its fields gave when it was computed.
+"""Keys survive moves: every published artefact is found under the key that it had when it was computed.
 
 ``keys.json`` is the record. A key that changes there costs hours of training or of spectra; it changes with a
 version number and with nothing else.

@@ -17,7 +17,10 @@ from lib.store import digest
 
 
 def test_reading_a_table_imports_the_core_alone(root):
-    code = "import sys; from lib import published; published.cells(); print(*(m for m in sys.modules if m.startswith('lib.')))"
+    code = (
+        "import sys; from lib import published; published.cells(); "
+        "print(*(m for m in sys.modules if m.startswith('lib.')))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert "lib.published" in done.stdout
     assert not [
@@ -69,7 +72,7 @@ def test_another_file_under_a_published_name_is_refused(tmp_path, name):
 
 @pytest.mark.skipif(published.manifest() is None, reason="nothing is published yet")
 def test_what_the_repository_publishes_is_whole():
-    """Every byte is the manifest's, every cell is there, and the networks give the published shares of reversed points."""
+    """Every byte is the manifest's, every cell is there, the networks give the published orientations."""
     about = published.manifest()
     assert published.digests() == about["files"]
     protocol = Protocol.from_mapping(about["protocol"])

@@ -1,4 +1,4 @@
-"""The house is what its folders say: imports run downwards only, in a circle nowhere, and the core is small."""
+"""The house is what its folders say: imports run downwards only, never in a circle; the core is small."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAY_IMPORT = {
     "pages": ("companions", "figures", "studies", "core"),
     "press": ("pages", "companions", "figures", "studies", "core"),
 }
-#: The most files of the core, lines of each, and lines of code of all: neither docstring, nor comment, nor blank.
+#: The most files of the core, lines of each, and lines of code of all: no docstring, comment or blank line.
 FILES, EACH, ALL = 13, 320, 2_100
 
 
 def room(module: str) -> str:
-    """The room of ``lib.….…``; what stands flat is the core, but for the command line, which stands above all."""
+    """The room of ``lib.….…``; what stands flat is the core, but for the command line, which is above all."""
     first = module.split(".")[1] if "." in module else ""
     return "press" if first == "__main__" else first if first in MAY_IMPORT else "core"
 

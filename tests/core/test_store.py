@@ -72,7 +72,8 @@ def test_a_flipped_byte_is_noticed_wherever_it_is(tmp_path, read, write, content
             assert str(path) in str(error)
         else:
             ignored.append(i)
-    # what may change unseen is neither content nor name nor shape: padding, the table's “# ”, the name of the description's digest
+    # what may change unseen is neither content nor name nor shape:
+    # padding, the table's “# ”, the name of the description's digest
     assert len(ignored) < 20
 
 

@@ -1,8 +1,8 @@
 """How much is tried, and what came of it.
 
-A few of each in `make test`. ``FAULTS=300 python -m pytest tests/faults`` tries hundreds; each test that is done is a
-line of ``FAULTS_RECORD``, so that a run that was interrupted goes on where it stopped; at its end `lib.press.faults`
-makes the published table of it.
+A few of each in `make test`. ``FAULTS=300 python -m pytest tests/faults`` tries hundreds; each test that is
+done is a line of ``FAULTS_RECORD``, so that a run that was interrupted goes on where it stopped; at its end
+`lib.press.faults` makes the published table of it.
 """
 
 from __future__ import annotations

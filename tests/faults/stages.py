@@ -1,4 +1,4 @@
-"""The stages of the project's work, each small: what may be killed, starved of room, or done twice at once, at any moment.
+"""The stages of the project's work, each small: what may be killed, starved of room, or done twice at once.
 
 Each runs in a process of its own, forked from one that has loaded the libraries, and is told its
 folder. What it leaves there, `Stage.content`, must come out the same however often it was
@@ -54,7 +54,7 @@ PROTOCOL = Protocol(
 
 
 def digests(folder: Path, hidden: bool = False) -> dict[str, str]:
-    """The SHA-256 of every file by its path, without what an interrupted writer may leave: names that begin with a dot."""
+    """The SHA-256 of every file by its path, without names that begin with a dot, an interrupted writer's."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file()]
     names = {p: p.relative_to(folder) for p in files}
     return {
@@ -84,7 +84,7 @@ class Stage:
     share: float = 1.0
 
 
-# --- what is done ----------------------------------------------------------------------------------------------------
+# --- what is done ------------------------------------------------------------------------------
 
 
 def store(folder: Path) -> None:
@@ -322,12 +322,14 @@ STAGES = {
     "publishing": Stage(publish, check=published_is_known),
     "download": Stage(fetch, check=cached_is_readable, content=without_locks),
     "clean-results": Stage(clean, results_and_a_thesis, the_thesis_is_there),
-    "notebooks for Binder": Stage(for_binder, a_few_pages, notebooks_are_json, lambda f: digests(f / "launch"), share=0.5),
+    "notebooks for Binder": Stage(
+        for_binder, a_few_pages, notebooks_are_json, lambda f: digests(f / "launch"), share=0.5
+    ),
     "pages": Stage(book, a_small_book, small_book_is_there, book_content, family=True, share=0.15),
 }  # fmt: skip
 
 
-# --- how it is run ---------------------------------------------------------------------------------------------------
+# --- how it is run -----------------------------------------------------------------------------
 
 
 def _child(name: str, folder: Path, limits: dict) -> None:
@@ -379,7 +381,7 @@ class Run:
         return self.process.exitcode
 
     def kill(self) -> list[int] | None:
-        """Kill it alone; those that it had started, and those that they had, are returned; None where it had just ended."""
+        """Kill it alone; those that it had started, and theirs, are returned; None if it had just ended."""
         try:
             os.kill(self.pid, signal.SIGSTOP)  # or it could start another one meanwhile
             family = descendants(self.pid)

@@ -161,9 +161,12 @@ def test_exchanged_files_are_not_taken_for_one_another(store, kind, tally):
         assert found is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"{}", b"# {}\n", b"# []\n", b"# null\nset\n", b"[]", b"\xff" * 64, bytes(64),
-    b'# {"meta": 3, "sha256": 5}\nset\n', b'# {"meta": {}, "sha256": null}\n', b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]",
-    b"\x11\0\0\0\0\0\0\0" + b'{"__metadata__":3}', b"\xff\xff\xff\xff\xff\xff\xff\x7f{}"])  # fmt: skip
+@pytest.mark.parametrize("content", [
+    b"", b"\n", b"{}", b"# {}\n", b"# []\n", b"# null\nset\n", b"[]", b"\xff" * 64, bytes(64),
+    b'# {"meta": 3, "sha256": 5}\nset\n', b'# {"meta": {}, "sha256": null}\n',
+    b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]",
+    b"\x11\0\0\0\0\0\0\0" + b'{"__metadata__":3}', b"\xff\xff\xff\xff\xff\xff\xff\x7f{}",
+])  # fmt: skip
 @pytest.mark.parametrize("kind", ["table", "tensors"])
 def test_crafted_files(store, kind, content):
     save, load = getattr(store, f"save_{kind}"), getattr(store, f"load_{kind}")

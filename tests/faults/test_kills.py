@@ -1,4 +1,4 @@
-"""Every stage of the work, killed at random moments: it goes on to the same content, and nothing that was there is lost."""
+"""Every stage of the work, killed at random moments, goes on to the same content; nothing is lost."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def without_times(html: Path) -> dict[str, str]:
 @pytest.mark.parametrize("stage", ["whole book"])
 @pytest.mark.parametrize("i", range(max(1, COUNT // 60)))
 def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
-    """Three kills of the smoke book, from nothing; then it is left alone, and must be the book that nobody killed."""
+    """Three kills of the smoke book, from nothing; left alone it must be the book that nobody killed."""
     expected = without_times(book[0] / "html")
     *_, hours, minutes, seconds = re.search(
         r"\(profile smoke, (?:(\d+) h )?(?:(\d+) min)? ?(?:([\d.]+) s)?\)", book[1]

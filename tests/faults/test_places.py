@@ -1,4 +1,4 @@
-"""Where there is no room, no right, or suddenly no folder: one line that says so, what was there stays, and with room it goes on."""
+"""No room, no right, suddenly no folder: one line says so, what was there stays, with room it goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def clear(run: Run) -> bool:
 
 
 def goes_on(stage: str, folder, run: Run, status: int, tally) -> None:
-    """After a run with too little of something: what it left is whole, what it said is clear, and the next one ends well."""
+    """After a run with too little of something: what it left is whole, its word clear, the next ends well."""
     its, faults = STAGES[stage], []
     try:
         its.check(folder)
@@ -55,7 +55,7 @@ def test_no_file_may_be_larger(stage, i, place, tally):
 @pytest.mark.parametrize("i", range(max(1, COUNT // 30)))
 @pytest.mark.parametrize("stage", KEEPING if COUNT >= 100 else ["store"])
 def test_a_full_disk(stage, i, tmp_path, tally):
-    """A small file system in memory, where one may be mounted: full at some moment, and larger at the next start."""
+    """A small file system in memory, where one may be mounted: full at some moment, larger afterwards."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -96,7 +96,7 @@ def test_a_folder_that_may_not_be_written(stage, place, tally):
 @pytest.mark.parametrize("i", range(max(1, COUNT // 30)))
 @pytest.mark.parametrize("stage", KEEPING if COUNT >= 100 else ["store"])
 def test_a_folder_that_is_taken_away(stage, i, place, tally):
-    """Renamed at a random moment, as by another program: what was computed lies there, whole, and is used when it is back."""
+    """Renamed at a random moment: what was computed lies there, whole, and is used when it is back."""
     (folder := place / "work").mkdir()
     STAGES[stage].prepare(folder)
     run = Run(stage, folder)

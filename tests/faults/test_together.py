@@ -1,4 +1,4 @@
-"""The same work begun twice at once, in one folder: both end well, with what one of them alone would leave, and one waits for the other."""
+"""The same work begun twice at once, in one folder: one waits, both end well, as one alone would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's objects carry the paper's numbers, ours are numbered by chapter: in captions and in references."""
+"""The paper's objects carry the paper's numbers, ours are numbered by chapter, in captions and references."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def test_numbers_in_captions_and_references(root, tmp_path):
         "Second\n======\n\n" + body + ":numref:`fig-2`, :numref:`theirs`, :numref:`only`\n"
     )
     (source / "conf.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(root / 'book' / '_ext')!r})\nextensions = ['numbering']\nnumfig = True\nnumfig_format = {{'figure': 'Figure %s'}}\n"
+        f"import sys\nsys.path.insert(0, {str(root / 'book' / '_ext')!r})\nextensions = ['numbering']\n"
+        "numfig = True\nnumfig_format = {'figure': 'Figure %s'}\n"
     )
     Sphinx(source, source, out, out / ".doctrees", "html", status=None, warning=None).build()
     html = (out / "second.html").read_text()

@@ -81,8 +81,10 @@ def test_a_raster_in_one_ink_changes_it_with_the_page_and_a_picture_stays(tmp_pa
         return fig
 
     (tmp_path / "cloud.svg").write_bytes(style.picture(cloud()))
-    page = '<html style="color-scheme:light dark"><body style="margin:0"><img src="cloud.svg" width="200" height="200">'
-    (tmp_path / "page.html").write_text(page)
+    image = '<img src="cloud.svg" width="200" height="200">'
+    (tmp_path / "page.html").write_text(
+        f'<html style="color-scheme:light dark"><body style="margin:0">{image}'
+    )
     for dark, ink in ((False, "#1f4e9c"), (True, style.DARK["#1f4e9c"])):
         assert not browser.visit(tmp_path / "page.html", dark)
         seen = np.asarray(Image.open(io.BytesIO(browser.page.screenshot())).convert("RGB"))[:200, :200]

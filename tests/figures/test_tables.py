@@ -1,4 +1,4 @@
-"""Numbers in tables and sentences are written as they are read, and no cell turns into a quotation or a list."""
+"""Numbers in tables and sentences are written as they are read; no cell becomes a quotation or a list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def test_a_cell_is_text_whatever_it_begins_with(text):
     assert tree.astext() == text
 
 
-@pytest.mark.parametrize("value, text", [(8e3, "8,000"), (-0.25, "−0.25"), (5e-5, r"$5\cdot10^{-5}$"), (1e-9, "$10^{-9}$"), (2e7, r"$2\cdot10^{7}$"), (float("inf"), "∞")])  # fmt: skip
+@pytest.mark.parametrize("value, text", [
+    (8e3, "8,000"), (-0.25, "−0.25"), (5e-5, r"$5\cdot10^{-5}$"), (1e-9, "$10^{-9}$"),
+    (2e7, r"$2\cdot10^{7}$"), (float("inf"), "∞"),
+])  # fmt: skip
 def test_numbers_are_written_as_they_are_read(value, text):
     assert written(value) == text
 

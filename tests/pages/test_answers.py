@@ -1,4 +1,4 @@
-"""Every figure answers back: with the numbers it shows, the function that drew it, the notebook that called it, and, as d grows, a slider."""
+"""Every figure answers: with its numbers, the function and the notebook behind it, and a slider for d."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(file) -> pd.DataFrame:
     return pd.read_csv(file, float_precision="round_trip")
 
 
-# --- the numbers -----------------------------------------------------------------------------------------------------
+# --- the numbers -------------------------------------------------------------------------------
 
 
 #: The numbers that the chapter shows below each figure.
@@ -153,7 +153,7 @@ def test_a_summary_leads_to_the_networks_it_sums_up(table, tmp_path, monkeypatch
     pd.testing.assert_frame_equal(read(path), table[["set", "seed", "d", "I_mean"]], check_exact=True)
 
 
-# --- the sliders -----------------------------------------------------------------------------------------------------
+# --- the sliders -------------------------------------------------------------------------------
 
 
 def pictures(widget) -> dict[str, str]:
@@ -210,7 +210,7 @@ def test_the_slider_over_d_shows_the_histograms_in_proportion(what, table):
         assert max(h.max() for h in heights) == 100
 
 
-# --- the smoke book in a browser -------------------------------------------------------------------------------------
+# --- the smoke book in a browser ---------------------------------------------------------------
 
 
 def file_of(address: str) -> Path:
@@ -230,7 +230,10 @@ def wait(browser, expression: str, expected) -> None:
 )
 def test_the_arrow_keys_lead_through_d(book, browser, name, what):
     assert browser.visit(book[0] / "html" / f"{name}.html") == []
-    seen = f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
+    seen = (
+        f"[...document.querySelectorAll('[role=img][aria-label^=\"{what}\"]')]"
+        ".filter(i => i.getClientRects().length).map(i => i.ariaLabel.slice(-3))"
+    )
     first, second = ((published.manifest() or {}).get("protocol") or vars(Protocol.from_profile("smoke")))[
         "dims"
     ][:2]
@@ -243,7 +246,7 @@ def test_the_arrow_keys_lead_through_d(book, browser, name, what):
 
 @pytest.fixture(scope="module")
 def links(book, browser) -> dict[str, list[str]]:
-    """Where the numbers and the makers of the figures of a chapter are: address by address, as the browser resolves them."""
+    """Where the numbers and the makers of a chapter's figures are, as the browser resolves the addresses."""
     browser.visit(book[0] / "html" / "eigenvalues.html")
     chosen = {"numbers": "details.numbers a[download]", "made": ".made a"}
     return {
@@ -275,7 +278,7 @@ def test_every_figure_leads_to_the_code_that_drew_it_and_to_its_notebook(links, 
     assert names == sorted(p.rpartition(".")[2] for p in places)
 
 
-# --- in JupyterLab ---------------------------------------------------------------------------------------------------
+# --- in JupyterLab -----------------------------------------------------------------------------
 
 
 def test_jupyterlab_lists_all_pages_in_order_and_renders_computed_sentences_itself(root):

@@ -129,7 +129,10 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     )  # which file:// does not allow
     assert browser.visit(tmp_path / "page.html") == []
 
-    shown = "[...document.querySelectorAll('[role=img]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel)"
+    shown = (
+        "[...document.querySelectorAll('[role=img]')]"
+        ".filter(i => i.getClientRects().length).map(i => i.ariaLabel)"
+    )
 
     def wait(expected: str) -> None:
         for _ in range(100):
@@ -143,6 +146,7 @@ def test_the_album_switches_pictures_without_a_kernel(explorer, browser, root, t
     browser.page.keyboard.press("ArrowRight")
     wait("Input, reconstructions and spectra: data set held out, seed 0, d 8")
     browser.evaluate(
-        "(() => { const s = document.querySelector('select'); s.selectedIndex = 2; s.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        "(() => { const s = document.querySelector('select'); s.selectedIndex = 2; "
+        "s.dispatchEvent(new Event('change', {bubbles: true})); })()"
     )
     wait("Input, reconstructions and spectra: data set bernoulli 0.13, seed 0, d 8")

@@ -1,4 +1,4 @@
-"""Figures 1 to 6 answer a pointer and the keyboard, from a file, and lead to the explorer; without scripts the picture stays."""
+"""Figures 1 to 6 answer pointer and keyboard, from a file, lead to the explorer, remain without scripts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,17 @@ def page(table, browser, root, tmp_path_factory):
     """A page with three of the figures, and the explorer's album beside it."""
     folder = tmp_path_factory.mktemp("figures")
     assets = (root / "book" / "_assets").as_uri()
-    head = f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>t</title><link rel="stylesheet" href="{assets}/book.css"><link rel="stylesheet" href="{assets}/live/live.css"><script src="{assets}/access.js"></script>'
+    head = (
+        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>t</title>'
+        f'<link rel="stylesheet" href="{assets}/book.css">'
+        f'<link rel="stylesheet" href="{assets}/live/live.css">'
+        f'<script src="{assets}/access.js"></script>'
+    )
+    empty = "data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27/%3E"
     figures = "".join(
-        f'<figure><img alt="figure {n}" src="data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27/%3E"></figure>{answers.script(getattr(answers, f"figure{n}")(table))}'
+        f'<figure><img alt="figure {n}" src="{empty}"></figure>'
+        + answers.script(getattr(answers, f"figure{n}")(table))
         for n in (1, 5, 6)
     )
     (folder / "figures.html").write_text(f'{head}<body style="max-width:736px">{figures}</body></html>')
@@ -125,7 +133,10 @@ def test_pointing_picking_and_clicking(page, table):
     # a click opens the cell in the explorer
     second.locator(".u-over").filter(visible=True).first.click()
     page.wait_for_url("**/explorer.html#*")
-    shown = "[...document.querySelectorAll('[role=img]')].filter(i => i.getClientRects().length).map(i => i.ariaLabel)"
+    shown = (
+        "[...document.querySelectorAll('[role=img]')]"
+        ".filter(i => i.getClientRects().length).map(i => i.ariaLabel)"
+    )
     wanted = re.search(r"data\+set=(\w+)&seed=(\d)&d=(\d+)", page.url).groups()
     assert wanted[0] == "uniform"
     page.wait_for_function(f"({shown})[0] === 'Shown: data set uniform, seed {wanted[1]}, d {wanted[2]}'")

@@ -1,4 +1,4 @@
-"""The network in the page says what the library says, under a reader's hand, from a file, without a server."""
+"""The network in the page says what the library says, under a reader's hand, from a file, with no server."""
 
 from __future__ import annotations
 
@@ -51,9 +51,11 @@ def place(ensembles, root, tmp_path_factory):
     assets = (root / "book" / "_assets").as_uri()
     block = live.block().myst.partition("\n")[2].rpartition("```")[0].replace("_static", assets)
     (folder / "page.html").write_text(
-        f'<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>live</title>'
-        f'<link rel="stylesheet" href="{assets}/book.css"><link rel="stylesheet" href="{assets}/live/live.css"><body style="max-width:736px">'
-        f'{block}<div class="live-weights">{links}</div></body></html>'
+        '<!doctype html><html lang="en" data-theme="light"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>live</title>'
+        f'<link rel="stylesheet" href="{assets}/book.css">'
+        f'<link rel="stylesheet" href="{assets}/live/live.css">'
+        f'<body style="max-width:736px">{block}<div class="live-weights">{links}</div></body></html>'
     )
     return folder / "page.html"
 
@@ -70,7 +72,8 @@ def change(page, **values) -> dict:
     """Change what the page's address says, wait until it is shown, and return it."""
     page.evaluate(f"liveNetwork.change({json.dumps(values)})")
     page.wait_for_function(
-        "(wanted) => Object.entries(wanted).every(([k, v]) => JSON.stringify(liveNetwork.state()[k === 'network' ? 'id' : k] ?? null) === JSON.stringify(v))"
+        "(wanted) => Object.entries(wanted).every(([k, v]) => JSON.stringify(v) === "
+        "JSON.stringify(liveNetwork.state()[k === 'network' ? 'id' : k] ?? null))"
         " && document.querySelector('#live-network .busy').textContent === ''",
         arg={k: v for k, v in values.items() if k in ("network", "beside", "mix", "code")},
     )
@@ -151,7 +154,7 @@ def press(page, name: str) -> None:
 
 
 def drag(page, selector: str, *points: tuple[float, float]) -> None:
-    """Press the mouse at the first point of an element, move through the others, let go; in parts of its sides."""
+    """Press at the first point of an element, in parts of its sides, move through the others, let go."""
     box = page.locator(selector).bounding_box()
     for i, (a, b) in enumerate(points):
         page.mouse.move(box["x"] + a * box["width"], box["y"] + b * box["height"])
@@ -310,11 +313,8 @@ def test_the_plane_of_codes_has_the_colours_of_the_second_round_trip(ensembles):
 
 @pytest.mark.parametrize("name", NOISE_SETS)
 def test_the_pages_noise_has_the_moments_of_the_papers_laws(page, name):
-    pixels = np.array(
-        page.evaluate(
-            f"(() => {{ const u = liveNetwork.generator(7); return [...Array(40)].flatMap(() => [...liveNetwork.noise('{name}', u)]); }})()"
-        )
-    )
+    drawn = f"[...Array(40)].flatMap(() => [...liveNetwork.noise('{name}', u)])"
+    pixels = np.array(page.evaluate(f"(() => {{ const u = liveNetwork.generator(7); return {drawn}; }})()"))
     law = noise.distribution(name)
     assert ((pixels >= 0) & (pixels <= 1)).all()
     for moment in (1, 2, 4):
@@ -363,9 +363,15 @@ def test_it_fits_a_screen_and_a_telephone_and_every_control_a_finger(page):
         ]
         assert max(b["y"] + b["height"] for b in boxes) - min(b["y"] for b in boxes) < 0.65 * height
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    unnamed = "[...document.querySelectorAll('#live-network :is(select, button, canvas, input)')].filter((e) => !e.ariaHidden && !(e.labels?.[0]?.textContent || e.ariaLabel || e.textContent).trim()).length"
+    unnamed = (
+        "[...document.querySelectorAll('#live-network :is(select, button, canvas, input)')].filter((e) => "
+        "!e.ariaHidden && !(e.labels?.[0]?.textContent || e.ariaLabel || e.textContent).trim()).length"
+    )
     assert page.evaluate(unnamed) == 0
-    small = "Math.min(...[...document.querySelectorAll('#live-network :is(select, button)')].filter((e) => e.getClientRects().length).map((e) => e.getBoundingClientRect().height))"
+    small = (
+        "Math.min(...[...document.querySelectorAll('#live-network :is(select, button)')]"
+        ".filter((e) => e.getClientRects().length).map((e) => e.getBoundingClientRect().height))"
+    )
     assert page.evaluate(small) >= 36
 
 

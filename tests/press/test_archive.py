@@ -1,4 +1,4 @@
-"""What keeps the book beyond its makers: metadata that agree, a checklist that is true, a record of every published change."""
+"""What keeps the book beyond its makers: metadata that agree, a true checklist, a record of every change."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ ENTRY = re.compile(r"^## ([^:\n]*)(?:: [^\n]+)?\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def unrecorded(text: str, files: list[str], about: dict | None) -> list[str]:
-    """What is published and not in the record of changes: files by name, each writing by its date and commit."""
+    """What is published and not in the record of changes: files by name, writings by date and commit."""
     entries = [(head, body) for head, body in ENTRY.findall(text) if head != "Unreleased"]
     lacking = [f for f in files if not any(f"`{f}`" in body for _, body in entries)]
     about = about or {}

@@ -1,4 +1,4 @@
-"""The book as its reader meets it: it builds strictly, asks nothing of the network, and survives every failure."""
+"""The book as its reader meets it: built strictly, asks nothing of the network, survives every failure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lib.press.notebooks import NotebookError
 from lib.press.texts import has_code, pages, read
 from lib.protocol import ProtocolError
 
-# --- the smoke book --------------------------------------------------------------------------------------------------
+# --- the smoke book ----------------------------------------------------------------------------
 
 
 def test_every_page_of_the_book_is_in_the_table_of_contents(root):
@@ -58,6 +58,9 @@ def test_the_book_lists_every_notebook_that_was_executed(book, root):
 def test_pages_say_what_they_are_about_to_programs(book, root):
     html = book[0] / "html"
     listed = (html / "llms.txt").read_text()
+    rows = re.findall(r"^- \[.*?\]\(_sources/(.*?)\.md\): (.*)$", listed, re.M)
+    assert [name for name, _ in rows] == pages(root / "_toc.yml")  # in reading order
+    assert [words for _, words in rows if not words.endswith((".", "!", "?", "…"))] == []
     for name in pages(root / "_toc.yml"):
         text = (html / f"{name}.html").read_text()
         assert f"(_sources/{name}.md)" in listed and (html / "_sources" / f"{name}.md").is_file()
@@ -86,10 +89,21 @@ def test_every_page_names_its_profile_and_those_with_pictures_of_this_build_its_
         assert "-build-" not in text or manifolds or "digits inside scikit-learn" in text, name
 
 
-# --- small books, built and broken -----------------------------------------------------------------------------------
+# --- small books, built and broken -------------------------------------------------------------
 
 SMALL = {"profile": "smoke", "overrides": "dims=2 seeds=0 epochs=1 points=8 sets=uniform"}
-HEADER = "---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: myst\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n"
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
 #: The cell as every page of the book has it.
 PARAMETERS = re.search(
     r"```\{code-cell\} ipython3\n:tags: \[parameters\]\n.*?```\n",
@@ -189,7 +203,8 @@ def test_a_parameter_the_notebook_does_not_have_is_an_error(small):
 
 
 def start(small: SmallBook, **options) -> subprocess.Popen:
-    code = f"import sys; from pathlib import Path; from lib.press.build import build; build(**{SMALL!r}, root=Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from lib.press.build import build; "
+    code += f"build(**{SMALL!r}, root=Path(sys.argv[1]))"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(small.root)],

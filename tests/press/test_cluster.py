@@ -1,4 +1,4 @@
-"""Two workers of a Dask scheduler on this machine: the tables of the process pool, whatever becomes of a worker."""
+"""Two workers of a Dask scheduler here: the tables of the process pool, whatever becomes of a worker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EIGHT = RUN.replace(seeds=tuple(range(8)), epochs=3, points=20)
 def cluster(tmp_path_factory):
     """Workers whose own store is another folder, and which find no MNIST.
 
-    They are forked from one process that has imported what they need, the one in the place of a killed one as well.
+    They are forked from one process that has imported what they need, the one that replaces a killed one too.
     """
     own, empty = (tmp_path_factory.mktemp(name) for name in ("own", "empty"))
     method = {"distributed.worker.multiprocessing-method": "forkserver"}

@@ -1,4 +1,4 @@
-"""What was tried and what came of it: a record that survives its own interruption, and the table made of it."""
+"""What was tried and what came of it: a record that survives interruption, and the table made of it."""
 
 from __future__ import annotations
 

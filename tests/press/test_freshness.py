@@ -1,4 +1,4 @@
-"""What a page can see: the static closure holds what is really imported, and a change reaches the pages that see it and no other."""
+"""What a page can see: the static closure holds what is imported; a change reaches the pages that see it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ for name in pages:
         module = waiting.pop()
         seen.add(module)
         parts = [module.rpartition(".")[0]] if "." in module else []
-        waiting |= {m for m in {*asked[module], *parts} if m.split(".")[0] == "lib" and m in sys.modules} - seen
+        waiting |= {m for m in {*asked[module], *parts} if m.split(".")[0] == "lib" and m in sys.modules}
+        waiting -= seen
     found[name] = sorted(sys.modules[m].__file__ for m in seen - {name})
 print(json.dumps(found))
 """

@@ -60,7 +60,7 @@ def test_the_same_text_gives_the_same_bytes(written, root, tmp_path):
 
 
 def imports(code: str) -> set[str]:
-    """Modules that a piece of code imports, by full name; of this library's also the names taken from them."""
+    """Modules that a piece of code imports, by full name; of this library's also the names taken."""
     found = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Notebooks, executed: forked kernels show what ordinary ones show, what fails is named, what is kept is whole and up to date."""
+"""Notebooks, executed: forked kernels show what others show, failures are named, what is kept is whole."""
 
 from __future__ import annotations
 
@@ -243,7 +243,8 @@ from lib import paths, published, store
 published.cells()
 published.part("companions", "score")
 published.table("no-such-table")
-store.Store("elsewhere", published.FOLDER)._found("x", {}, published.FOLDER / "x.csv", published.FOLDER / "companions" / "y.csv")
+folder = published.FOLDER
+store.Store("elsewhere", folder)._found("x", {}, folder / "x.csv", folder / "companions" / "y.csv")
 published.manifest(paths.ROOT)
 """
     done, _ = execute(tmp_path, job("asks", asks), job("blind", "1"))

@@ -63,7 +63,7 @@ def pins(root):
 
 @pytest.mark.parametrize("lock", ["requirements", "requirements-test"])
 def test_every_pinned_package_but_torch_has_its_digests(root, lock):
-    """torch has a build for each kind of device, and a digest would choose one: it is installed by its version."""
+    """torch has a build for each kind of device, and a digest would choose one: it goes by its version."""
     text = re.sub(r"^#.*\n", "", (root / f"{lock}-hashes.txt").read_text(), flags=re.M)
     entries = re.fullmatch(r"(?:\S+==\S+(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n)+", text)
     assert entries
@@ -205,7 +205,7 @@ def alone(wheel, tmp_path_factory) -> str:
 
 
 def test_the_installed_library_computes_a_spectrum(alone, tmp_path):
-    """In a folder without a book: the identity's decoder and encoder give eigenvalues of one; and all of it imports."""
+    """In a folder without a book: all of it imports, and the identity's coders give eigenvalues of one."""
     code = """
 import geometric_instability, importlib, pkgutil, sys, torch
 from geometric_instability import eigen, jacobian, paths
@@ -239,7 +239,10 @@ def test_every_module_of_the_wheel_imports_by_its_own_name(wheel):
 
 
 def test_an_editable_installation_is_the_library_under_the_name_that_notebooks_import(root):
-    code = "import runpy, setuptools, sys; setuptools.setup = lambda **given: print(given['packages']); sys.argv = ['setup.py', 'editable_wheel']; runpy.run_path('setup.py')"
+    code = (
+        "import runpy, setuptools, sys; setuptools.setup = lambda **given: print(given['packages']); "
+        "sys.argv = ['setup.py', 'editable_wheel']; runpy.run_path('setup.py')"
+    )
     shown = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     packages = ast.literal_eval(shown.stdout)
     assert packages[0] == "lib" and {"lib.press", "lib.studies", "lib.companions.codes"} <= set(packages)

@@ -19,17 +19,27 @@ from lib.press.texts import pages
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>
 <link rel="stylesheet" href="{up}book.css"><script src="{up}access.js"></script></head>
-<body><main class="bd-article"><section id="{name}"><h1>{name}<a class="headerlink" href="#{name}">#</a></h1>{body}</section>
+<body><main class="bd-article">
+<section id="{name}"><h1>{name}<a class="headerlink" href="#{name}">#</a></h1>{body}</section>
 <footer class="provenance">made here<!-- formats --></footer></main></body></html>"""
-FIRST = """<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a> <a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
-<details><summary>Numbers</summary><p>folded</p></details><details class="hide"><summary>Code</summary><p>secret code</p></details>
-<div class="tab-set"><input type="radio" id="tab-1"><label for="tab-1">This build</label><div class="tab-content"><p id="twice" align="left">One<br></p></div></div><p id="twice">Two</p>
-<p>Let <mjx-container><mjx-math></mjx-math><mjx-assistive-mml><math xmlns="http://www.w3.org/1998/Math/MathML"><mi data-mjx-variant="x">z</mi></math></mjx-assistive-mml></mjx-container> be.</p>
-<section id="section" style="break-before: page"><h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
-SECOND = """<section id="api"><h2>API</h2><dl class="py"><dt>docstring</dt></dl></section><p>Gamma.</p><p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
+FORMULA = '<math xmlns="http://www.w3.org/1998/Math/MathML"><mi data-mjx-variant="x">z</mi></math>'.join(
+    ("<mjx-container><mjx-math></mjx-math><mjx-assistive-mml>", "</mjx-assistive-mml></mjx-container>")
+)
+FIRST = f"""<p>Alpha. <a href="sub/second.html#deep">down there</a> <a href="#section">below</a>
+<a href="gone.html">away</a> <a href="https://example.org/">outside</a></p>
+<details><summary>Numbers</summary><p>folded</p></details>
+<details class="hide"><summary>Code</summary><p>secret code</p></details>
+<div class="tab-set"><input type="radio" id="tab-1"><label for="tab-1">This build</label>
+<div class="tab-content"><p id="twice" align="left">One<br></p></div></div><p id="twice">Two</p>
+<p>Let {FORMULA} be.</p>
+<section id="section" style="break-before: page">
+<h2>A section<a class="headerlink" href="#section">#</a></h2><p>Beta.</p></section>"""
+SECOND = """<section id="api"><h2>API</h2><dl class="py"><dt>docstring</dt></dl></section><p>Gamma.</p>
+<p id="deep" style="break-before: page">Delta. <a href="../first.html">back</a></p>"""
 
 
-PICTURE = '<div style="height: 150px"></div><figure id="fig"><img src="{up}tall.svg" alt="tall"><figcaption><span class="caption-number">Fig. {i} </span>A bar.</figcaption></figure>'
+PICTURE = """<div style="height: 150px"></div><figure id="fig"><img src="{up}tall.svg" alt="tall">
+<figcaption><span class="caption-number">Fig. {i} </span>A bar.</figcaption></figure>"""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,8 @@ def printed(browser, root, tmp_path_factory):
     (html / "first.html").write_text(PAGE.format(name="first", up="", body=first))
     (html / "sub" / "second.html").write_text(PAGE.format(name="second", up="../", body=second))
     (html / "tall.svg").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="840"><rect width="90" height="840" fill="red"/></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="840">'
+        '<rect width="90" height="840" fill="red"/></svg>'
     )
     for name in ("book.css", "access.js"):
         (html / name).write_text((root / "book" / "_assets" / name).read_text())
@@ -171,7 +182,7 @@ def test_the_pages_lead_to_the_pdf_and_the_checksums_know_both(printed):
 
 
 def test_captions_have_the_numbers_of_the_pages(browser, root, site):
-    """Of the whole book: each figure, table, theorem and formula is called on paper what it is called on its page."""
+    """Of the whole book: figures, tables, theorems and formulas have their pages' numbers on paper."""
     numbers = re.compile(r'<span class="(?:caption-number|eqno|proof-title)[^>]*>\s*([^<]*)')
     names = [name for name in pages(root / "_toc.yml")]
     text = pdf.assemble(browser.page or browser.driven.new_page(), site, root)

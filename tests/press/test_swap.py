@@ -1,4 +1,4 @@
-"""New pages take the place of old ones: at no moment are there none, and only a book of this project is ever replaced."""
+"""New pages take the place of old ones: never are there none, and only a book of this project is replaced."""
 
 from __future__ import annotations
 

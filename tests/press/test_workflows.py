@@ -1,4 +1,4 @@
-"""What the workflows do, a reader can do at home: every step is a make target; and nothing in them can be swapped or misused."""
+"""What the workflows do, a reader can do at home: every step is a make target, and none can be swapped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a finished site is asked: is everything there, does everything hang together, can everyone read it?
 
-Each function returns what it found wrong, a line each; a site about which none has anything to say may go out.
+Each function returns what it found wrong, a line each; a site about which none says anything may go out.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from lib.press.texts import pages
 __all__ = ["html_pages", "absent", "broken", "opened", "raw", "empty", "inaccessible"]
 
 AXE = Path(__file__).resolve().parent.parent / "thirdparty" / "axe-core" / "axe.min.js"
-#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal formulas one.
-#: The others keep their place, as text in the listing's own colour and as empty boxes.
+#: What a page repeats by the thousand is looked at once: of the words in a listing one of each kind, of equal
+#: formulas one. The others keep their place, as text in the listing's own colour and as empty boxes.
 REPEATED = """(() => {
   const seen = new Set();
   const again = (kind) => seen.has(kind) || !seen.add(kind);
@@ -111,7 +111,8 @@ def opened(browser, path: Path, dark: bool = False, width: int = 1280) -> list[s
     ):
         found.append(f"{path.name}: formulas that cannot be read: {errors}")
     blank = browser.evaluate(
-        "[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length).map(i => i.src.slice(-80))"
+        "[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length)"
+        ".map(i => i.src.slice(-80))"
     )
     return found + [f"{path.name}: picture does not show: {source}" for source in blank]
 
@@ -119,15 +120,18 @@ def opened(browser, path: Path, dark: bool = False, width: int = 1280) -> list[s
 #: Words of a page that are no code, no formula and no drawing.
 WORDS = """
 (() => {
-  const found = [], walker = document.createTreeWalker(document.querySelector('article') ?? document.body, NodeFilter.SHOW_TEXT);
+  const root = document.querySelector('article') ?? document.body, found = [];
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  const none = 'code, pre, script, style, noscript, svg, ' +
+    'mjx-container, .math, .sig, .provenance, a[download]';
   for (let n = walker.nextNode(); n; n = walker.nextNode())
-    if (!n.parentElement.closest('code, pre, script, style, noscript, svg, mjx-container, .math, .sig, .provenance, a[download]')) found.push(n.data);
+    if (!n.parentElement.closest(none)) found.push(n.data);
   return found;
 })()"""
 
 
 def raw(browser, name: str) -> list[str]:
-    """Names and numbers on the page that is open as the code has them, where a reader expects words and mathematics."""
+    """Names and numbers on the open page as the code has them, where readers expect words and mathematics."""
     texts = browser.evaluate(WORDS)
     found = {word: text for text in texts for word in unread(text)}
     return [f"{name}: raw {word!r} in {' '.join(text.split())[:90]!r}" for word, text in found.items()]
@@ -140,7 +144,7 @@ TABLES = """
 
 
 def empty(browser, name: str) -> list[str]:
-    """Tables on the page that is open with a column in which no row says anything, or in which every number is zero."""
+    """Tables on the open page with a column in which no row says anything, or every number is zero."""
     found = []
     for head, *rows in filter(None, browser.evaluate(TABLES)):
         if len(rows) < 3:
@@ -155,13 +159,13 @@ def empty(browser, name: str) -> list[str]:
 
 
 def inaccessible(browser, name: str) -> list[str]:
-    """What axe-core finds serious or critical on the page that is open, of which only what is unlike the rest is left."""
+    """What axe-core finds serious or critical on the open page, of which only what differs is left."""
     browser.evaluate(REPEATED)
     browser.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-    # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may not, and the
-    # browser's complaints about it may arrive when the next page is open
-    violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations'], preload: false}).then(r => r.violations
-        .filter(v => ['serious', 'critical'].includes(v.impact))
+    # without preload: axe-core would ask for the style sheets once more, which a page opened from a file may
+    # not, and the browser's complaints about it may arrive when the next page is open
+    violations = browser.evaluate("""axe.run(document, {resultTypes: ['violations'], preload: false})
+        .then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))
         .map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.target.join(' '))})))""")
     return [
         f"{name}: {v['id']}: {v['help']}: {', '.join(v['nodes'][:3])}{' …' * (len(v['nodes']) > 3)}"

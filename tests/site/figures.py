@@ -1,6 +1,6 @@
 """What a drawn figure is asked: can its words be read, do they keep clear of one another and of the data?
 
-A picture is opened by itself and measured by the browser; matplotlib writes the text of every label beside its glyphs.
+A picture is opened by itself and measured by the browser; beside its glyphs a label has its text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ svg => {
   const texts = [...root.querySelectorAll('g[id^=text_]')].map(e => {
     const glyphs = e.querySelector('g[transform*=scale]'), how = glyphs?.getAttribute('transform') ?? '';
     return {text: said(e), size: 100 * (how.match(/scale\\(([\\d.]+)/)?.[1] ?? 0), rect: rect(e),
-            slanted: (Math.abs(how.match(/rotate\\((-?[\\d.]+)/)?.[1] ?? 0) % 90) > 1, legend: !!e.closest('g[id^=legend_]')};
+            slanted: (Math.abs(how.match(/rotate\\((-?[\\d.]+)/)?.[1] ?? 0) % 90) > 1,
+            legend: !!e.closest('g[id^=legend_]')};
   }).filter(t => t.size && t.rect[2] > t.rect[0]);
   const covered = [];
   for (const legend of root.querySelectorAll('g[id^=legend_]')) {
@@ -44,8 +45,8 @@ svg => {
     for (const other of axes ? [axes] : root.querySelectorAll('g[id^=axes_]')) {
       const back = other.querySelector('g[id^=patch_]');
       if (!back) continue;
-      const frame = rect(back);
-      const seen = ([x, y]) => x >= frame[0] && x <= frame[2] && y >= frame[1] && y <= frame[3] && within([x, y]);
+      const [left, top, right, bottom] = rect(back);
+      const seen = ([x, y]) => x >= left && x <= right && y >= top && y <= bottom && within([x, y]);
       const hit = [...other.querySelectorAll('path, use')].some(e => {
         if (e.closest('g[id^=legend_], g[id^=text_], g[id^="matplotlib.axis"], defs, clipPath')) return false;
         if (e.closest('g[id^=patch_]') === back) return false;
@@ -71,7 +72,7 @@ svg => {
 
 
 def illegible(browser, path: Path) -> list[str]:
-    """What cannot be read in a picture drawn by matplotlib: small or raw or overlapping words, and legends on the data."""
+    """What cannot be read in a picture of matplotlib: small, raw or overlapping words, legends on data."""
     svg = path.read_text(encoding="utf-8")
     if "viewBox" not in svg[:3000] or "matplotlib" not in svg[:3000]:
         return []

@@ -15,7 +15,10 @@ import pytest
 from lib.figures import style
 from lib.press import checksums
 
-PAGE = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><link rel="icon" href="data:,"></head><body><main>{body}</main></body></html>'
+PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    '<link rel="icon" href="data:,"></head><body><main>{body}</main></body></html>'
+)
 FIGURE = 'A picture.\n\n```{code-cell} ipython3\npage.figure(\n    "fig-one", fig, "caption", "alt")\n```\n'
 
 
@@ -58,7 +61,8 @@ def test_a_whole_site_passes(whole):
     ('<p id="fig-one"><a href="gone.html">x</a></p>', "numbers.html: gone.html"),
     ('<p id="fig-one"><a href="intro.html#gone">x</a></p>', "no such place"),
     ('<img id="fig-one" src="gone.png" alt="">', "gone.png"),
-    ('<p id="fig-one"></p><script src="https://example.org/x.js"></script>', "loads https://example.org/x.js"),
+    ('<p id="fig-one"></p><script src="https://example.org/x.js"></script>',
+     "loads https://example.org/x.js"),
 ])  # fmt: skip
 def test_what_is_wrong_is_named(whole, body, told):
     root, html = whole
@@ -79,14 +83,16 @@ def test_a_browser_finds_what_files_do_not_show(whole, browser):
     write(
         html,
         "intro",
-        '<h1>Start</h1><script>console.error("oh")</script><p style="color:#ccc;background:#fff">pale</p><button></button>',
+        '<h1>Start</h1><script>console.error("oh")</script>'
+        '<p style="color:#ccc;background:#fff">pale</p><button></button>',
     )
     word = '<span class="k" style="color:{}">word</span> '
     listing = 20 * word.format("#000") + word.format("#ddd") + 20 * word.format("#ddd")
     write(
         html,
         "numbers",
-        f'<img id="fig-one" src="dot.svg" alt="a dot"><div class="highlight" style="background:#fff"><pre>{listing}</pre></div>',
+        '<img id="fig-one" src="dot.svg" alt="a dot">'
+        f'<div class="highlight" style="background:#fff"><pre>{listing}</pre></div>',
     )
     told = "\n".join(found(root, html, browser))
     for word in ("console: oh", "picture does not show", "intro.html: color-contrast", "button-name"):
@@ -131,7 +137,8 @@ def test_a_figure_that_cannot_be_read_is_told(tmp_path, browser, fault, told):
 
 
 @pytest.mark.parametrize("word, is_raw", [
-    ("bernoulli_0.13", True), ("2.1e-06", True), ("from -0.5", True), (r"|\lambda|", True), ("K_I", True), ("at 5 %", True),
+    ("bernoulli_0.13", True), ("2.1e-06", True), ("from -0.5", True), (r"|\lambda|", True), ("K_I", True),
+    ("at 5 %", True),
     ("−0.5 of 2 to 3, 2·10⁻⁶, half-way, 2011-02-15, 5%", False),
 ])  # fmt: skip
 def test_names_and_numbers_of_the_code_are_told_from_words(whole, browser, word, is_raw):

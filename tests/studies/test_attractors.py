@@ -1,4 +1,4 @@
-"""Where iterations end: maps whose ends are known, the iteration of images, clusters and distances by naive ways."""
+"""Where iterations end: maps whose ends are known, iterated images, clusters and distances by naive ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detection study: no leak, transformations that are what they say, scores and measures that obey their laws."""
+"""The detection study: no leak, transformations that are what they say, scores that obey their laws."""
 
 from __future__ import annotations
 
@@ -226,13 +226,14 @@ def test_the_combination_ranks_by_fishers_sum_of_calibration_p_values(fitted):
 
 
 def test_the_mixture_and_mahalanobis_have_the_auroc_of_their_closed_forms():
-    """Codes N(0, 1) against N(0, s²) in d dimensions: ‖z‖² is χ²_d against s²χ²_d, and P(s²A > B) is that of an F law."""
+    """Codes N(0, 1) against N(0, s²) in d dimensions: ‖z‖² is χ²_d against s²χ²_d, P(s²A > B) an F law's."""
     rng, n, d, s = np.random.default_rng(3), 4_000, 3, 1.7
 
     def probe(z):
         k = np.broadcast_to(np.eye(d), (len(z), d, d))
         x = np.hstack([z, np.ones((len(z), 1))])
-        return Probe(x, z, x, z, x, k, k, np.ones((len(z), d)), np.ones((len(z), d)), np.ones(len(z)), np.zeros((len(z), 3)))  # fmt: skip
+        ones = np.ones((len(z), d))
+        return Probe(x, z, x, z, x, k, k, ones, ones, np.ones(len(z)), np.zeros((len(z), 3)))
 
     inside, outside = rng.standard_normal((n, d)), s * rng.standard_normal((n, d))
     f = detection_scores.fit(
@@ -391,7 +392,7 @@ def test_detect_has_the_scores_of_the_papers_networks_to_rounding(net, parts):
 
 
 def test_thresholds_keep_their_rate_of_false_alarms(net, parts):
-    """Over many cuts of inputs from one distribution the share above the threshold is at most the rate, to sampling error."""
+    """Over many cuts of one distribution at most the rate lies above the threshold, to sampling error."""
     x = torch.cat([parts.fit, parts.rank, parts.inside, parts.source])
     g, rate, shares = torch.Generator().manual_seed(0), 0.2, []
     for _ in range(6):

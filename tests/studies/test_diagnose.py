@@ -61,7 +61,7 @@ def test_eigenvalues_are_those_of_the_whole_jacobian_of_a_convolutional_autoenco
 
 
 def test_a_linear_projection_is_kept_as_it_is():
-    """Of an orthogonal projection onto a plane both matrices are the identity, and both data sets look alike."""
+    """Of an orthogonal projection onto a plane both matrices are the identity, and both sets look alike."""
     q, _ = torch.linalg.qr(torch.randn(9, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3)))
     encoder, decoder = nn.Linear(9, 2, bias=False).double(), nn.Linear(2, 9, bias=False).double()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The design of noise sets and its models: feasible, exact where the answer is known, judged by the judging seeds alone."""
+"""The design of noise sets and its models: feasible, exact where known, judged by the judging seeds alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What orientation means: parities, independent signs, layers in every order, and sums over units, against naive ways."""
+"""What orientation means: parities, signs, layers in every order, sums over units, against naive ways."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def test_parts_of_the_layers_sum_and_are_those_of_every_order():
     assert found.sum() == pytest.approx(v[1, 2, 3] - v[()])
     orders = list(itertools.permutations((1, 2, 3)))
     for layer in (1, 2, 3):
-        gains = [v[tuple(sorted({*o[: o.index(layer)], layer}))] - v[tuple(sorted(o[: o.index(layer)]))] for o in orders]  # fmt: skip
+        before = [o[: o.index(layer)] for o in orders]
+        gains = [v[tuple(sorted({*b, layer}))] - v[tuple(sorted(b))] for b in before]
         assert found[layer - 1] == pytest.approx(np.mean(gains))
     swapped = {tuple(sorted({1: 3, 3: 1}.get(i, i) for i in s)): share for s, share in v.items()}
     np.testing.assert_allclose(orientation_cell.parts(swapped), found[::-1])
@@ -201,7 +202,8 @@ def test_training_is_followed_from_checkpoint_to_checkpoint(tmp_path):
 
 
 def test_counts_along_training_are_shares_times_nonzero_eigenvalues():
-    row = {"choice": "length", "seed": 0, "d": 14, "epochs": 10, "set": "uniform", "I_negative_real": 0.1, "I_zeros": 0.5, "I_reversed": 0.3}  # fmt: skip
+    row = {"choice": "length", "seed": 0, "d": 14, "epochs": 10, "set": "uniform"}
+    row |= {"I_negative_real": 0.1, "I_zeros": 0.5, "I_reversed": 0.3}
     found = orientation.along(pd.DataFrame([row, row | {"choice": "loss"}, row | {"d": 3}]))
     assert len(found) == 1 and found["count"][0] == pytest.approx(0.7) and found.reversed[0] == 0.3
 
@@ -209,16 +211,20 @@ def test_counts_along_training_are_shares_times_nonzero_eigenvalues():
 def made(value: dict[str, float], seeds, dims=orientation.DIMS) -> pd.DataFrame:
     """A table in which every statistic has one value, but for a little that the seeds differ by."""
     rng = np.random.default_rng(0)
-    rows = [{"seed": s, "d": d, "set": n, "points": 2_000} | {k: v * (1 + 0.01 * rng.standard_normal()) for k, v in value.items()}
-            for s in seeds for d in dims for n in ("train", *NOISE_SETS)]  # fmt: skip
+    rows = []
+    for s, d, n in itertools.product(seeds, dims, ("train", *NOISE_SETS)):
+        near = {k: v * (1 + 0.01 * rng.standard_normal()) for k, v in value.items()}
+        rows.append({"seed": s, "d": d, "set": n, "points": 2_000} | near)
     return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize("number", range(len(orientation.STATEMENTS)))
 def test_a_statement_holds_where_it_should_and_is_refuted_where_it_should(number):
     part = orientation.STATEMENTS[number]
-    columns = ("I_dispersion", "I_excess", "I_count", "I_ranked_excess", "share_1", "share_2", "share_3", "far_less_near", "rank_negative",
-               "place_negative", "switched_negative", "idle_negative")  # fmt: skip
+    columns = (
+        "I_dispersion", "I_excess", "I_count", "I_ranked_excess", "share_1", "share_2", "share_3",
+        "far_less_near", "rank_negative", "place_negative", "switched_negative", "idle_negative",
+    )  # fmt: skip
     low, high = ({c: v for c in columns} for v in (0.01, 3.0 if part.scale == "log" else 0.9))
     null = made({"I_count": 0.2}, JUDGES)
     verdicts = set()
@@ -241,9 +247,11 @@ def test_a_statement_is_asked_of_the_judging_seeds_and_of_them_alone():
 
 
 def test_the_summary_is_of_large_d_and_of_untrained_networks_of_full_rank():
-    rows = [{"seed": 0, "d": d, "set": s, "points": 10, "I_deficient": float(d > 8), "I_count": d / 10, "I_reversed": 0.25,
-             "I_counts": "5 3 2", "I_binomial": "4 2 4"} for d in (8, 14, 20) for s in ("train", "uniform")]  # fmt: skip
-    found = pd.DataFrame(rows)
+    same = {"seed": 0, "points": 10, "I_reversed": 0.25, "I_counts": "5 3 2", "I_binomial": "4 2 4"}
+    found = pd.DataFrame([
+        same | {"d": d, "set": s, "I_deficient": float(d > 8), "I_count": d / 10}
+        for d in (8, 14, 20) for s in ("train", "uniform")
+    ])  # fmt: skip
     n = orientation.summary(found, found.assign(I_count=2.0))
     assert (
         n["noise_I_count"] == pytest.approx(1.7)

@@ -63,7 +63,7 @@ def test_components_are_those_of_the_analysis_of_variance():
 
 @pytest.mark.parametrize("sd", [(1.0, 1.0, 1.0), (0.3, 1.0, 0.5), (2.0, 0.3, 1.0)])
 def test_the_interval_of_the_share_covers_it(sd):
-    """Nineteen d and eight seeds, 300 samples: coverage within three binomial standard errors of 95 %, or above."""
+    """Nineteen d, eight seeds, 300 samples: coverage within three standard errors of 95 %, or above."""
     rng, samples = np.random.default_rng(5), 300
     truth = sd[0] ** 2 / sum(s**2 for s in sd)
     inside, width = 0, []

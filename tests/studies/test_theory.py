@@ -26,7 +26,7 @@ def symmetric(n, d, seed):
 
 
 def normal(n, d, seed):
-    """Real normal matrices that are neither symmetric nor skew: an orthogonal basis, 1×1 and 2×2 rotation-scaling blocks."""
+    """Real normal matrices, neither symmetric nor skew: an orthogonal basis, rotation-scaling blocks."""
     g = gaussian(n, d, d, seed=seed)
     q = torch.linalg.qr(g).Q
     block = torch.zeros(n, d, d, dtype=torch.float64)
@@ -215,8 +215,9 @@ def test_the_inference_is_tested_by_ranks_over_networks():
     """Distances of codes that rise with the gap of the means, then ones that fall."""
     rows = []
     for d in range(2, 7):
-        rows += [{"seed": 0, "d": d, "set": name, "L_mean": mean, "mahalanobis_median": far} for name, mean, far in
-                 (("train", 1.0, 1.0), ("with", np.exp(-d), 2.0 + d), ("against", np.exp(d), 2.0 - d))]  # fmt: skip
+        sets = {"train": (1.0, 1.0), "with": (np.exp(-d), 2.0 + d), "against": (np.exp(d), 2.0 - d)}
+        for name, (mean, far) in sets.items():
+            rows.append({"seed": 0, "d": d, "set": name, "L_mean": mean, "mahalanobis_median": far})
     found = theory.inference(pd.DataFrame(rows)).set_index("set")
     assert found.rho["with"] == pytest.approx(1) and found.rho["against"] == pytest.approx(-1)
     assert (

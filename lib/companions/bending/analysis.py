@@ -82,9 +82,11 @@ def _flat(p: Tensor, length: Tensor) -> Tensor:
 #: Embeddings in closed form to hold the trained ones against: manifold, name, map.
 CLOSED_FORMS = (
     ("sundial", "as a piece of the sphere in R³", lambda p: p),
-    ("sundial", "laid flat, distances from the zenith kept", lambda p: _flat(p[:, :2], Cap().distance(p, torch.tensor([[0.0, 0, 1]]).to(p)))),
+    ("sundial", "laid flat, distances from the zenith kept",
+     lambda p: _flat(p[:, :2], Cap().distance(p, torch.tensor([[0.0, 0, 1]]).to(p)))),
     ("solid", "rotation matrices over √2, in R⁹", lambda p: rotation_matrix(p).flatten(1) / math.sqrt(2)),
-    ("ellipse", "laid flat, distances from the circle kept", lambda p: _flat(p[:, 1:], Ellipses().distance(p, torch.tensor([[1.0, 0, 0]]).to(p)))),
+    ("ellipse", "laid flat, distances from the circle kept",
+     lambda p: _flat(p[:, 1:], Ellipses().distance(p, torch.tensor([[1.0, 0, 0]]).to(p)))),
     ("ellipse", "the matrix P, in R³", lambda p: p),
 )  # fmt: skip
 

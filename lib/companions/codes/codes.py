@@ -21,8 +21,8 @@ from . import VERSION, Settings
 from .transport import bracket, wasserstein
 
 __all__ = [
-    "spaces", "halves", "principal", "separation", "class_distances", "cluster_scores", "brackets", "noise_landing",
-    "class_laws", "far_table",
+    "spaces", "halves", "principal", "separation", "class_distances", "cluster_scores", "brackets",
+    "noise_landing", "class_laws", "far_table",
 ]  # fmt: skip
 
 

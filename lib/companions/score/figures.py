@@ -223,7 +223,8 @@ def energy_figure(found: pd.DataFrame) -> Figure:
     and against minus the reconstruction error (right), a dot a point, a colour a network."""
     fig, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
     names = {kind: COLOR[kind] for kind in ("contractive", "denoising")}
-    for ax, column, label in zip(axes, ("integral", "minus_error"), ("line integral of $(r-x)/\\sigma^2$", "$-\\|r-x\\|^2$")):  # fmt: skip
+    against = {"integral": r"line integral of $(r-x)/\sigma^2$", "minus_error": r"$-\|r-x\|^2$"}
+    for ax, (column, label) in zip(axes, against.items()):
         for name, color in names.items():
             part = found[found.field == name]
             ax.plot(part[column], part.log_density, ".", color=color, ms=2, alpha=0.5, label=name)

@@ -93,7 +93,8 @@ def trade_figure(table: pd.DataFrame) -> Figure:
         ax.plot(part.cost, part.worse, marker=marker, ms=7, color=color, lw=1, ls=joined, label=kind)
         if joined:
             for row, strength in zip(part.itertuples(), words[part.index].str[1]):
-                ax.annotate(strength, (row.cost, row.worse), xytext=(0, 7), textcoords="offset points", color=color, ha="center")  # fmt: skip
+                place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+                ax.annotate(strength, (row.cost, row.worse), color=color, **place)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=len(look))
     ax.axvline(1, color=FAINT, lw=0.8, ls=":")
     ax.set(

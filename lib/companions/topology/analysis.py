@@ -26,8 +26,8 @@ SHOWN = 1
 
 __all__ = [
     "shown", "select", "first", "cloud", "errors", "by_width_and_step", "survival", "antipodal_circle",
-    "antipodal_sphere", "exhibits",
-    "exhibit_table", "along", "thinned", "cut", "cut_bounds", "around_cut", "spectra", "at_cuts", "nearest_codes",
+    "antipodal_sphere", "exhibits", "exhibit_table", "along", "thinned", "cut", "cut_bounds", "around_cut",
+    "spectra", "at_cuts", "nearest_codes",
 ]  # fmt: skip
 
 Encoder = Callable[[Tensor], Tensor]
