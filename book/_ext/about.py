@@ -23,7 +23,7 @@ LONGEST = 300
 #: Shorter paragraphs describe nothing.
 SHORTEST = 40
 #: The formulas of the boxes in plain letters.
-LETTERS = {r"\times": "×", r"\sigma": "σ", r"\mathcal": "", "{": "", "}": ""}
+LETTERS = {r"\times ": "×", r"\times": "×", r"\sigma": "σ", r"\mathcal": "", "{": "", "}": ""}
 
 
 class Executed(SphinxDirective):
