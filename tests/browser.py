@@ -53,7 +53,9 @@ class Browser:
         self.page.on("request", lambda r: r.url.startswith(LOCAL) or hear(f"request to {r.url}"))
         self.page.on("requestfailed", lambda r: hear(f"failed to load {r.url}: {r.failure}"))
         self.page.on("pageerror", lambda error: hear(f"exception: {error}"))
-        self.page.on("console", lambda m: m.type in ("error", "assert") and hear(f"console: {m.text}"))
+        # MathJax only warns of options that it does not know
+        told = lambda m: m.type in ("error", "assert") or m.text.startswith("MathJax:")
+        self.page.on("console", lambda m: told(m) and hear(f"console: {m.text}"))
 
     def evaluate(self, expression: str):
         """The value of a JavaScript expression on the open page, awaited if it is a promise."""

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from .. import data, jacobian, noise, paths, published, spectrum
 from ..figures.detection import SAID
-from ..figures.sets import NETWORKS, chosen
+from ..figures.sets import chosen
 from ..figures.style import LABELS, WIDTH, plane, styled
 from ..model import Autoencoder, Ensemble
 from ..protocol import REPRESENTATIVES, Protocol
@@ -51,7 +51,6 @@ __all__ = [
     "as_known",
     "block",
     "still",
-    "NETWORKS",
     "NAMES",
 ]
 

@@ -177,12 +177,9 @@ def _numbers(stem: str, tables: Tables) -> Block:
         text = table.to_csv(index=False, lineterminator="\n").encode()
         if len(table) and len(text) <= MANY:
             path = _write(f"{stem}-{key}", text, "csv")
-            name, columns = (
-                Path(path).name,
-                ", ".join(map(str, table.columns))
-                if len(table.columns) < 20
-                else f"{len(table.columns)} columns",
-            )
+            name, columns = Path(path).name, f"{len(table.columns)} columns"
+            if len(table.columns) < 20:
+                columns = ", ".join(map(str, table.columns))
             size = f"{len(table):,} rows of"
             body += Block(
                 f"{{download}}`{name} <{path}>`: {size} `{columns}`\n\n",

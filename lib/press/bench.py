@@ -81,18 +81,8 @@ def measure() -> dict[str, Any]:
     numbers: dict[str, Any] = {"environment": environment()}
     torch.set_num_threads(1)
     try:
-        parts = (
-            rates,
-            spectra,
-            chain,
-            eigenproblems,
-            training,
-            subnormals,
-            evaluation,
-            all_cores,
-            growth,
-            memory,
-        )
+        parts = [rates, spectra, chain, eigenproblems, training]
+        parts += [subnormals, evaluation, all_cores, growth, memory]
         for part in tqdm(parts, desc="benchmarks", unit="part"):
             numbers[part.__name__] = part()
     finally:
@@ -111,7 +101,7 @@ EDITS = {
 }
 
 
-def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(EDITS)) -> pd.DataFrame:
+def books(root: Path, profile: str) -> pd.DataFrame:
     """Whole builds of a copy of the project at `root`, one after another: from nothing, unchanged,
     and after one edit each.
 
@@ -127,8 +117,7 @@ def books(root: Path, profile: str = "laptop", edits: tuple[str, ...] = tuple(ED
         shutil.copytree(root, copy, ignore=left)
         env = paths.absolute_environment() | {"PYTHONPATH": str(copy), "BOOK_RESULTS": f"{folder}/results"}
         command = [sys.executable, "-m", "lib", "book", "--profile", profile, "--output", f"{folder}/build"]
-        for name in tqdm(edits, desc="builds", unit="build"):
-            file, line = EDITS[name]
+        for name, (file, line) in tqdm(EDITS.items(), desc="builds", unit="build"):
             if file:
                 (copy / file).write_text((copy / file).read_text(encoding="utf-8") + line, encoding="utf-8")
             began, used = time.monotonic(), _children()

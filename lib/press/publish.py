@@ -208,10 +208,7 @@ def _check_is_paper(protocol: Protocol) -> None:
 
 
 def publish_sensitivity(
-    protocol: Protocol | None = None,
-    store: Store | None = None,
-    folder: Path = FOLDER,
-    choices: Sequence[str] | None = None,
+    store: Store | None = None, folder: Path = FOLDER, choices: Sequence[str] | None = None
 ) -> Path:
     """Add the tables of `lib.studies.sensitivity` to what is published; what is stored is loaded,
     what is not is computed.
@@ -220,7 +217,6 @@ def publish_sensitivity(
 
     Parameters
     ----------
-    protocol : default: the published one.
     choices : names as in `lib.studies.sensitivity.variants`; default: all.
 
     Raises
@@ -229,7 +225,7 @@ def publish_sensitivity(
         While nothing is published, or at a choice of another name.
     """
     about = _published(folder)
-    store, protocol = store or Store(), protocol or Protocol.from_mapping(about["protocol"])
+    store, protocol = store or Store(), Protocol.from_mapping(about["protocol"])
     variants = sensitivity.variants(protocol)
     known = list(dict.fromkeys(choice for choice, _ in variants))
     choices = choices or known

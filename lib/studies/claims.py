@@ -160,13 +160,9 @@ def numbers(estimates: Sequence[Estimate], explored: Sequence[Estimate] = ()) ->
             return "in most seeds"
         if p.above is not None and p.below is not None:
             return f"in ({p.above:.3g}, {p.below:.3g})"
-        return (
-            "shown only"
-            if p.above is p.below
-            else f"> {p.above:.3g}"
-            if p.above is not None
-            else f"< {p.below:.3g}"
-        )
+        if p.above is not None:
+            return f"> {p.above:.3g}"
+        return "shown only" if p.below is None else f"< {p.below:.3g}"
 
     def interval(low: float, high: float) -> str:
         return "" if np.isnan(low) else f"{low:.3g} … {high:.3g}"

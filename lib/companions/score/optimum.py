@@ -178,11 +178,11 @@ def optimum_errors(energy: Energy, sigmas: Sequence[float], nodes: int) -> pd.Da
     return pd.DataFrame(rows, columns=["optimum", "target", "order", "sigma", "error"])
 
 
-def error_sweep(nodes: int, store: Store | None = None) -> pd.DataFrame:
+def error_sweep(nodes: int) -> pd.DataFrame:
     """`optimum_errors` of the double well over σ from 0.005 to 0.5, loaded or computed."""
     fields = {"experiment": "optimum errors", "version": VERSION, "nodes": nodes}
     compute = lambda: optimum_errors(DOUBLE_WELL, np.geomspace(0.005, 0.5, 13), nodes)
-    return (store or Store()).table("score", fields, compute)
+    return Store().table("score", fields, compute)
 
 
 def slopes(errors: pd.DataFrame, below: float = 0.03) -> pd.DataFrame:

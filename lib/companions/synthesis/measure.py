@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
@@ -219,18 +217,14 @@ def symmetry_shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def asymmetry(
-    protocol: Protocol,
-    settings: Settings,
-    store: Store | None = None,
-    names: Sequence[str] = ("train", "uniform"),
-    points: int = 40,
+    protocol: Protocol, settings: Settings, store: Store | None = None, points: int = 40
 ) -> pd.DataFrame:
     """The raw ratio ‖J − Jᵀ‖/(2‖J‖) of J = J_I, Frobenius norms, mean over points: ``network, set, ratio``.
 
     With J = GE it is √((‖J‖² − tr K²)/(2‖J‖²)), ‖J‖² = tr(GᵀG EEᵀ), so no 784×784 matrix is needed.
     It is 0 for a symmetric J, and 1/√2 where tr K² is small beside ‖J‖².
     """
-    regularisers = ("denoising", "contractive")
+    regularisers, names = ("denoising", "contractive"), ("train", "uniform")
 
     @torch.no_grad()
     def compute() -> pd.DataFrame:
@@ -246,7 +240,7 @@ def asymmetry(
         return pd.DataFrame(rows, columns=["network", "set", "ratio"])
 
     trained = [_fields(protocol, settings, r, seed) for r in regularisers for seed in settings.seeds]
-    fields = {"networks": trained, "sets": tuple(names), "points": points}
+    fields = {"networks": trained, "sets": names, "points": points}
     fields |= {"noise": noise.VERSION, "asymmetry": VERSION}
     return (store or Store()).table("synthesis", fields, compute, "companions/synthesis-asymmetry")
 
