@@ -49,7 +49,7 @@ def write_numbers(path: Path, numbers: Mapping[str, Any]) -> Path:
 
 
 def read_numbers(path: Path) -> dict[str, Any] | None:
-    """What `write_numbers` wrote, or None where there is nothing; older files have no digest.
+    """What `write_numbers` wrote, or None where there is no file.
 
     Raises
     ------
@@ -57,15 +57,17 @@ def read_numbers(path: Path) -> dict[str, Any] | None:
         When it is not JSON, or not what its digest says.
     """
     paths.note(path)
+    if not path.exists():
+        return None
     try:
-        numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        numbers = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(numbers, dict):
             raise ValueError(f"a {type(numbers).__name__}")
-        if numbers.pop("digest", None) not in (None, digest(numbers)):
+        if numbers.pop("digest", None) != digest(numbers):
             raise ValueError("others than its digest says")
     except ValueError as error:
         raise Mismatch(
             f"{path}: expected measured numbers in JSON, got {error}; "
             "restore it from the repository, or measure anew"
         ) from None
-    return numbers or None
+    return numbers

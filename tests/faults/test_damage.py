@@ -238,7 +238,7 @@ def test_measured_numbers(damage, tmp_path, trials, tally):
     assert checksums.read_numbers(tmp_path / "nothing.json") is None
 
 
-@pytest.mark.parametrize("text", ["", "3", "[]", "null ", '{"digest": 3}', "{", "\ufeff{}"])
+@pytest.mark.parametrize("text", ["", "3", "[]", "null ", '{"digest": 3}', "{", "\ufeff{}", '{"seconds": 2}'])
 def test_measured_numbers_that_are_none_are_one_line(text, tmp_path):
     (path := tmp_path / "scaling.json").write_text(text, encoding="utf-8")
     with pytest.raises(Mismatch, match="scaling.json: expected measured numbers in JSON, got") as error:
