@@ -222,6 +222,8 @@ class Profile:
         values = _fields_of(path)
         types = {f.name: f.type for f in fields(Protocol)} | {"companions": "str", "device": "str"}
         given: dict[str, Any] = {}
+        if not isinstance(overrides, str):
+            _fail("overrides", "words of the form field=value", overrides, "epochs=2")
         for word in overrides.split():
             name, equals, text = word.partition("=")
             if not equals or name not in types:
@@ -257,10 +259,9 @@ def _fields_of(path: Path) -> dict[str, Any]:
             raise ValueError(f"{twice[0]} twice")
         return values
     except (yaml.YAMLError, ValueError) as error:
-        told = " ".join(str(error).split())[:200]
         raise ProtocolError(
-            f"{path}: expected a profile in YAML and UTF-8, with lines of field: value, got {told}; "
-            "for instance epochs: 2"
+            f"{path}: expected a profile in YAML and UTF-8, with lines of field: value, "
+            f"got {' '.join(str(error).split())[:200]}; for instance epochs: 2"
         ) from None
 
 

@@ -119,6 +119,8 @@ COMMANDS = {
     "notebook book/noise.md -p color=blue": r"book: noise\.md: unknown parameter 'color': expected one of",
     "notebook book/noise.md -p profile=night": r"book: profile: expected one of",
     "notebook book/noise.md -p profile=smoke -p overrides=dims=1": r"book: dims: expected integers",
+    "notebook book/noise.md -p profile=3": r"book: profile: expected one of .*got 3",
+    "notebook book/noise.md -p profile=smoke -p overrides=3": r"book: overrides: expected words .*got 3",
     "verify --cells many": r"--cells: expected cells",
     "verify --seed x": r"--seed: expected a seed: .* got 'x'",
     "sensitivity --choice colour": r"book: sensitivity: expected a choice among .*, got colour",

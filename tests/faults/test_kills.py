@@ -92,7 +92,7 @@ BOOK_KILLS = 15
 
 
 def state_of_the_project() -> tuple[str, str]:
-    return git(ROOT, "rev-parse", "HEAD"), git(ROOT, "status", "--porcelain")
+    return git(ROOT, "rev-parse", "HEAD"), git(ROOT, "status", "--porcelain", "--untracked-files=no")
 
 
 @pytest.mark.skipif(COUNT < 300, reason="a whole book, killed: FAULTS=300")
