@@ -50,7 +50,7 @@ NOISE_SETS = tuple(SETS)
 GROUPS = {g: tuple(n for n in SETS if SETS[n][0] == g) for g in ("dark", "middle", "bright")}
 LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"}
 LABELS |= {name: label for name, (_, label) in SETS.items()}
-#: The paper's bright, middle and dark representatives (it calls the second moderate), in the order of its tables.
+#: Bright, middle and dark representatives, in the order of the paper's tables; it calls the second moderate.
 REPRESENTATIVES = {"bright": "beta_5_0.8", "middle": "normal", "dark": "bernoulli_0.13"}
 
 #: What networks are trained on: all digits, or nine of the ten.
