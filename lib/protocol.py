@@ -11,6 +11,7 @@ import reprlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -49,8 +50,8 @@ NOISE_SETS = tuple(SETS)
 GROUPS = {g: tuple(n for n in SETS if SETS[n][0] == g) for g in ("dark", "middle", "bright")}
 LABELS = {"train": r"$\mathcal{D}_{train}$", "test": "held out"}
 LABELS |= {name: label for name, (_, label) in SETS.items()}
-#: The paper's bright, moderate and dark representatives, in the order of its tables.
-REPRESENTATIVES = {"bright": "beta_5_0.8", "moderate": "normal", "dark": "bernoulli_0.13"}
+#: Bright, middle and dark representatives, in the order of the paper's tables; it calls the second moderate.
+REPRESENTATIVES = {"bright": "beta_5_0.8", "middle": "normal", "dark": "bernoulli_0.13"}
 
 #: What networks are trained on: all digits, or nine of the ten.
 TRAINING_SETS = tuple(
@@ -218,9 +219,11 @@ class Profile:
         if not path.is_file():
             names = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
             raise ProtocolError(f"profile: expected one of {names}, got {profile!r}; use PROFILE=laptop")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _fields_of(path)
         types = {f.name: f.type for f in fields(Protocol)} | {"companions": "str", "device": "str"}
         given: dict[str, Any] = {}
+        if not isinstance(overrides, str):
+            _fail("overrides", "words of the form field=value", overrides, "epochs=2")
         for word in overrides.split():
             name, equals, text = word.partition("=")
             if not equals or name not in types:
@@ -242,6 +245,24 @@ class Profile:
     def values(self) -> dict[str, Any]:
         """Every field, the protocol's first."""
         return vars(self.protocol) | {"companions": self.companions, "device": self.device}
+
+
+def _fields_of(path: Path) -> dict[str, Any]:
+    """What stands in a profile's file; `ProtocolError` where that is no list of fields, each given once."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree, values = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+        if not isinstance(values, dict):
+            raise ValueError("nothing" if values is None else f"a {type(values).__name__}")
+        names = [key.value for key, _ in tree.value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]} twice")
+        return values
+    except (yaml.YAMLError, ValueError) as error:
+        raise ProtocolError(
+            f"{path}: expected a profile in YAML and UTF-8, with lines of field: value, "
+            f"got {' '.join(str(error).split())[:200]}; for instance epochs: 2"
+        ) from None
 
 
 def _choice(owner: Any, name: str, *allowed: str):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 from docutils import nodes
+from numbering import pages as in_order
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300
 #: Shorter paragraphs describe nothing.
 SHORTEST = 40
+#: The formulas of the boxes in plain letters.
+LETTERS = {r"\times ": "×", r"\times": "×", r"\sigma": "σ", r"\mathcal": "", "{": "", "}": ""}
 
 
 class Executed(SphinxDirective):
@@ -53,10 +56,12 @@ def described(doctree) -> str:
     boxes = [n for n in doctree.findall(nodes.admonition) if "in-short" in n.get("classes", ())]
     paragraphs = [p for n in [*boxes, doctree] for p in n.findall(nodes.paragraph)]
     for paragraph in paragraphs:
-        if not any("\\" in formula.astext() for formula in paragraph.findall(nodes.math)):
-            words = " ".join(paragraph.astext().split())
-            if len(words) < SHORTEST:  # a term of a list, a cell of a table
-                continue
+        words = paragraph.astext()
+        for tex, letter in LETTERS.items():
+            words = words.replace(tex, letter)
+        words = " ".join(re.sub(r"_ +", "_", words).split())
+        # not a formula in TeX, a term of a list, a cell of a table, or what goes on in a displayed formula
+        if "\\" not in words and len(words) >= SHORTEST and words.endswith((".", "!", "?")):
             cut = words[: LONGEST + 1]
             return (
                 words
@@ -99,7 +104,8 @@ def with_metadata(app, pagename, templatename, context, doctree):
 
 def with_lists(app, exception):
     """``llms.txt``: every page with its description and its text; ``sitemap.xml`` if there is an address."""
-    pages = [(name, m["about"]) for name, m in app.env.metadata.items() if "about" in m]
+    known = {name: m["about"] for name, m in app.env.metadata.items() if "about" in m}
+    pages = [(name, known[name]) for name in in_order(app.env, app.config.root_doc) if name in known]
     if exception or not pages:
         return
     base = app.config.html_baseurl.rstrip("/")

@@ -91,7 +91,7 @@ def _letter(ax: Axes, a: float, b: float) -> None:
 def counts(table: pd.DataFrame, null: pd.DataFrame) -> Figure:
     """Points by the number of negative eigenvalues, at d = 14 or the nearest there is, odd numbers in red;
     crosses: independent signs with the same share."""
-    sets = ("train", *(REPRESENTATIVES[g] for g in ("dark", "moderate", "bright")))
+    sets = ("train", *(REPRESENTATIVES[g] for g in ("dark", "middle", "bright")))
     sets = [s for s in sets if s in set(table.set)]
     d = min(table.d.unique(), key=lambda d: abs(d - 14))
     rows = (

@@ -134,7 +134,7 @@ def reconstructions(samples: Mapping[tuple[int, int, str], Tensor]) -> widgets.W
                 0, 19 + 104 * i, 480, 80, samples[seed, d, name]
             )
         frames[str(seed), str(d)] = svg(480, 104 * len(REPRESENTATIVES), strips)
-    return album(frames, ("seed", "d"), "Six reconstructions each of bright, moderate and dark noise", 480)
+    return album(frames, ("seed", "d"), "Six reconstructions each of bright, middle and dark noise", 480)
 
 
 #: Edges of the bins, symbol and ticks of what `distributions` shows.

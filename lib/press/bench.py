@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import multiprocessing
 import os
 import platform
@@ -37,8 +36,8 @@ from tqdm import tqdm
 from .. import eigen, jacobian, noise, paths, results, spectrum, workers
 from ..model import Autoencoder, Ensemble
 from ..protocol import NOISE_SETS, Protocol
-from ..store import write_atomically
 from ..training import Trainer, subnormals_flushed
+from . import checksums
 
 __all__ = ["main", "measure", "books", "operations", "table", "RESULT", "result"]
 
@@ -61,14 +60,13 @@ def operations(d: int) -> int:
 
 def result() -> dict[str, Any] | None:
     """What the last ``make bench`` that is published measured, or None."""
-    paths.note(RESULT)
-    return json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else None
+    return checksums.read_numbers(RESULT)
 
 
 def main(path: Path = RESULT) -> None:
     """Measure everything, print the table, write the numbers to `path`."""
     numbers = measure()
-    write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
+    checksums.write_numbers(path, numbers)
     print(table(numbers).to_string(index=False))
     print(f"\n{numbers['seconds']:.0f} s; written to {path}")
 

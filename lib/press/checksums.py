@@ -1,13 +1,19 @@
-"""Digests of every file in a folder, to tell that it is whole: the site, kept notebooks."""
+"""Digests of every file in a folder, to tell that it is whole: the site, kept notebooks;
+and of measured numbers."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ..store import write_atomically
+from .. import paths
+from ..published import Mismatch
+from ..store import digest, write_atomically
 
-__all__ = ["NAME", "of", "write", "whole"]
+__all__ = ["NAME", "of", "write", "whole", "write_numbers", "read_numbers"]
 
 NAME = "SHA256SUMS"
 
@@ -34,3 +40,34 @@ def whole(folder: Path) -> bool:
         return all(of(folder / name) == sha for sha, name in pairs)
     except (OSError, ValueError):
         return False
+
+
+def write_numbers(path: Path, numbers: Mapping[str, Any]) -> Path:
+    """Write what was measured as JSON that carries its own digest."""
+    signed = {**numbers, "digest": digest(numbers)}
+    return write_atomically(path, (json.dumps(signed, indent=1) + "\n").encode())
+
+
+def read_numbers(path: Path) -> dict[str, Any] | None:
+    """What `write_numbers` wrote, or None where there is no file.
+
+    Raises
+    ------
+    Mismatch
+        When it is not JSON, or not what its digest says.
+    """
+    paths.note(path)
+    if not path.exists():
+        return None
+    try:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(numbers, dict):
+            raise ValueError(f"a {type(numbers).__name__}")
+        if numbers.pop("digest", None) != digest(numbers):
+            raise ValueError("others than its digest says")
+    except ValueError as error:
+        raise Mismatch(
+            f"{path}: expected measured numbers in JSON, got {error}; "
+            "restore it from the repository, or measure anew"
+        ) from None
+    return numbers

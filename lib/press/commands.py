@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     digit = "networks that the digit K is left out of"
     detection.add_argument("--without", type=int, choices=range(10), metavar="K", help=digit)
     epochs = "of networks without a digit (default: the protocol's)"
-    detection.add_argument("--epochs", type=int, metavar="N", help=epochs)
+    detection.add_argument("--epochs", type=_epochs, metavar="N", help=epochs)
 
     more = add(_study, "put the published networks through one more study, and publish its tables", "studies")
     more.add_argument("study", metavar="NAME", help="for instance noise")
@@ -221,8 +221,11 @@ def _sensitivity(options: argparse.Namespace) -> None:
 
 
 def _detection(options: argparse.Namespace) -> None:
+    from ..protocol import ProtocolError
     from .publish import publish_detection
 
+    if options.epochs and options.without is None:
+        raise ProtocolError("detection: expected --epochs beside --without, got it alone; add --without K")
     print(f"Published: {publish_detection(options.seeds, options.without, options.epochs)}")
 
 
@@ -262,6 +265,7 @@ def _number(kind: type, fits: Callable[[Any], bool], expected: str) -> Callable[
 
 #: Nothing recomputed would agree with anything.
 _count = _number(int, lambda n: n >= 1, "cells: a whole number of at least 1")
+_epochs = _number(int, lambda n: n >= 1, "epochs: a whole number of at least 1")
 _seed = _number(int, lambda n: n >= 0, "a seed: a whole number of at least 0")
 _minutes = _number(float, lambda m: 0 < m < math.inf, "minutes: a number above 0")
 

@@ -140,7 +140,7 @@ def execute_all(
                 if error is None:
                     done[task.job.name] = task.place
                     say(f"  {task.job.name:32s} {seconds(task.elapsed)}")
-                    _prune(kept, task.job.name)
+                    _prune(kept, task.job.name, task.place)
                 else:
                     failures.append(str(error))
                     say(f"  {task.job.name:32s} FAILED after {seconds(task.elapsed)}")
@@ -353,10 +353,10 @@ def status(executed: Mapping[str, Path]) -> list[list[str]]:
     return rows
 
 
-def _prune(kept: Path, name: str) -> None:
-    """Forget all but the most recently used versions of a notebook."""
-    stem = name.replace("/", "-")
-    for old in sorted(_versions(kept / stem), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT:]:
+def _prune(kept: Path, name: str, new: Path) -> None:
+    """Forget all versions of a notebook but the new one, whatever the clock says, and those used last."""
+    others = [p for p in _versions(kept / name.replace("/", "-")) if p != new]
+    for old in sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)[KEPT - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
 
 

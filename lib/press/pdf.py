@@ -34,7 +34,7 @@ NAME = "book.pdf"
 #: Where a finished page names the book in other formats, once they are there; written by
 #: ``book/_ext/offline.py``.
 MARK = "<!-- formats -->"
-#: The width of the text on paper, 162 mm: formulas are broken where paper needs it.
+#: The width of the text on paper, 162 mm.
 PAPER = 612
 
 #: One document of many: ids begin with the page's number, links between pages become links inside, and links
@@ -91,12 +91,16 @@ ASSEMBLE = """({base, title, front, pages}) => {
     }
     return "<!doctype html>" + whole.documentElement.outerHTML;
 }"""
-#: Folds opened, and tables that are too wide made smaller: on paper nothing scrolls.
+#: Folds opened, and tables and formulas that are too wide made smaller: on paper nothing scrolls.
 FIT = """() => {
     dispatchEvent(new Event("beforeprint"));
     for (const table of document.querySelectorAll(".bd-article table")) {
         const room = (table.closest(".pst-scrollable-table-container") ?? table.parentElement).clientWidth;
         if (table.offsetWidth > room) table.style.zoom = room / table.offsetWidth;
+    }
+    for (const formula of document.querySelectorAll('.bd-article mjx-container[display="true"]')) {
+        const {clientWidth: room, scrollWidth: needed} = formula;
+        if (needed > room) formula.style.zoom = room / needed;
     }
 }"""
 NUMBERS = """numbers => {

@@ -30,9 +30,13 @@ def private_folder(output: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError), (old / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(old)
-    run = Path(tempfile.mkdtemp(dir=output, prefix=".run-"))
-    with (run / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        while True:
+            run = Path(tempfile.mkdtemp(dir=output, prefix=".run-"))
+            lock = stack.enter_context((run / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (run / "lock").exists():  # another build may have found it before it was locked
+                break
         try:
             yield run
         finally:

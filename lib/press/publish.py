@@ -170,7 +170,7 @@ def first_page(networks: Ensemble, protocol: Protocol) -> dict[str, torch.Tensor
     points a set."""
     net = networks.member(min(networks.dims, key=lambda d: abs(d - 12))).double()
     inputs = {"train": data.load(protocol.training_set).test[:OPENING_POINTS]}
-    names = [REPRESENTATIVES[group] for group in ("dark", "moderate", "bright")]
+    names = [REPRESENTATIVES[group] for group in ("dark", "middle", "bright")]
     return findings.opening(net, inputs | {name: noise.sample(name, 0, OPENING_POINTS) for name in names})
 
 

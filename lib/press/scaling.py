@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import json
 import os
 import statistics
 import tempfile
@@ -24,9 +23,10 @@ from tqdm import tqdm
 from .. import paths, training, workers
 from ..model import Ensemble
 from ..protocol import Protocol
-from ..store import Store, write_atomically
+from ..store import Store
+from . import checksums
 
-__all__ = ["main", "measure", "medians", "Plan", "schedule", "stages", "estimate", "RESULT"]
+__all__ = ["main", "result", "measure", "medians", "Plan", "schedule", "stages", "estimate", "RESULT"]
 
 #: Where `main` leaves its numbers for the book.
 RESULT = paths.PUBLISHED / "scaling.json"
@@ -36,12 +36,17 @@ EMPTY, WORKING, REPEATS = 100, 4, 3
 REDUCED = Protocol(training_set="digits", dims=(2, 8, 14, 20), seeds=(0,), epochs=2)
 
 
+def result() -> dict[str, Any] | None:
+    """What the last measurement that is published found, or None."""
+    return checksums.read_numbers(RESULT)
+
+
 def main(path: Path = RESULT) -> None:
     """Measure, write the numbers to `path`, print them."""
     from .bench import environment
 
     numbers = {"environment": environment() | {"distributed": workers._versions()["distributed"]}} | measure()
-    write_atomically(path, (json.dumps(numbers, indent=1) + "\n").encode())
+    checksums.write_numbers(path, numbers)
     print(pd.DataFrame(numbers["runs"]).to_string(index=False))
     print(f"written to {path}")
 

@@ -101,6 +101,11 @@ def detect(
             f"reference: expected inputs of shape {tuple(x.shape[1:])} like x, "
             f"got {tuple(reference.shape[1:])}; pass inputs of one kind"
         )
+    if reference.dtype != x.dtype:
+        raise ValueError(
+            f"reference: expected {str(x.dtype)[6:]} like x, got {str(reference.dtype)[6:]}; "
+            "pass both in one precision"
+        )
     usual, known = _probe(encoder, decoder, reference, batch)
     if not known.all():
         raise ValueError(

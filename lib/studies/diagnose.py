@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..spectrum import eigenvalues
-from .differentiable import Function, call, check, inputs, pull, untouched
+from .differentiable import Function, check, confirm, generators, inputs, pull, steady, untouched
 
 __all__ = ["Diagnosis", "diagnose", "matrices", "compare"]
 
@@ -97,15 +97,17 @@ def matrices(
     encoder, decoder = (getattr(f, "_orig_mod", f) for f in (encoder, decoder))
     x = inputs(encoder, decoder, x)
     with untouched(encoder, decoder):
-        encoder, decoder, code, size = check(encoder, decoder, x)
-        d, step = code.numel(), batch or max(1, min(POINTS, MEMORY // size))
+        states = [state for state, _ in generators(encoder, decoder)]
+        tried, code, size = check(encoder, decoder, x, states)
+        encoder, decoder = (f for _, f, *_ in tried)
+        d, step = code.numel(), min(len(x), batch or max(1, min(POINTS, MEMORY // size)))
         z, y, k = x.new_empty(len(x), *code), torch.empty_like(x), x.new_empty(2, len(x), d, d)
         parts = zip(*(t.split(step) for t in (x, z, y, *k)))
         with tqdm(total=len(x) * d, desc="Jacobians", unit="row", delay=3) as bar:
             for part, z_part, y_part, *k_part in parts:
-                at_x, out_x = call("encoder", encoder, part)
-                at_z, out_z = call("decoder", decoder, z_part.copy_(out_x.detach()))
-                at_y, out_y = call("encoder", encoder, y_part.copy_(out_z.detach()))
+                at_x, out_x = steady("encoder", encoder, part, states)
+                at_z, out_z = steady("decoder", decoder, z_part.copy_(out_x.detach()), states)
+                at_y, out_y = steady("encoder", encoder, y_part.copy_(out_z.detach()), states)
                 unit = torch.zeros_like(z_part)
                 for i in range(d):
                     unit.view(-1, d).zero_()[:, i] = 1
@@ -113,6 +115,7 @@ def matrices(
                         back = pull("encoder", out, at, unit)
                         rows[:, i] = pull("decoder", out_z, at_z, back).reshape(-1, d)
                     bar.update(len(part))
+        confirm(tried, x, z, y)
     return z, y, k[0], k[1]
 
 
@@ -209,9 +212,11 @@ def compare(diagnoses: Mapping[str, Diagnosis]) -> pd.DataFrame:
 
 
 def check_all(diagnoses: Mapping[str, Diagnosis]) -> None:
-    dims = [found.z.shape[1] for found in diagnoses.values()]
-    if len(set(dims)) != 1:
+    """Refuse what is not a name for each diagnosis, all of codes of one size."""
+    some = diagnoses.values() if isinstance(diagnoses, Mapping) else (diagnoses,)
+    got = [found.z.shape[1] if isinstance(found, Diagnosis) else type(found).__name__ for found in some]
+    if len(set(got)) != 1 or not isinstance(got[0], int) or not isinstance(diagnoses, Mapping):
         raise ValueError(
-            f"diagnoses: expected some, of codes of one size, got sizes {dims}; "
+            f"diagnoses: expected some by name, of codes of one size, got {got}; "
             f"for instance {{'test': diagnose(encoder, decoder, x)}}"
         )

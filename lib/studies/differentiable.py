@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
+from copy import copy
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,14 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-__all__ = ["Function", "inputs", "untouched", "check", "call", "pull"]
+__all__ = ["Function", "inputs", "untouched", "check", "confirm", "call", "steady", "pull"]
 
 Function = Callable[[Tensor], Tensor]
 
 #: How far a derivative may be from its difference quotient, relative, and the step of that quotient.
 GAP, STEP = 0.01, 1e-4
-#: Points at which a derivative that is zero is looked for elsewhere.
-WIDER = 64
+#: Points at which a derivative that is zero, or an effect of drawn numbers, is looked for elsewhere,
+#: and how often the latter: dropout can leave three points as they are.
+WIDER, CALLS = 64, 32
 
 
 def inputs(encoder: Function, decoder: Function, x: Any) -> Tensor:
@@ -32,7 +36,7 @@ def inputs(encoder: Function, decoder: Function, x: Any) -> Tensor:
     if isinstance(x, list) or (hasattr(x, "__array__") and not isinstance(x, Tensor)):
         try:
             tensors = isinstance(x, list) and x and isinstance(x[0], Tensor)
-            x = torch.stack(x) if tensors else torch.tensor(np.asarray(x))
+            x = torch.stack(x) if tensors else torch.tensor(_native(np.asarray(x)))
         except Exception as error:
             _fail(
                 "x", "numbers, each input of one shape", _line(error), "pass a tensor of shape (n, …)", error
@@ -41,7 +45,8 @@ def inputs(encoder: Function, decoder: Function, x: Any) -> Tensor:
         todo = "pass a tensor of shape (n, …); of a loader, torch.cat of its batches of inputs"
         _fail("x", "a tensor, an array or a list of them", type(x).__name__, todo)
     if x.is_meta or x.layout != torch.strided or x.is_nested:
-        _fail("x", "a dense tensor with values", f"{x.layout} on {x.device}", "pass the values, made dense")
+        got = f"{'a nested tensor' if x.is_nested else x.layout} on {x.device}"
+        _fail("x", "a dense tensor with values", got, "pass the values, made dense")
     if not x.is_floating_point():
         todo = (
             "use real and imaginary parts as entries"
@@ -76,10 +81,41 @@ def inputs(encoder: Function, decoder: Function, x: Any) -> Tensor:
     return x.detach().to(first.device, torch.float32 if single else torch.float64)
 
 
+def _native(a: np.ndarray) -> np.ndarray:
+    """The same numbers in the order of bytes and of memory that torch takes."""
+    return np.ascontiguousarray(a, a.dtype.newbyteorder("="))
+
+
+def _parts(*modules: Function) -> list[nn.Module]:
+    return [m for f in modules if isinstance(f, nn.Module) for m in f.modules()]
+
+
+def generators(*modules: Function) -> list[tuple[Callable[[], Any], Callable[[Any], None]]]:
+    """How to read and to set the state of each random generator: the common ones and the modules' own."""
+    found = [(torch.get_rng_state, torch.set_rng_state), (random.getstate, random.setstate)]
+    found.append((np.random.get_state, np.random.set_state))
+    parts = _parts(*modules)
+    for device in {p.device for m in parts for p in m.parameters(False) if p.is_cuda}:
+        there = {"device": device}
+        found.append((partial(torch.cuda.get_rng_state, **there), partial(torch.cuda.set_rng_state, **there)))
+    for g in (v for m in parts for v in vars(m).values()):
+        if isinstance(g, np.random.Generator):
+            g = g.bit_generator
+            found.append((partial(getattr, g, "state"), partial(setattr, g, "state")))
+        elif isinstance(g, (torch.Generator, np.random.RandomState)):
+            found.append((g.get_state, g.set_state))
+        elif isinstance(g, random.Random):
+            found.append((g.getstate, g.setstate))
+    return found
+
+
 @contextlib.contextmanager
 def untouched(*modules: Function) -> Iterator[None]:
-    """Parameters are constants inside; attributes, buffers and generators are put back, whatever happens."""
-    parts = [m for f in modules if isinstance(f, nn.Module) for m in f.modules()]
+    """Parameters are constants inside; attributes, buffers and generators are put back, whatever happens.
+
+    Of an attribute that is a list, a dict or a set its entries are put back too.
+    """
+    parts = _parts(*modules)
     tensors = {
         id(t): t
         for m in parts
@@ -89,10 +125,12 @@ def untouched(*modules: Function) -> Iterator[None]:
     contents = [(t, t.detach().clone()) for t in tensors]
     inner = ("_parameters", "_buffers", "_modules")
     dicts = [d for m in parts for d in (vars(m), *(vars(m).get(i) for i in inner)) if isinstance(d, dict)]
+    lists = [v for m in parts for v in vars(m).values() if type(v) in (list, set, dict, deque)]
+    entries = [(v, copy(v)) for v in lists]
     before = [(d, dict(d)) for d in dicts]
     variables = [t for t in tensors if t.is_leaf and t.requires_grad and not t.is_inference()]
     devices = {t.device for t in tensors if t.is_cuda}
-    numbers, python = np.random.get_state(), random.getstate()
+    states = [(put_back, state()) for state, put_back in generators(*modules)]
     with contextlib.ExitStack() as stack:
         for context in (torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad()):
             stack.enter_context(context)
@@ -109,14 +147,17 @@ def untouched(*modules: Function) -> Iterator[None]:
                 for added in now.keys() - then.keys():
                     del now[added]
                 now.update(then)
+            for now, then in entries:
+                now.clear()
+                (now.extend if isinstance(now, (list, deque)) else now.update)(then)
             with torch.no_grad():
                 for t, content in contents:
                     if not torch.equal(t, content):
                         t.copy_(content)
             for t in variables:
                 t.requires_grad_(True)
-            np.random.set_state(numbers)
-            random.setstate(python)
+            for put_back, state in states:
+                put_back(state)
 
 
 def call(name: str, f: Function, at: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,6 +181,35 @@ def call(name: str, f: Function, at: Tensor) -> tuple[Tensor, Tensor]:
         todo = "return a first dimension of points, and do not squeeze it"
         _fail(name, f"a row of numbers for each of {len(at)} inputs", f"shape {tuple(out.shape)}", todo)
     return leaf, out
+
+
+def steady(name: str, f: Function, at: Tensor, states: list[Callable[[], Any]]) -> tuple[Tensor, Tensor]:
+    """`call`, refused where it has drawn random numbers that make a second call give something else.
+
+    `states` are functions that give the states of random generators.
+    """
+    before = [state() for state in states]
+    leaf, out = call(name, f, at)
+    drawn = not all(map(_same, before, (state() for state in states)))
+    if drawn and not _alike(out, call(name, f, at)[1]):
+        _unsteady(name, "others at the second call")
+    return leaf, out
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two states of one generator are equal, whatever they are made of."""
+    if isinstance(a, (Tensor, np.ndarray)):
+        return bool((a == b).all())
+    if isinstance(a, dict):
+        return all(map(_same, a.values(), b.values()))
+    if isinstance(a, tuple):
+        return all(map(_same, a, b))
+    return a == b
+
+
+def _unsteady(name: str, got: str) -> NoReturn:
+    todo = f"use evaluation mode, {name}.eval(), and let it draw and remember nothing"
+    _fail(name, "the same outputs for the same inputs", got, todo)
 
 
 def pull(name: str, out: Tensor, leaf: Tensor, cotangent: Tensor) -> Tensor:
@@ -181,15 +251,22 @@ class _Bytes(torch.autograd.graph.saved_tensors_hooks):
         super().__init__(pack, lambda t: t)
 
 
-def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Function, torch.Size, int]:
-    """Both as functions that write over nothing they need, the shape of a code, and the bytes of a point.
+#: What `check` has put to a module: its name, the function, three points, what it gave for them.
+Tried = tuple[str, Function, Tensor, Tensor]
+
+
+def check(
+    encoder: Function, decoder: Function, x: Tensor, states: list[Callable[[], Any]]
+) -> tuple[list[Tried], torch.Size, int]:
+    """Both as functions that overwrite nothing they need, what they gave, a code's shape, a point's bytes.
 
     Refuses what has no Jacobian at a single point: three points, moved off any kink, must give the same
-    twice, alone what they give together, and derivatives that difference quotients confirm.
+    twice, alone what they give together, whatever the other module was called with before, and
+    derivatives that difference quotients confirm.
     """
     g = torch.Generator().manual_seed(0)
     finite = x.reshape(len(x), -1).isfinite().all(1).nonzero()[:, 0]
-    many, size, pure, shapes = x[finite[:WIDER]], 0, [], []
+    many, size, tried = x[finite[:WIDER]], 0, []
     for name, f in (("encoder", encoder), ("decoder", decoder)):
         points = _moved((many if len(many) else x)[[0, len(many) // 2, -1]], g)
         made = _Bytes(f)
@@ -201,11 +278,14 @@ def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Fu
         if name == "decoder" and out.shape[1:] != x.shape[1:]:
             here, there = (f"shape {tuple(t.shape[1:])}" for t in (out, x))
             _fail(name, f"reconstructions of {there}", here, "check both modules")
+        before = [state() for state in states]
         if not _alike(out, call(name, f, points)[1]):
-            todo = f"use evaluation mode, {name}.eval(), and let it draw and remember nothing"
-            _fail(name, "the same outputs for the same inputs", "others at the second call", todo)
-        expected = "one point alone to give what it gives in a batch"
-        todo = f"use evaluation mode, {name}.eval(), no batch statistics, and squeeze no first dimension"
+            _unsteady(name, "others at the second call")
+        if not all(map(_same, before, (state() for state in states))):
+            wider = many[torch.arange(WIDER) % len(many)] if len(many) else points
+            first = call(name, f, wider)[1]
+            if not all(_alike(first, call(name, f, wider)[1]) for _ in range(CALLS)):
+                _unsteady(name, "others at a later call")
         v, apart, wrong = _normal(out, g), 0, 0
         try:
             together = pull(name, out, at, v)
@@ -219,15 +299,15 @@ def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Fu
             try:
                 leaf, alone = call(name, f, point)
             except ValueError as error:
-                _fail(name, expected, f"an error ({error})", todo, error)
+                _mixing(name, f"an error ({error})", error)
             if not _alike(alone, value):
                 shapes = f"shapes {tuple(alone.shape)} and {tuple(value.shape)}"
-                _fail(name, expected, "other values" if alone.shape == value.shape else shapes, todo)
+                _mixing(name, "other values" if alone.shape == value.shape else shapes)
             pulled = pull(name, alone, leaf, cotangent)
             apart += not _alike(pulled, row)
             wrong += _contradicted(name, f, point, cotangent, pulled, _normal(point, g))
         if apart == 3:
-            _fail(name, expected, "other derivatives", todo)
+            _mixing(name, "other derivatives")
         if wrong < 2 and not together.any() and len(many):  # a constant, or steps
             leaf, values = call(name, f, torch.cat([many, many / 2]))
             level = not pull(name, values, leaf, _normal(values, g)).any()
@@ -236,10 +316,33 @@ def check(encoder: Function, decoder: Function, x: Tensor) -> tuple[Function, Fu
             got = "another one" if together.any() else "zero everywhere though they change"
             todo = "take no_grad, detach, rounding and straight-through estimators out"
             _fail(name, "automatic differentiation to give the derivative of its outputs", got, todo)
-        pure.append(f)
-        shapes.append(out.shape[1:])
+        tried.append((name, f, points, out.detach()))
         many = call(name, f, many)[1].detach() if len(many) else out.detach()
-    return *pure, shapes[0], max(size, 1)
+    for (name, f, points, out), (other, g, elsewhere, _) in zip(tried, tried[::-1]):
+        for point in (elsewhere[:1], elsewhere[1:]):
+            call(other, g, point)
+            if not _alike(out, call(name, f, points)[1]):
+                got = f"others after another call of the {other}"
+                _fail(name, "outputs that its inputs alone determine", got, "let the two share no state")
+    return tried, tried[0][3].shape[1:], max(size, 1)
+
+
+def confirm(tried: list[Tried], x: Tensor, z: Tensor, y: Tensor) -> None:
+    """Refuse modules that no longer give what they gave to `check`, or that give no point alone what
+    they gave a batch of `x` and `z`."""
+    for (name, f, points, out), at, found in zip(tried, (x, z), (z, y)):
+        if not _alike(out, call(name, f, points)[1]):
+            _unsteady(name, "others after some calls")
+        finite = (t.reshape(len(t), -1).isfinite().all(1) for t in (at, found))
+        rows = torch.stack([*finite]).all(0).nonzero()[:, 0]
+        rows = rows[[0, len(rows) // 2, -1]].tolist() if len(rows) else []
+        if rows and not any(_alike(found[i : i + 1], call(name, f, at[i : i + 1])[1]) for i in rows):
+            _mixing(name, "other values")
+
+
+def _mixing(name: str, got: str, cause: Exception | None = None) -> NoReturn:
+    todo = f"use evaluation mode, {name}.eval(), no batch statistics, and squeeze no first dimension"
+    _fail(name, "one point alone to give what it gives in a batch", got, todo, cause)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

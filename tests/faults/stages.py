@@ -14,6 +14,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import signal
@@ -408,6 +409,47 @@ def descendants(pid: int) -> list[int]:
         waiting += (next_ := children.get(waiting.pop(), []))
         found += next_
     return found
+
+
+def moments(kills: int, steps: int, every: float, then: float, rng: np.random.Generator):
+    """When to kill: so many steps done, and so many seconds later.
+
+    Random moments of a way of `steps`, one each `every` seconds, and of `then` seconds after the last one.
+    """
+    for at in (np.arange(kills) + rng.random(kills)) / kills * (steps * every + then):
+        done = min(int(at // every), steps)
+        yield done, at - done * every
+
+
+def in_seconds(told: str) -> float:
+    """What `lib.press.notebooks.seconds` wrote.
+
+    >>> in_seconds("3.2 s"), in_seconds("1 min 15 s"), in_seconds("2 h 1 min")
+    (3.2, 75.0, 7260.0)
+    """
+    units = {"h": 3600, "min": 60, "s": 1}
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+) (h|min|s)\b", told))
+
+
+def way(told: str) -> tuple[int, float, float]:
+    """Of a build that nobody killed: its notebooks, the seconds from one to the next, those of its pages."""
+    (total,), (pages,) = (
+        re.findall(r"\(profile \S+, (.+), processor", told),
+        re.findall(r"^pages (.+)$", told, re.M),
+    )
+    notebooks = len(re.findall(r"^  \S", told, re.M))
+    return notebooks, (in_seconds(total) - in_seconds(pages)) / notebooks, in_seconds(pages)
+
+
+def killed_at(run: Run, done: Callable[[], int], steps: int, seconds: float) -> int | list[int]:
+    """Kill a run `seconds` after `steps`: what it had started, or its status where it ended first."""
+    while (status := run.wait(0.1)) is None and done() < steps:
+        pass
+    if status is None:
+        status = run.wait(seconds)
+    if status is None and (family := run.kill()) is not None:
+        return family
+    return run.wait() if status is None else status
 
 
 def gone(pids: list[int], seconds: float) -> bool:

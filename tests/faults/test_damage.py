@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from lib import published
+from lib.press import checksums
 from lib.press.publish import write_manifest
 from lib.press.verify import verify
 from lib.published import Mismatch
@@ -226,3 +227,20 @@ def test_a_manifest_that_is_no_json_is_one_line(tmp_path, text):
 
 def test_the_manifest(folder, trials, tally):
     attack(folder / "manifest.json", lambda: published.manifest(folder), digit, trials, tally)
+
+
+@pytest.mark.parametrize("damage", [flipped, truncated, extended, digit], ids=lambda f: f.__name__)
+def test_measured_numbers(damage, tmp_path, trials, tally):
+    path = checksums.write_numbers(
+        tmp_path / "bench.json", {"seconds": 1.25, "runs": [{"d": 2, "rate": 17e9}]}
+    )
+    attack(path, lambda: checksums.read_numbers(path), damage, trials, tally)
+    assert checksums.read_numbers(tmp_path / "nothing.json") is None
+
+
+@pytest.mark.parametrize("text", ["", "3", "[]", "null ", '{"digest": 3}', "{", "\ufeff{}", '{"seconds": 2}'])
+def test_measured_numbers_that_are_none_are_one_line(text, tmp_path):
+    (path := tmp_path / "scaling.json").write_text(text, encoding="utf-8")
+    with pytest.raises(Mismatch, match="scaling.json: expected measured numbers in JSON, got") as error:
+        checksums.read_numbers(path)
+    assert "\n" not in str(error.value)

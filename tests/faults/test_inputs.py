@@ -15,6 +15,7 @@ from lib.figures.planes import planes
 from lib.press.publish import publish
 from lib.press.verify import verify
 from lib.protocol import Profile, Protocol, ProtocolError
+from lib.studies.detect import detect
 from lib.studies.diagnose import compare, diagnose
 
 try:
@@ -98,6 +99,8 @@ COMMANDS = {
     "notebook book/noise.md --limit nan": r"--limit: expected minutes",
     "book --limit inf": r"--limit: expected minutes",
     "book --limit soon": r"--limit: expected minutes: a number above 0, got 'soon'",
+    "detection --without 1 --epochs 0": r"--epochs: expected epochs: a whole number of at least 1, got '0'",
+    "detection --epochs 3": r"book: detection: expected --epochs beside --without, got it alone",
     "detection --without 11": r"--without: invalid choice: 11",
     "": r"the following arguments are required: command",
     "bok": r"invalid choice: 'bok'",
@@ -116,6 +119,8 @@ COMMANDS = {
     "notebook book/noise.md -p color=blue": r"book: noise\.md: unknown parameter 'color': expected one of",
     "notebook book/noise.md -p profile=night": r"book: profile: expected one of",
     "notebook book/noise.md -p profile=smoke -p overrides=dims=1": r"book: dims: expected integers",
+    "notebook book/noise.md -p profile=3": r"book: profile: expected one of .*got 3",
+    "notebook book/noise.md -p profile=smoke -p overrides=3": r"book: overrides: expected words .*got 3",
     "verify --cells many": r"--cells: expected cells",
     "verify --seed x": r"--seed: expected a seed: .* got 'x'",
     "sensitivity --choice colour": r"book: sensitivity: expected a choice among .*, got colour",
@@ -180,6 +185,14 @@ CALLS = {
     "diagnose with no tolerance": (lambda t: diagnose(E, D, X, rtol=None), r"rtol: expected a number from 0"),
     "diagnose with NaN as tolerance": (lambda t: diagnose(E, D, X, rtol=float("nan")),
         r"rtol: expected a number from 0"),
+    "diagnose a module that draws seldom": (lambda t: diagnose(E, nn.Sequential(D, nn.Dropout(0.01)), X),
+        r"decoder: .*same outputs.*evaluation mode"),
+    "compare a list": (lambda t: compare([diagnose(E, D, X)]), r"diagnoses: expected some by name"),
+    "compare no diagnosis": (lambda t: compare({"test": 3}),
+        r"diagnoses: expected some by name, .*got \['int'\]"),
+    "detect in two precisions": (
+        lambda t: detect(lambda x: x[:, :2], lambda z: z.repeat(1, 3), torch.rand(40, 6), X),
+        r"reference: expected float64 like x, got float32"),
     "compare nothing": (lambda t: compare({}), r"diagnoses: expected some"),
     "planes of nothing": (lambda t: planes({}), r"diagnoses: expected some"),
     "an unknown field": (lambda t: Protocol.from_mapping({"dim": [2]}),
@@ -207,6 +220,35 @@ def test_words_of_a_profile(words):
         Profile.read("smoke", words)
     assert "\n" not in str(error.value) and "for instance" in str(error.value)
     assert len(str(error.value)) < 600 or len(words) > 600
+
+
+# files of profiles
+PROFILES = {
+    "empty": (b"", r"got nothing"),
+    "a list": (b"- a\n- b\n", r"got a list"),
+    "a number": (b"3\n", r"got a int"),
+    "no YAML": (b"dims: [2", r"got while parsing a flow sequence"),
+    "no UTF-8": (b"# \xe4\nepochs: 2\n", r"got 'utf-8' codec can't decode"),
+    "a control character": (b"epochs: 2\0", r"got unacceptable character"),
+    "an object of Python": (
+        b"epochs: !!python/object:os.system x\n",
+        r"got could not determine a constructor",
+    ),
+    "a field twice": (b"epochs: 2\nepochs: 3\n", r"got epochs twice"),
+    "too many digits": (b"epochs: " + b"9" * 5000, r"got Exceeds the limit"),
+    "a number as a field": (b"3: 4\n", r"unknown field 3: expected one of training_set"),
+    "a date": (b"epochs: 2026-01-01\n", r"epochs: expected a whole number"),
+    "a device of no name": (b"device: 3\n", r"device: expected one of auto, cpu, cuda, got 3"),
+}
+
+
+@pytest.mark.parametrize("kind", PROFILES)
+def test_a_profile_that_is_none(kind, tmp_path):
+    content, told = PROFILES[kind]
+    (tmp_path / "mine.yml").write_bytes(content)
+    with pytest.raises(ProtocolError, match=told) as error:
+        Profile.read(str(tmp_path / "mine"))
+    one_line(str(error.value))
 
 
 @pytest.fixture
@@ -244,5 +286,5 @@ def test_a_call_of_the_library(name, place):
 
 
 def test_the_table_is_long_enough_and_knows_every_field():
-    assert sum(map(len, VALUES.values())) + len(WORDS) + len(COMMANDS) + len(CALLS) >= 150
+    assert sum(map(len, VALUES.values())) + len(PROFILES) + len(WORDS) + len(COMMANDS) + len(CALLS) >= 150
     assert {f.name for f in fields(Protocol)} == VALUES.keys()

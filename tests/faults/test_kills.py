@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from building import ROOT
-from stages import COUNT, SEED, STAGES, Run, alive, gone, uninterrupted
+from stages import (
+    COUNT,
+    SEED,
+    STAGES,
+    Run,
+    alive,
+    gone,
+    killed_at,
+    moments,
+    pages,
+    readable,
+    uninterrupted,
+    way,
+)
 
 from lib.press import checksums
+from lib.press.provenance import git
 
 #: Kills that one test tries before it lets the work end, at most.
 KILLS = 3
@@ -72,36 +87,69 @@ def without_times(html: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.skipif(COUNT < 300, reason="whole books, killed: FAULTS=300")
+#: Kills of one whole book, one in each of as many equal parts of its way.
+BOOK_KILLS = 15
+
+
+def state_of_the_project() -> tuple[str, str]:
+    return git(ROOT, "rev-parse", "HEAD"), git(ROOT, "status", "--porcelain", "--untracked-files=no")
+
+
+@pytest.mark.skipif(COUNT < 300, reason="a whole book, killed: FAULTS=300")
 @pytest.mark.parametrize("stage", ["whole book"])
-@pytest.mark.parametrize("i", range(max(1, COUNT // 60)))
+@pytest.mark.parametrize("i", range(max(1, COUNT // 300)))
 def test_a_whole_book_that_is_killed(stage, i, book, tally, tmp_path):
-    """Three kills of the smoke book, from nothing; left alone it must be the book that nobody killed."""
-    expected = without_times(book[0] / "html")
-    *_, hours, minutes, seconds = re.search(
-        r"\(profile smoke, (?:(\d+) h )?(?:(\d+) min)? ?(?:([\d.]+) s)?\)", book[1]
-    ).groups()
-    takes = 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds or 0)
+    """Fifteen kills of one smoke book on its way from nothing to its pages: left alone, it is the book that
+    nobody killed. After each kill the pages before it are in place, and whatever is stored is whole."""
+    was, expected = state_of_the_project(), without_times(book[0] / "html")
     rng, kills, faults = np.random.default_rng([SEED, 1_000, i]), 0, []
+    steps, every, then = way(book[1])
+    html, kept, results = (tmp_path / name for name in ("html", "notebooks", "results"))
     command = [sys.executable, "-m", "lib", "book", "--profile", "smoke", "--output", str(tmp_path)]
-    env = os.environ | {"BOOK_RESULTS": str(tmp_path / "results")}
+    env = os.environ | {"BOOK_RESULTS": str(results)}
     env.pop("OMP_NUM_THREADS", None)
-    for last in (False, False, False, True):
+
+    def begin() -> Run:
         with (tmp_path / "told").open("w") as told:
-            run = Run.of(subprocess.Popen(command, cwd=ROOT, env=env, stdout=told, stderr=told))
-        status = run.wait(None if last else rng.uniform(0, takes))
-        if status is None:
-            family = run.kill()
-            kills += family is not None
-            if not gone(family or [], LINGER):
-                faults.append(f"unclear: {[p for p in family if alive(p)]} are left")
-        elif status:
-            faults.append(f"lost: it does not go on: {(tmp_path / 'told').read_text()[-1000:]}")
+            return Run.of(subprocess.Popen(command, cwd=ROOT, env=env, stdout=told, stderr=told))
+
+    def failed() -> str:
+        return f"lost: it does not go on: {(tmp_path / 'told').read_text()[-1000:]}"
+
+    pages(html, "old")
+    planned = [*moments(BOOK_KILLS, steps, every, then, rng)]
+    while planned and not faults:
+        ended = killed_at(begin(), lambda: len([*kept.glob("[!.]*")]), *planned.pop(0))
+        if ended == 0:  # faster than the other one: its pages are made again, and killed earlier
+            shutil.rmtree(html)
+            pages(html, "old")
+            then /= 2
+            planned.append((steps, rng.uniform(0, then)))
+        elif isinstance(ended, int):
+            faults.append(failed())
         else:
-            break
-    if not checksums.whole(tmp_path / "html"):
+            kills += 1
+            if not gone(ended, LINGER):
+                faults.append(f"unclear: {[p for p in ended if alive(p)]} are left")
+            try:
+                assert checksums.whole(html), "no whole pages"
+                assert all(map(checksums.whole, kept.glob("[!.]*"))), "a kept notebook is not whole"
+                readable(results)
+            except Exception as error:
+                faults.append(f"lost: {error!r}")
+    if begin().wait() != 0:
+        faults.append(failed())
+    elif "Traceback" in (tmp_path / "told").read_text():
+        faults.append(f"unclear: {(tmp_path / 'told').read_text()[-1000:]}")
+    if state_of_the_project() != was:
+        pytest.skip("the project was changed meanwhile: there is nothing to compare with")
+    if not checksums.whole(html):
         faults.append("lost: no whole pages")
-    elif different := {n for n, sha in without_times(tmp_path / "html").items() ^ expected.items()}:
+    elif different := {n for n, sha in without_times(html).items() ^ expected.items()}:
         faults.append(f"wrong: other pages: {sorted(different)[:20]}")
-    tally[faults[0].partition(":")[0] if faults else "survived"] += kills
+    elif left := [p.name for p in tmp_path.glob(".run-*")]:
+        faults.append(f"unclear: {left} are left")
+    tally["survived"] += max(0, kills - bool(faults))
+    for fault in faults[:1]:
+        tally[fault.partition(":")[0]] += 1
     assert not faults, faults

@@ -116,6 +116,12 @@ def test_pointing_picking_and_clicking(page, table):
     seed, value = found.groups()
     assert float(value) == pytest.approx(share[int(seed)], rel=6e-3)
 
+    # the explorer has not every d: the link says which it opens
+    page.evaluate("answeringFigures[1].about.open.d = [2]")
+    page.keyboard.press("ArrowLeft")
+    assert "Open d = 2 in the explorer" in second.locator(".readout").inner_text()
+    page.evaluate(f"answeringFigures[1].about.open.d = {list(DIMS)}")
+
     # boxes say their quartiles; a dark page takes other colours; a narrow one has one column
     third.locator(".u-over").first.hover()
     assert "quartiles" in third.locator(".readout").inner_text()

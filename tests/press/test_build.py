@@ -58,6 +58,9 @@ def test_the_book_lists_every_notebook_that_was_executed(book, root):
 def test_pages_say_what_they_are_about_to_programs(book, root):
     html = book[0] / "html"
     listed = (html / "llms.txt").read_text()
+    rows = re.findall(r"^- \[.*?\]\(_sources/(.*?)\.md\): (.*)$", listed, re.M)
+    assert [name for name, _ in rows] == pages(root / "_toc.yml")  # in reading order
+    assert [words for _, words in rows if not words.endswith((".", "!", "?", "…"))] == []
     for name in pages(root / "_toc.yml"):
         text = (html / f"{name}.html").read_text()
         assert f"(_sources/{name}.md)" in listed and (html / "_sources" / f"{name}.md").is_file()

@@ -156,3 +156,9 @@ def test_published_files_are_read_where_that_is_noted(root):
         assert not words & {"PUBLISHED", "FOLDER"} or name in noting or name.startswith("lib/press/"), name
     for path in (root / "book").rglob("*.md"):
         assert not re.search(r"\b(PUBLISHED|FOLDER)\b", path.read_text(encoding="utf-8")), path.name
+
+
+def test_no_page_reads_a_published_file_past_what_notes_it(root):
+    """Else a change of it would leave the page as it was."""
+    pages = [*(root / "book").rglob("*.md")]
+    assert len(pages) > 30 and not [p.name for p in pages if "RESULT.read_text" in p.read_text("utf-8")]

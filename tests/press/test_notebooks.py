@@ -104,6 +104,16 @@ def test_a_kept_notebook_is_used_while_it_is_whole_and_executed_again_when_it_is
     assert (done["a"] / "_pictures" / "a" / "a.svg").read_text() == "<svg/>"
 
 
+def test_the_version_that_is_needed_is_kept_though_the_clock_was_set_back(tmp_path):
+    others = [tmp_path / f"one-{i:020x}" for i in range(notebooks.KEPT + 2)]
+    new, of_another = tmp_path / f"one-{99:020x}", tmp_path / f"one-more-{99:020x}"
+    for i, folder in enumerate([*others, new, of_another]):
+        folder.mkdir()
+        os.utime(folder, 2 * (time.time() + 1_000 - i,))
+    notebooks._prune(tmp_path, "one", new)
+    assert {*tmp_path.iterdir()} == {*others[: notebooks.KEPT - 1], new, of_another}
+
+
 def test_the_bar_counts_a_notebook_that_ends_during_training(tmp_path, monkeypatch):
     free, bound = job("free", "print(1)"), job("bound", "print(2)")
     monkeypatch.setattr(Job, "trains", property(lambda self: self.name == "bound"))

@@ -185,23 +185,44 @@ def test_an_installation_puts_one_package_into_an_environment(wheel):
     assert {"studies", "figures", "companions"} <= rooms and not rooms & {"press", "pages"}
 
 
-def test_the_installed_library_computes_a_spectrum(wheel, tmp_path):
-    """In a folder without a book: the identity's decoder and encoder give eigenvalues of one."""
+@pytest.fixture(scope="module")
+def alone(wheel, tmp_path_factory) -> str:
+    """An environment of the distribution and what it asks for; of all that is installed here nothing else."""
+    folder = tmp_path_factory.mktemp("alone")
+    (made,) = metadata.distributions(path=[str(wheel)])
+    waiting, seen = list(made.requires), {normal(made.name)}
+    while waiting:
+        need = Requirement(waiting.pop())
+        if normal(need.name) in seen or not (need.marker is None or need.marker.evaluate({"extra": ""})):
+            continue
+        seen.add(normal(need.name))
+        found = metadata.distribution(need.name)
+        waiting += found.requires or ()
+        for top in {file.parts[0] for file in found.files} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(found.locate_file(top))
+    return f"{wheel}:{folder}"
+
+
+def test_the_installed_library_computes_a_spectrum(alone, tmp_path):
+    """In a folder without a book: all of it imports, and the identity's coders give eigenvalues of one."""
     code = """
-import geometric_instability, sys, torch
+import geometric_instability, importlib, pkgutil, sys, torch
 from geometric_instability import eigen, jacobian, paths
 from geometric_instability.studies.diagnose import diagnose
 q = torch.linalg.qr(torch.randn(9, 3, dtype=torch.float64)).Q
 found = diagnose(lambda x: x @ q, lambda z: z @ q.T, torch.randn(4, 9, dtype=torch.float64))
 assert torch.allclose(found.lam["I"].abs(), torch.ones(4, 3, dtype=torch.float64)), found
-assert "lib" not in sys.modules
+for module in pkgutil.walk_packages(geometric_instability.__path__, "geometric_instability."):
+    importlib.import_module(module.name)
+assert not {"lib", "IPython", "jupytext", "playwright"} & set(sys.modules)
 print(paths.results())
 """
     made = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-S", "-c", code],  # without what is installed beside this interpreter
         cwd=tmp_path,
         # interpreted: to compile for twelve numbers takes longer than all the other tests of this file
-        env={"PYTHONPATH": str(wheel), "PATH": "", "HOME": str(tmp_path), "NUMBA_DISABLE_JIT": "1"},
+        env={"PYTHONPATH": alone, "PATH": "", "HOME": str(tmp_path), "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,
     )

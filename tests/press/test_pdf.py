@@ -154,6 +154,20 @@ def test_no_picture_is_split(printed):
     assert [i for i, text in enumerate(texts(printed[1]), 1) if "Fig." in text] == [5, 8]
 
 
+def test_a_table_and_a_formula_that_are_too_wide_are_made_smaller(browser, root):
+    wide = '<div style="width: 900px; height: 1em"></div>'
+    page = browser.driven.new_page(viewport={"width": pdf.PAPER, "height": 900})
+    page.set_content(
+        f'<style>{(root / "book/_assets/book.css").read_text()}</style><main class="bd-article">'
+        f"<div><table><tr><td>{wide}</td></tr></table></div>"
+        f'<mjx-container display="true" style="display: block">{wide}</mjx-container></main>'
+    )
+    page.emulate_media(media="print")
+    page.evaluate(pdf.FIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= pdf.PAPER
+    page.close()
+
+
 def test_what_is_folded_is_printed_and_code_is_not(printed):
     text = "".join(texts(printed[1]))
     assert "folded" in text and "secret" not in text and "docstring" not in text and "#" not in text

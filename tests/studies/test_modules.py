@@ -162,6 +162,48 @@ def counting():
     return Counting()
 
 
+def recording():
+    class Recording(nn.Module):
+        """Draws from generators of its own, keeps a record in lists and dicts, and lets neither matter."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer, self.seen, self.shapes, self.sizes = lin(6), [], {}, set()
+            self.generators = torch.Generator(), np.random.default_rng(0), random.Random(0)
+            self.torch, self.numpy, self.python = self.generators
+
+        def forward(self, x):
+            noise = (
+                torch.randn(x.shape, generator=self.torch).norm() + self.numpy.random() + self.python.random()
+            )
+            self.seen.append(noise)
+            self.shapes[len(self.seen)] = x.shape
+            self.sizes.add(len(x))
+            return self.layer(x)
+
+        def record(self):
+            states = self.torch.get_state().tolist(), self.numpy.bit_generator.state, self.python.getstate()
+            return len(self.seen), dict(self.shapes), set(self.sizes), states
+
+    return Recording()
+
+
+def telling(how):
+    """An encoder that tells its decoder of the batch that it saw last."""
+
+    class Teller(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = lin(6)
+
+        def forward(self, x):
+            told.append(how(x.detach()))
+            return self.layer(x)
+
+    told = []
+    return Teller(), Call(lambda z, f: f(z) * told[-1], lin(D, 6))
+
+
 def hamiltonian(x, layer):
     with torch.enable_grad():
         (g,) = torch.autograd.grad(layer(x).tanh().sum(), x, create_graph=True)
@@ -282,6 +324,9 @@ GOOD = {a.__name__: lambda a=a: (flat(lin(6, 6), a()), dec(a(), lin(6, 6))) for 
     "traced": lambda: (torch.jit.trace(flat(nn.Tanh()), torch.rand(2, 6)), dec()),
     "scripted LSTM": lambda: (torch.jit.script(Recurrent()), dec()),
     "counting its calls": lambda: (counting(), dec()),
+    "keeping a record, with generators of its own": lambda: (recording(), dec()),
+    "a sample beside the mean": lambda: (
+        Call(lambda x, f: (f(x), f(x) + torch.randn(len(x), D))[0], lin(6)), dec()),
     "a plain function": lambda: (
         lambda x: torch.stack([x[:, 0] * x[:, 1], x[:, 2].sin(), x[:, 3:].prod(1)], 1),
         lambda z: torch.cat([z, z**2], 1)),
@@ -391,7 +436,8 @@ def state(f):
     flags = {f"mode {n}": m.training for n, m in f.named_modules()}
     wanted = {f"wanted {n}": p.requires_grad for n, p in f.named_parameters()}
     given = {f"gradient {n}": p.grad for n, p in f.named_parameters()}
-    return tensors | flags | wanted | given | {"calls": getattr(f, "calls", None)}
+    own = {"record": f.record()} if hasattr(f, "record") else {}
+    return tensors | flags | wanted | given | {"calls": getattr(f, "calls", None)} | own
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -469,6 +515,12 @@ BAD = {
     "a number": (lambda: (Call(lambda x: x.sum()), dec()), r"encoder: expected a row of numbers"),
     "dropout in training mode": (lambda: (flat(nn.Dropout(0.5)), dec()),
         r"encoder: .*same outputs.*evaluation mode"),
+    "rare dropout in training mode": (lambda: (lin(6), nn.Sequential(dec(), nn.Dropout(0.005))),
+        r"decoder: .*same outputs.*evaluation mode"),
+    "a norm of the batch, told to the decoder": (lambda: telling(torch.norm),
+        r"decoder: expected outputs that its inputs alone determine, .*after another call of the encoder"),
+    "norms of the points, told to the decoder": (lambda: telling(lambda x: x.norm(dim=1, keepdim=True)),
+        r"decoder: "),
     "functional dropout": (lambda: (Call(lambda x, f: F.dropout(f(x), 0.5), lin(6)), dec()),
         r"encoder: .*same outputs"),
     "noise in the code": (lambda: (Call(lambda x, f: f(x) + torch.randn(D), lin(6)), dec()),
@@ -612,6 +664,8 @@ GIVEN = {
     "no points": (lambda x: x[:0], r"x: expected at least one input, got shape \(0, 6\)"),
     "empty list": (lambda x: [], r"x: expected at least one input"),
     "a number": (lambda x: x[0, 0], r"x: expected at least one input, got shape \(\)"),
+    "nested": (lambda x: torch.nested.nested_tensor([x[0], x[1]]),
+        r"x: expected a dense tensor with values, got a nested tensor"),
     "ragged lists": (lambda x: [[1.0, 2.0], [3.0]], r"x: expected numbers, each input of one shape"),
     "ragged tensors": (lambda x: [x[0], x[1, :3]], r"x: expected numbers, each input of one shape"),
     "words": (lambda x: [["a"] * 6], r"x: expected numbers, each input of one shape"),
@@ -632,6 +686,8 @@ def test_inputs_that_are_none_are_refused_in_one_line(kind):
     torch.Tensor.numpy, torch.Tensor.tolist, list, lambda x: [v.numpy() for v in x],
     lambda x: x.requires_grad_(), lambda x: nn.Parameter(x), lambda x: x.T.contiguous().T, torch.Tensor.float,
     torch.Tensor.half, lambda x: np.asfortranarray(x.numpy()), lambda x: x.float().numpy(),
+    lambda x: x.flip(0).numpy()[::-1], lambda x: x.numpy().astype(">f8"),
+    lambda x: torch.cat([x, x], 1)[:, :6],
 ])  # fmt: skip
 def test_inputs_are_taken_as_they_come(change):
     x = (
@@ -700,9 +756,48 @@ def test_points_that_are_all_not_finite_are_rows_of_nan():
 
 def test_data_sets_that_cannot_be_compared_are_refused():
     one, two = (diagnose(*made(kind)) for kind in ("Tanh", "a code of one number"))
-    for call, several in ((compare, {}), (planes, {}), (compare, {"a": one, "b": two})):
-        with pytest.raises(ValueError, match="diagnoses: expected some, of codes of one size, got sizes"):
+    some = {}, {"a": one, "b": two}, one, [one], {"a": one, "b": 3}
+    for call, several in ((call, several) for call in (compare, planes) for several in some):
+        with pytest.raises(ValueError, match="diagnoses: expected some by name, of codes of one size, got"):
             call(several)
+
+
+def test_a_reference_in_another_precision_is_refused():
+    encoder, decoder = (lambda x: x[:, :D] ** 2), (lambda z: torch.cat([z, z.sin()], 1))
+    x = torch.rand(FEWEST, 6, dtype=torch.float64)
+    for reference, points in ((x, x.float()), (x.float(), x)):
+        with pytest.raises(ValueError, match="reference: expected float.. like x, got float.."):
+            detect(encoder, decoder, reference, points)
+
+
+@pytest.mark.parametrize("of", [0, 1])
+def test_one_call_that_gives_something_else_is_refused_or_without_effect(of, monkeypatch):
+    """Whichever call it is: what is drawn seldom must not reach a number."""
+    monkeypatch.setattr("lib.studies.differentiable.CALLS", 1)
+    monkeypatch.setattr("lib.studies.differentiable.WIDER", 4)
+    pair, calls = (lin(6).double(), lin(D, 6).double()), 0
+    x = torch.rand(4, 6, dtype=torch.float64)
+    expected = diagnose(*pair, x)
+
+    def seldom(v):
+        nonlocal calls
+        calls += 1
+        return pair[of](v) + torch.rand(1).ceil() * (calls == other)
+
+    outcomes, other = [], 0
+    while other == 0 or calls >= other:
+        calls, other = 0, other + 1
+        try:
+            found = diagnose(*(seldom if i == of else f for i, f in enumerate(pair)), x)
+        except ValueError as error:
+            outcomes.append("refused")
+            assert str(error).startswith(("encoder: expected", "decoder: expected"))
+        else:
+            outcomes.append("the same")
+            assert all(torch.equal(found.k[j], expected.k[j]) for j in "IL")
+            assert torch.equal(found.z, expected.z) and torch.equal(found.y, expected.y)
+        calls = max(calls, other) if outcomes[-1] == "refused" else calls
+    assert outcomes.count("refused") > 10
 
 
 SMOOTH = [

@@ -101,7 +101,7 @@ class Answering {
     const link = this.address(series, x);
     const where = series.matrix ?? (this.about.sets[panel.about.title] ? "" : panel.about.title);
     this.readout.replaceChildren(element("strong", {}, `d = ${x}`), ...(series.set ? [`, ${WORDS[series.set]}, seed ${series.seed}`] : []), where ? ", " : "", ...indexed(where), ": ", values, ". ",
-      ...(link ? [element("a", { href: link }, "Open in the explorer")] : []));
+      ...(link ? [element("a", { href: link.href }, link.d === x ? "Open in the explorer" : `Open d = ${link.d} in the explorer`)] : []));
   }
 
   /** The explorer at a cell, or at the nearest d that it has. */
@@ -109,7 +109,7 @@ class Answering {
     const open = this.about.open;
     if (!open || seed === null || !open.sets.includes(set) || !open.seeds.includes(seed)) return null;
     const near = open.d.reduce((a, b) => (Math.abs(b - d) < Math.abs(a - d) ? b : a));
-    return `${open.page}#${new URLSearchParams({ "data set": set.replaceAll("_", " "), seed, d: near })}`;
+    return { d: near, href: `${open.page}#${new URLSearchParams({ "data set": set.replaceAll("_", " "), seed, d: near })}` };
   }
 }
 
@@ -253,7 +253,7 @@ class Panel {
   /** The explorer at the mark that is read; a finger takes the link below the figure. */
   open() {
     const link = this.at && this.whole.address(this.at.s, this.whole.about.x[this.at.i]);
-    if (link && !this.touched) location.href = link;
+    if (link && !this.touched) location.href = link.href;
   }
 
   key(event) {
