@@ -98,6 +98,16 @@ def _broken_in(html: Path, page: Path, links: Links, parsed: dict[Path, Links]) 
             yield f"{name}: {link} (no such place)"
 
 
+#: What is wider than its box and does not say so by fading out (book.css), with its width and the box's.
+#: A formula's hidden text for screen readers counts in its width.
+WIDER = """
+[...document.querySelectorAll('.bd-article, .bd-article *')].filter(e =>
+    e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 3 && getComputedStyle(e).overflowX !== 'visible' &&
+    e.checkVisibility({visibilityProperty: true}) && !e.matches('.more-left, .more-right') &&
+    !e.closest('svg, .math, mjx-container > *, .visually-hidden')
+  ).map(e => `${e.tagName.toLowerCase()}.${e.className}, ${e.scrollWidth} px in ${e.clientWidth}`)"""
+
+
 def opened(browser, path: Path, dark: bool = False, width: int = 1280) -> list[str]:
     """Open a page and tell what went wrong; it stays open."""
     found = [f"{path.name}: {text}" for text in browser.visit(path, dark=dark, width=width)]
@@ -110,6 +120,7 @@ def opened(browser, path: Path, dark: bool = False, width: int = 1280) -> list[s
         "[...document.querySelectorAll('mjx-merror')].map(e => e.textContent.slice(0, 80))"
     ):
         found.append(f"{path.name}: formulas that cannot be read: {errors}")
+    found += [f"{path.name}: wider than its box, unseen: {box}" for box in browser.evaluate(WIDER)]
     blank = browser.evaluate(
         "[...document.images].filter(i => i.complete && !i.naturalWidth && i.getClientRects().length)"
         ".map(i => i.src.slice(-80))"

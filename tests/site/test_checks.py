@@ -92,11 +92,24 @@ def test_a_browser_finds_what_files_do_not_show(whole, browser):
         html,
         "numbers",
         '<img id="fig-one" src="dot.svg" alt="a dot">'
-        f'<div class="highlight" style="background:#fff"><pre>{listing}</pre></div>',
+        f'<div class="highlight" style="background:#fff"><pre>{listing}</pre></div>'
+        '<div class="bd-article">'
+        + "".join(
+            f'<div class="{cue}" style="overflow: auto"><p style="width: 3000px">wide</p></div>'
+            for cue in ("plain", "more-right")
+        )
+        + "</div>",
     )
     told = "\n".join(found(root, html, browser))
-    for word in ("console: oh", "picture does not show", "intro.html: color-contrast", "button-name"):
+    for word in (
+        "console: oh",
+        "picture does not show",
+        "intro.html: color-contrast",
+        "button-name",
+        "unseen: div.plain",
+    ):
         assert word in told
+    assert "more-right" not in told
     (pale,) = [line for line in told.splitlines() if line.startswith("numbers.html: color-contrast")]
     assert pale.count("span") == 1  # of the words that look alike one was looked at
 
