@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 from nbformat import NotebookNode
 
 from ..protocol import ProtocolError
+from ..store import digest
 from .freshness import statements
 
 __all__ = ["parts", "pages", "read", "has_code", "declared", "check_parameters", "tidy"]
@@ -91,15 +94,34 @@ def check_parameters(name: str, known: Iterable[str], given: Iterable[str]) -> N
             )
 
 
+#: Where nbclient keeps the widgets of a notebook, by their names and in the order in which they were made.
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+
+
 def tidy(notebook: NotebookNode) -> None:
-    """Take out what papermill wrote of this machine and moment, and hide the defaults that did not apply."""
+    """Take out what papermill and progress bars wrote of this machine and moment, and hide the defaults
+    that did not apply; two executions of one text then leave the same bytes.
+
+    A bar is drawn only where something is computed and not found stored. Cells and widgets have random
+    names; they get those of their order, widgets with the text's digest before it, since pages may stand in
+    one document.
+    """
     notebook.metadata.pop("papermill", None)
     injected = any("injected-parameters" in cell.metadata.get("tags", ()) for cell in notebook.cells)
-    for cell in notebook.cells:
+    for i, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{i}"
         for name in ("papermill", "execution"):
             cell.metadata.pop(name, None)
+        told = [o for o in cell.get("outputs", ()) if o.get("name") == "stderr"]
+        if "\r" in "".join(o.text for o in told):
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
         tags = cell.metadata.get("tags", [])
         if "injected-parameters" in tags:
             cell.metadata["tags"] = [*tags, "hide-input"]
         elif "parameters" in tags and injected:
             cell.metadata["tags"] = [*tags, "remove-cell"]
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
+    text = digest({"cells": [cell.source for cell in notebook.cells]})
+    names = {name: f"{text}{i:012x}" for i, name in enumerate(widgets)}
+    named = re.sub("[0-9a-f]{32}", lambda found: names.get(found[0], found[0]), json.dumps(notebook))
+    notebook.update(nbformat.from_dict(json.loads(named)))

@@ -73,7 +73,7 @@ def test_a_stage_that_is_killed(stage, i, place, tally):
 
 
 #: How long each notebook took, in the table of the pages; the index of words has the same numbers.
-TIMES = re.compile(rb"<td><p>(?:\d+ h )?(?:\d+ min ?)?(?:[\d.]+ s)?</p></td>")
+TIMES = re.compile(rb"<td[^>]*><p>(?:\d+ h )?(?:\d+ min ?)?(?:[\d.]+ s)?</p></td>")
 TIMED = (checksums.NAME, "searchindex.js")
 
 
